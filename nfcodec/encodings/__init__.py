@@ -1,0 +1,114 @@
+"""Coordinate encodings: coordinates (N, d) in [0, 1] -> features (N, F), from the integers of a file.
+
+One file an encoding. Each offers a subclass of `LatticeEncoding` (or of `Encoding` where there is no lattice) and is
+listed in `spec.ENCODINGS`; `load` imports the file of that name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from ..spec import ENCODINGS, GridSpec
+from .interpolate import apply_axes, axis_matrix, corners
+
+# what one level holds: the encoding's integer arrays by name
+LevelData = dict[str, np.ndarray]
+
+
+class Encoding(ABC):
+    """A grid's description and the integers of its levels, coarse first; levels may be missing at the end.
+
+    steps: (L,) the float value of one integer step of each level's features.
+    """
+
+    name: str
+
+    def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
+        self.spec = spec
+        self.levels = levels
+        self.steps = steps
+
+    @classmethod
+    @abstractmethod
+    def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the integer arrays of a level; what a file may make a reader allocate."""
+
+    @classmethod
+    @abstractmethod
+    def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net: Any) -> bytes:
+        """The payload of a level. `net` is the file's context network or None."""
+
+    @classmethod
+    @abstractmethod
+    def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net: Any) -> LevelData:
+        """The inverse of `encode_level`; raises FormatError on bytes that are not such a payload."""
+
+    @abstractmethod
+    def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        """coords (N, d) -> (N, F) float32; features of levels from n_levels on are 0."""
+
+    @abstractmethod
+    def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """coords (N, d) -> features (N, F) and their derivatives (N, d, F), float32."""
+
+    def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
+        """Features (M_1 .. M_d, F) at the product of the coordinates axes[k] (M_k,)."""
+        coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
+        return self.features(coords, n_levels).reshape(*(len(a) for a in axes), -1)
+
+    def feature_slices(self):
+        """Yields (level, slice of the features) for the levels that the file has."""
+        start = 0
+        for level, f in enumerate(self.spec.n_features):
+            if level < len(self.levels):
+                yield level, slice(start, start + f)
+            start += f
+
+
+class LatticeEncoding(Encoding):
+    """An encoding with a feature vector at every vertex of a lattice; a subclass says how to look one up."""
+
+    @abstractmethod
+    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        """Features (..., F_l) float32 at vertices given by d broadcastable int64 arrays of indices."""
+
+    def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        out = np.zeros((len(coords), self.spec.n_features_total), np.float32)
+        for level, part in self.feature_slices():
+            if level < n_levels:
+                for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
+                    out[:, part] += self.vertices(level, list(index.T)) * weight[:, None]
+        return out
+
+    def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        n, d = coords.shape
+        out = np.zeros((n, self.spec.n_features_total), np.float32)
+        slope = np.zeros((n, d, self.spec.n_features_total), np.float32)
+        for level, part in self.feature_slices():
+            if level < n_levels:
+                for index, weight, gradient in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
+                    v = self.vertices(level, list(index.T))
+                    out[:, part] += v * weight[:, None]
+                    slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
+        return out, slope
+
+    def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
+        """As `Encoding.lattice`, by one small matrix an axis instead of T**d gathers a point."""
+        out = np.zeros((*(len(a) for a in axes), self.spec.n_features_total), np.float32)
+        for level, part in self.feature_slices():
+            if level < n_levels:
+                runs = [axis_matrix(a, n, self.spec.interpolation) for a, n in zip(axes, self.spec.resolutions[level])]
+                index = np.ix_(*(np.arange(first, first + m.shape[1]) for first, m in runs))
+                out[..., part] = apply_axes(self.vertices(level, list(index)), [m for _, m in runs])
+        return out
+
+
+def load(name: str) -> type[Encoding]:
+    """The class of the encoding of that name."""
+    if name not in ENCODINGS:
+        raise KeyError(name)
+    return importlib.import_module(f"{__name__}.{name}").Grid

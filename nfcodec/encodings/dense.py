@@ -1,0 +1,46 @@
+"""Dense grid: every vertex of every level has its own features, coded by the integer context network.
+
+A pyramid of such levels, with resolutions that halve, is the latent pyramid of Cool-Chic (Ladune et al. 2023) and C3
+(Kim et al. 2024), kept as a field: levels are interpolated at the coordinate and go to a per-point network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..entropy import lattice, levels as coder
+from ..errors import FormatError
+from ..spec import GridSpec
+from . import LatticeEncoding, LevelData
+
+_MASK_BELOW = 0.9  # share of blocks with something in them
+
+
+class Grid(LatticeEncoding):
+    """levels[l] = {"latents": (F, *resolution) int32}."""
+
+    name = "dense"
+
+    @classmethod
+    def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:
+        return {"latents": (spec.n_features[level], *spec.resolutions[level])}
+
+    @classmethod
+    def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net) -> bytes:
+        latents = [v["latents"] for v in levels]
+        mask = lattice.block_mask(latents[level])
+        # a mask pays where much is empty: blocks that are left out cost nothing, neither bits nor time
+        return coder.encode_level(net, latents, level, mask if mask.mean() < _MASK_BELOW else None)
+
+    @classmethod
+    def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net) -> LevelData:
+        shape = cls.level_shapes(spec, level)["latents"]
+        if net is None:
+            raise FormatError("reading a dense grid: got no context network, expected a CTXN chunk", "chunk-count")
+        latents = coder.decode_level(net, [v["latents"] for v in coarser], spec.n_levels, shape, data)
+        return {"latents": latents}
+
+    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        data = self.levels[level]
+        picked = data["latents"][(slice(None), *index)]  # (F, ...)
+        return np.moveaxis(picked, 0, -1).astype(np.float32) * np.float32(self.steps[level])

@@ -1,0 +1,281 @@
+"""The context network: integers around a position -> location and scale of its value; spec/entropy.md section 6.
+
+Everything is fixed point with 6 fractional bits in int32, with bounds that are checked when a network is made, so that
+every machine finds the same table for the same symbol. `ContextNet` is the network, `context_inputs` its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..binary import Reader, Writer
+from ..errors import FormatError, UsageError
+from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS
+from .laplace import MAX_MU8, LaplaceDecoder, cost_bits, laplace_operations
+from .lattice import CAUSAL, CLIP, Lattice, ParentTables
+from .rans import encode_operations
+from .tables import N_SCALES, SCALE_OFFSET, SCALES_PER_OCTAVE
+
+__all__ = [
+    "COMPAND",
+    "ContextNet",
+    "PlaneInputs",
+    "context_inputs",
+    "finish",
+    "first_layer",
+    "n_causal",
+    "n_inputs",
+    "predict",
+    "skip_sum",
+]
+
+FRACTION_BITS = 6
+MAX_NEURONS = 64
+MAX_HIDDEN_LAYERS = 3
+MAX_WEIGHT = 2047
+MAX_BIAS = 1 << 15
+MAX_SHIFT = 12
+MAX_HIDDEN = (1 << 14) - 1
+N_CONSTANTS = 2  # the inputs n_levels - 1 - l and f
+
+# round(64 * log2(1 + |x|)) for |x| = 0..255: the length of (1 + x)**128 in bits is floor(128 * log2(1 + x)) + 1
+_MAGNITUDE = [((1 + x) ** 128).bit_length() >> 1 for x in range(CLIP + 1)]
+COMPAND = np.array([-c for c in _MAGNITUDE[:0:-1]] + _MAGNITUDE, np.int32)  # COMPAND[x + 255]
+
+
+def n_causal(n_dims: int) -> int:
+    """Inputs of group (a)."""
+    return len(CAUSAL[n_dims])
+
+
+def n_inputs(n_dims: int, multi: bool) -> int:
+    """Inputs of the network: causal, parent, previous plane (only if multi), constants."""
+    return n_causal(n_dims) + (1 + 2 * n_dims) * (2 if multi else 1) + N_CONSTANTS
+
+
+@dataclass(frozen=True)
+class ContextNet:
+    """Weights of the network, all small integers.
+
+    n_dims: axes of the lattices. n_inputs: `n_inputs(n_dims, multi)`. multi: whether any level has more than one
+    feature. n_neurons: width of the hidden layers, 0 without any. n_hidden_layers: 0..3.
+    weights: n_hidden_layers + 1 arrays (outputs, inputs) int32 within +-2047; the last has 2 rows, location and
+    log2 of the scale. biases: as many arrays (outputs,) int32 within +-2**15. skip: (n_inputs - 2,) int32 within
+    +-2047, straight to the location. shifts: n_hidden_layers + 2 integers 0..12, one a layer and the skip's.
+    Raises UsageError where these do not fit together or an accumulator could leave 32 bits.
+    """
+
+    n_dims: int
+    n_inputs: int
+    multi: bool
+    n_neurons: int
+    n_hidden_layers: int
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    skip: np.ndarray
+    shifts: list[int]
+
+    def __post_init__(self) -> None:
+        problem = self._shape_problem() or self._range_problem()
+        if problem:
+            raise UsageError(f"making a context network: got {problem}")
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(outputs, inputs) of each layer."""
+        widths = [self.n_inputs, *[self.n_neurons] * self.n_hidden_layers, 2]
+        return list(zip(widths[1:], widths[:-1]))
+
+    def _shape_problem(self) -> str | None:
+        if not 1 <= self.n_dims <= MAX_DIMS or self.n_inputs != n_inputs(self.n_dims, self.multi):
+            return f"{self.n_dims} axes and {self.n_inputs} inputs, which do not belong together"
+        if not 0 <= self.n_hidden_layers <= MAX_HIDDEN_LAYERS or not 0 <= self.n_neurons <= MAX_NEURONS:
+            return f"{self.n_hidden_layers} x {self.n_neurons} neurons, expected at most {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}"
+        if (self.n_neurons == 0) != (self.n_hidden_layers == 0):
+            return f"{self.n_hidden_layers} hidden layers of {self.n_neurons} neurons, expected both 0 or neither"
+        if [w.shape for w in self.weights] != self.shapes or [b.shape for b in self.biases] != [s[:1] for s in self.shapes]:
+            return f"weights {[w.shape for w in self.weights]}, expected {self.shapes} with a bias for each output"
+        if self.skip.shape != (self.n_inputs - N_CONSTANTS,) or len(self.shifts) != len(self.shapes) + 1:
+            return f"a skip of {self.skip.shape} and {len(self.shifts)} shifts, expected one weight an input"
+        return None
+
+    def _range_problem(self) -> str | None:
+        for array, bound in [(a, MAX_WEIGHT) for a in (*self.weights, self.skip)] + [(b, MAX_BIAS) for b in self.biases]:
+            if array.dtype != np.int32 or np.abs(array.astype(np.int64)).max(initial=0) > bound:
+                return f"weights of {array.dtype} beyond +-{bound}, expected int32 within it"
+        if not all(0 <= shift <= MAX_SHIFT for shift in self.shifts):
+            return f"shifts {list(self.shifts)}, expected 0 to {MAX_SHIFT}"
+        for layer, (weights, bias, shift) in enumerate(zip(self.weights, self.biases, self.shifts)):
+            largest = _largest_inputs(self.n_inputs) if layer == 0 else np.full(weights.shape[1], MAX_HIDDEN)
+            sums = np.abs(weights.astype(np.int64)) @ largest + (np.abs(bias.astype(np.int64)) << shift)
+            if (sums + rounding(shift)).max() >= 1 << 31:
+                return f"weights in layer {layer} whose sums leave 32 bits, expected smaller weights or shifts"
+        if np.abs(self.skip.astype(np.int64)).sum() * (CLIP << FRACTION_BITS) + rounding(self.shifts[-1]) >= 1 << 31:
+            return "a skip whose sum leaves 32 bits, expected smaller weights"
+        return None
+
+    def _tensors(self) -> list[np.ndarray]:
+        return [*self.weights, *self.biases, self.skip]
+
+    def to_bytes(self) -> bytes:
+        """u8 n_dims, multi, n_neurons, n_hidden_layers; u8 shifts; a u8 scale index a tensor; one rANS stream."""
+        out = Writer().u8(self.n_dims).u8(self.multi).u8(self.n_neurons).u8(self.n_hidden_layers)
+        for shift in self.shifts:
+            out.u8(shift)
+        operations = []
+        for tensor in self._tensors():
+            scale = min(range(N_SCALES), key=lambda s: cost_bits(tensor, 0, s).sum())
+            out.u8(scale)
+            operations.append(laplace_operations(tensor, 0, scale)[0])
+        return out.bytes(encode_operations(operations)).getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ContextNet":
+        """The network that `to_bytes` stored. Raises FormatError."""
+        reader = Reader(data, "the context network")
+        n_dims, multi, n_neurons, n_hidden_layers = (reader.u8() for _ in range(4))
+        if not 1 <= n_dims <= MAX_DIMS or multi > 1 or n_neurons > MAX_NEURONS or n_hidden_layers > MAX_HIDDEN_LAYERS:
+            raise FormatError(
+                f"reading the context network: got {n_dims} axes, {n_hidden_layers} x {n_neurons} neurons, expected at "
+                f"most {MAX_DIMS}, {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}",
+                "context-net",
+            )
+        widths = [n_inputs(n_dims, bool(multi)), *[n_neurons] * n_hidden_layers, 2]
+        shapes = [*zip(widths[1:], widths[:-1]), *((n,) for n in widths[1:]), (widths[0] - N_CONSTANTS,)]
+        shifts = [reader.u8() for _ in range(n_hidden_layers + 2)]
+        scales = [reader.u8() for _ in shapes]
+        if max(scales) >= N_SCALES:
+            raise FormatError(f"reading the context network: got scale {max(scales)}, expected below {N_SCALES}", "scale")
+        decoder = LaplaceDecoder(reader.bytes(reader.left))
+        tensors = []
+        for shape, scale in zip(shapes, scales):
+            size = int(np.prod(shape))
+            tensors.append(decoder.take(np.zeros(size, np.int32), np.full(size, scale)).reshape(shape))
+        decoder.finish()
+        n = n_hidden_layers + 1
+        try:
+            return cls(
+                n_dims, widths[0], bool(multi), n_neurons, n_hidden_layers,
+                tensors[:n], tensors[n:-1], tensors[-1], shifts,
+            )  # fmt: skip
+        except UsageError as error:
+            raise FormatError(f"reading the context network: {error}", "context-net") from None
+
+
+def rounding(shift: int) -> int:
+    """Half a unit of what is shifted out."""
+    return 1 << shift >> 1
+
+
+def _largest_inputs(n: int) -> np.ndarray:
+    """(n,) int64, the largest magnitude of each input of the first layer."""
+    constants = [MAX_LEVELS - 1 << FRACTION_BITS, MAX_FEATURES_PER_LEVEL - 1 << FRACTION_BITS]
+    return np.array([int(COMPAND[-1])] * (n - N_CONSTANTS) + constants, np.int64)
+
+
+class PlaneInputs:
+    """Gathers the raw inputs of positions of one plane; rows in the order of the network's inputs.
+
+    lattice: of the plane. parents, coarse: tables into the flat clipped plane of the coarser level. current, previous:
+    padded planes (`Lattice.padded`); previous is None where the network has no such inputs. constants: (2,) integers.
+    """
+
+    def __init__(self, lattice: Lattice, parents: ParentTables, coarse, current, previous, constants):
+        self.lattice, self.parents = lattice, parents
+        self.coarse, self.current, self.previous = coarse, current, previous
+        self.constants = np.array(constants, np.int16)
+
+    def causal(self, index: np.ndarray) -> np.ndarray:
+        """Group (a), (n_causal, n) int16, at padded indices (n,)."""
+        return self.current[index + self.lattice.causal[:, None]]
+
+    def rest(self, coordinates: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Groups (b), (c), (d), (n_inputs - n_causal, n) int16; they do not depend on the plane itself."""
+        groups = [self.parents.gather(self.coarse, coordinates)]
+        if self.previous is not None:
+            groups.append(self.previous[index + self.lattice.collocated[:, None]])
+        groups.append(np.broadcast_to(self.constants[:, None], (N_CONSTANTS, index.size)))
+        return np.concatenate(groups)
+
+    def all(self, positions: np.ndarray) -> np.ndarray:
+        """(n_inputs, n) int16 at flat positions (n,)."""
+        coordinates = self.lattice.coordinates(positions)
+        index = self.lattice.padded_index(coordinates)
+        return np.concatenate([self.causal(index), self.rest(coordinates, index)])
+
+
+def coarse_plane(coarser: np.ndarray | None, feature: int, n_dims: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The plane that holds the parents of feature f: flat, clipped, int16, and its shape; one 0 for the first level."""
+    if coarser is None:
+        return np.zeros(1, np.int16), (1,) * n_dims
+    plane = coarser[min(feature, len(coarser) - 1)]
+    return np.clip(plane, -CLIP, CLIP).astype(np.int16).ravel(), plane.shape
+
+
+def plane_inputs(levels: Sequence[np.ndarray], level: int, feature: int, multi: bool) -> PlaneInputs:
+    """The inputs of a plane whose values are all known, as the encoder's are."""
+    planes = levels[level]
+    lattice = Lattice(planes.shape[1:])
+    coarse, coarse_shape = coarse_plane(levels[level - 1] if level else None, feature, lattice.n_dims)
+    previous = None
+    if multi:
+        previous = lattice.padded(planes[feature - 1]) if feature else lattice.empty()
+    parents = ParentTables.of(lattice.shape, coarse_shape)
+    constants = (len(levels) - 1 - level, feature)
+    return PlaneInputs(lattice, parents, coarse, lattice.padded(planes[feature]), previous, constants)
+
+
+def context_inputs(levels: Sequence[np.ndarray], level: int, feature: int) -> np.ndarray:
+    """The raw inputs of a whole plane, (n_inputs, *res) int32 within +-255.
+
+    levels: the whole pyramid, coarse first, each (F, *res) integers with the same number of axes.
+    """
+    inputs = plane_inputs(levels, level, feature, any(len(planes) > 1 for planes in levels))
+    shape = inputs.lattice.shape
+    n = int(np.prod(shape))
+    out = np.empty((n_inputs(len(shape), inputs.previous is not None), n), np.int32)
+    step = 1 << 17  # keeps the index arrays small beside the result
+    for start in range(0, n, step):
+        out[:, start : start + step] = inputs.all(np.arange(start, min(start + step, n)))
+    return out.reshape(-1, *shape)
+
+
+def first_layer(net: ContextNet, inputs: np.ndarray, rows: slice) -> np.ndarray:
+    """Weighted sums of some of the inputs, (outputs, n) int32. inputs: (n_rows, n), the network's inputs `rows`."""
+    start, stop, _ = rows.indices(net.n_inputs)
+    n_companded = min(stop, net.n_inputs - N_CONSTANTS) - start
+    hidden = inputs.astype(np.int32)
+    hidden[:n_companded] = COMPAND[hidden[:n_companded] + CLIP]
+    hidden[n_companded:] <<= FRACTION_BITS
+    return np.einsum("oi,in->on", net.weights[0][:, rows], hidden)
+
+
+def skip_sum(net: ContextNet, inputs: np.ndarray, rows: slice) -> np.ndarray:
+    """The skip's weighted sum of some of the inputs, (n,) int32; arguments as `first_layer`."""
+    weights = net.skip[rows]
+    return np.einsum("i,in->n", weights, inputs[: len(weights)].astype(np.int32) << FRACTION_BITS)
+
+
+def finish(net: ContextNet, sums: np.ndarray, skip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From the first layer's whole sums (outputs, n) and the skip's (n,) to mu8 (n,) int32 and scale (n,) int32."""
+    for layer, (bias, shift) in enumerate(zip(net.biases, net.shifts)):
+        if layer:
+            hidden = np.clip(sums, 0, MAX_HIDDEN)
+            sums = np.einsum("oi,in->on", net.weights[layer], hidden)
+        sums = sums + ((bias << shift) + rounding(shift))[:, None] >> shift
+    location, log2_scale = sums.astype(np.int64)  # their sum and multiple may leave 32 bits
+    location = location + (skip + rounding(net.shifts[-1]) >> net.shifts[-1])
+    mu8 = np.clip(location + 4 >> 3, -MAX_MU8, MAX_MU8)
+    scale = np.clip((log2_scale * SCALES_PER_OCTAVE >> FRACTION_BITS) + SCALE_OFFSET, 0, N_SCALES - 1)
+    return mu8.astype(np.int32), scale.astype(np.int32)
+
+
+def predict(net: ContextNet, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Location and scale for raw inputs (n_inputs, *any) within +-255: mu8 and scale index, (*any) int32 each."""
+    flat = inputs.reshape(net.n_inputs, -1)
+    everything = slice(0, net.n_inputs)
+    mu8, scale = finish(net, first_layer(net, flat, everything), skip_sum(net, flat, everything))
+    return mu8.reshape(inputs.shape[1:]), scale.reshape(inputs.shape[1:])

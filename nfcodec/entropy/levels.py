@@ -1,0 +1,228 @@
+"""A level of integer planes <-> bytes, with a context network; spec/entropy.md section 7.
+
+A level's bytes: u8 flags; if bit 0 is set, varint length of the mask's stream and that stream (`static`, 2 symbols);
+then one rANS stream (`laplace`) with the values of all planes. Inside a plane the order is by wavefront.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..binary import Reader, Writer
+from ..errors import FormatError, LimitError, UsageError
+from ..kernels import use_numba
+from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
+from .context import ContextNet, PlaneInputs, coarse_plane, finish, first_layer, n_causal, plane_inputs, predict, skip_sum
+from .laplace import LaplaceDecoder, cost_bits, laplace_operations
+from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand_mask, parent_axis
+from .rans import Operations, encode_operations, raise_status
+from .static import StaticDecoder, encode_static
+
+__all__ = ["decode_level", "encode_level", "level_cost_bits"]
+
+HAS_MASK = 1  # flag bit 0
+STEP = 1 << 16  # positions that are prepared at a time, which bounds the memory
+
+
+def encode_level(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None) -> bytes:
+    """The bytes of one level.
+
+    levels: the whole pyramid, coarse first, each (F, *res) int32 within +-2**24. mask: bool blocks to code, of shape
+    ceil(res / edge) with edge 8 for 1 and 2 axes and 4 for more; None for all. `block_mask` finds the smallest one.
+    Raises UsageError where the network, the levels and the mask do not fit, or a value outside the mask is not 0.
+    """
+    _check_pyramid(net, levels, level)
+    out = Writer().u8(HAS_MASK if mask is not None else 0)
+    if mask is not None:
+        stream = _encode_mask(np.asarray(mask, bool), levels, level)
+        out.varint(len(stream)).bytes(stream)
+    operations: list[Operations] = []
+    planes = _flat(levels[level])
+    for feature, positions, mu8, scale in _predictions(net, levels, level, mask):
+        operations.append(laplace_operations(planes[feature, positions], mu8, scale)[0])
+    return out.bytes(encode_operations(operations)).getvalue()
+
+
+def level_cost_bits(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None) -> np.ndarray:
+    """Bits that each value of a level takes, (F, *res) float64; 0 where the mask leaves it out. As `encode_level`."""
+    _check_pyramid(net, levels, level)
+    planes = _flat(levels[level])
+    costs = np.zeros(planes.shape)
+    for feature, positions, mu8, scale in _predictions(net, levels, level, mask):
+        costs[feature, positions] = cost_bits(planes[feature, positions], mu8, scale)
+    return costs.reshape(levels[level].shape)
+
+
+def decode_level(net: ContextNet, coarser: Sequence[np.ndarray], n_levels: int, shape: Sequence[int], data: bytes) -> np.ndarray:
+    """The integers of one level, of the given shape (F, *res), int32, from the bytes of `encode_level`.
+
+    coarser: the levels before it, coarse first; only the last is read. n_levels: of the whole pyramid.
+    Raises LimitError for a shape beyond the format's limits, FormatError for damaged data.
+    """
+    level, shape = len(coarser), tuple(int(n) for n in shape)
+    _check_shape(net, shape, level, n_levels)
+    before = coarser[-1] if level else None
+    reader = Reader(data, "a level")
+    flags = reader.u8()
+    if flags & ~HAS_MASK:
+        raise FormatError(f"reading a level: got flags {flags}, expected 0 or 1", "level-flags")
+    mask = _decode_mask(reader.bytes(reader.varint()), before, shape) if flags & HAS_MASK else None
+    decoder = LaplaceDecoder(reader.bytes(reader.left))
+    values = np.zeros((shape[0], math.prod(shape[1:])), np.int32)
+    lattice = Lattice(shape[1:])
+    positions, bounds = lattice.coding_order(None if mask is None else expand_mask(mask, shape[1:]))
+    previous = lattice.empty() if net.multi else None
+    for feature in range(shape[0]):
+        coarse, coarse_shape = coarse_plane(before, feature, lattice.n_dims)
+        parents = ParentTables.of(lattice.shape, coarse_shape)
+        constants = (n_levels - 1 - level, feature)
+        inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
+        if use_numba(len(positions)):
+            from ..kernels.entropy import decode_plane
+
+            raise_status(decode_plane(net, inputs, decoder, positions, values[feature]))
+        else:
+            _decode_plane(net, inputs, decoder, positions, bounds, values[feature])
+        previous = inputs.current if net.multi else None
+    decoder.finish()
+    return values.reshape(shape)
+
+
+def _decode_plane(
+    net: ContextNet,
+    inputs: PlaneInputs,
+    decoder: LaplaceDecoder,
+    positions: np.ndarray,
+    bounds: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Fills `values` and the padded plane wavefront by wavefront; the part that needs no causal values goes first."""
+    causal, rest = slice(0, n_causal(net.n_dims)), slice(n_causal(net.n_dims), net.n_inputs)
+    for start, stop in _runs(bounds):
+        run = positions[bounds[start] : bounds[stop]]
+        coordinates = inputs.lattice.coordinates(run)
+        index = inputs.lattice.padded_index(coordinates)
+        raw = inputs.rest(coordinates, index)
+        sums, skip = first_layer(net, raw, rest), skip_sum(net, raw, rest)
+        for first, last in itertools.pairwise((bounds[start : stop + 1] - bounds[start]).tolist()):
+            front = index[first:last]
+            raw = inputs.causal(front)
+            mu8, scale = finish(
+                net,
+                first_layer(net, raw, causal) + sums[:, first:last],
+                skip_sum(net, raw, causal) + skip[first:last],
+            )
+            symbols = decoder.take(mu8, scale)
+            values[run[first:last]] = symbols
+            inputs.current[front] = np.clip(symbols, -CLIP, CLIP)
+
+
+def _runs(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of wavefronts with about STEP positions each."""
+    start = 0
+    while start < len(bounds) - 1:
+        stop = max(int(np.searchsorted(bounds, bounds[start] + STEP, side="right")) - 1, start + 1)
+        yield start, stop
+        start = stop
+
+
+def _predictions(
+    net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """(feature, flat positions in coding order, mu8, scale) for all features, piece by piece."""
+    planes = np.asarray(levels[level])
+    coded = None
+    if mask is not None:
+        coded = expand_mask(np.asarray(mask, bool), planes.shape[1:])
+        if (planes != 0).any(axis=0)[~coded].any():
+            raise UsageError("coding a level: got values other than 0 in blocks that the mask leaves out")
+    positions, _ = Lattice(planes.shape[1:]).coding_order(coded)
+    for feature in range(len(planes)):
+        inputs = plane_inputs(levels, level, feature, net.multi)
+        for start in range(0, len(positions), STEP):
+            piece = positions[start : start + STEP]
+            if use_numba(len(positions)):
+                from ..kernels.entropy import predict_plane
+
+                mu8, scale = predict_plane(net, inputs, piece)
+            else:
+                mu8, scale = predict(net, inputs.all(piece))
+            yield feature, piece, mu8, scale
+
+
+def _flat(planes: np.ndarray) -> np.ndarray:
+    return np.asarray(planes).reshape(len(planes), -1)
+
+
+def _mask_shape(resolution: tuple[int, ...]) -> tuple[int, ...]:
+    edge = block_edge(len(resolution))
+    return tuple(-(-n // edge) for n in resolution)
+
+
+def _coarse_bits(before: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """Bool of the mask's shape: whether the block of the coarser level at the same place holds anything but zeros."""
+    if before is None:
+        return np.ones(shape, bool)
+    mask = block_mask(before)
+    for axis, n in enumerate(shape):
+        mask = mask.take(parent_axis(n, mask.shape[axis])[0], axis=axis)
+    return mask
+
+
+def _encode_mask(mask: np.ndarray, levels: Sequence[np.ndarray], level: int) -> bytes:
+    expected = _mask_shape(levels[level].shape[1:])
+    if mask.shape != expected:
+        raise UsageError(f"coding a level: got a mask of {mask.shape} blocks, expected {expected}")
+    contexts = _coarse_bits(levels[level - 1] if level else None, mask.shape) * np.int64(mask.ndim + 1)
+    for axis in range(mask.ndim):
+        after = [slice(None)] * mask.ndim
+        before = list(after)
+        after[axis], before[axis] = slice(1, None), slice(None, -1)
+        contexts[tuple(after)] += mask[tuple(before)]
+    return encode_static(mask, contexts, 2, 2 * (mask.ndim + 1))
+
+
+def _decode_mask(data: bytes, before: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """A block's context is the number of blocks just before it along each axis that are set, and the coarser block."""
+    mask_shape = _mask_shape(shape[1:])
+    n_dims = len(mask_shape)
+    decoder = StaticDecoder(data, 2, 2 * (n_dims + 1))
+    contexts = (_coarse_bits(before, mask_shape) * (n_dims + 1)).ravel().tolist()
+    lattice = Lattice(mask_shape)  # its padding stands for the blocks outside
+    index = lattice.padded_index(lattice.coordinates(np.arange(len(contexts)))).tolist()
+    steps = lattice.strides.tolist()
+    padded = bytearray(lattice.size)
+    for at, context in zip(index, contexts):
+        for step in steps:
+            context += padded[at - step]
+        padded[at] = decoder.take_one(context)
+    decoder.finish()
+    return np.frombuffer(padded, np.uint8)[index].reshape(mask_shape).astype(bool)
+
+
+def _check_shape(net: ContextNet, shape: tuple[int, ...], level: int, n_levels: int) -> None:
+    resolution = shape[1:]
+    if not 1 <= len(resolution) <= MAX_DIMS or not 0 <= level < n_levels <= MAX_LEVELS:
+        raise LimitError(f"reading a level: got {len(resolution)} axes, level {level} of {n_levels}, beyond the limits")
+    if not 1 <= shape[0] <= MAX_FEATURES_PER_LEVEL or not all(1 <= n <= MAX_RESOLUTION for n in resolution):
+        raise LimitError(f"reading a level: got shape {shape}, expected up to {MAX_FEATURES_PER_LEVEL} features of 2**20")
+    if math.prod(shape) > MAX_GRID_INTEGERS:
+        raise LimitError(f"reading a level: got {math.prod(shape)} integers, expected at most {MAX_GRID_INTEGERS}")
+    if len(resolution) != net.n_dims or (shape[0] > 1 and not net.multi):
+        raise FormatError(f"reading a level: got shape {shape}, which the context network is not made for", "context-net")
+
+
+def _check_pyramid(net: ContextNet, levels: Sequence[np.ndarray], level: int) -> None:
+    for at, planes in enumerate(levels):
+        try:
+            _check_shape(net, planes.shape, at, len(levels))
+        except FormatError as error:
+            raise UsageError(f"coding a level: {error}") from None
+    if net.multi != any(len(planes) > 1 for planes in levels):
+        raise UsageError("coding a level: got a network made for another number of features a level")
+    if not 0 <= level < len(levels):
+        raise UsageError(f"coding a level: got level {level}, expected 0 to {len(levels) - 1}")

@@ -1,0 +1,73 @@
+"""Arrays of small integers as streams: tensors with one Laplace scale each, columns with one scale each, indices.
+
+Each array's scale index goes ahead as a byte; spec/entropy.md section 7.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..binary import Reader, Writer
+from ..errors import FormatError
+from .laplace import LaplaceDecoder, cost_bits, encode_laplace
+from .static import decode_static, encode_static
+from .tables import N_SCALES
+
+_SCALES_TRIED = np.arange(N_SCALES)
+
+
+def best_scale(values: np.ndarray) -> int:
+    """The scale index under which integers of mean 0 cost least."""
+    values = np.ravel(values)
+    if values.size == 0:
+        return 0
+    distinct, counts = np.unique(values, return_counts=True)
+    costs = [counts @ cost_bits(distinct, 0, int(scale)) for scale in _SCALES_TRIED]
+    return int(np.argmin(costs))
+
+
+def encode_tensors(tensors: list[np.ndarray]) -> bytes:
+    """Integer arrays one after another: a scale byte each, then one stream to the end of the data."""
+    scales = [best_scale(t) for t in tensors]
+    values = np.concatenate([np.ravel(t) for t in tensors])
+    per_value = np.repeat(scales, [t.size for t in tensors])
+    return bytes(scales) + encode_laplace(values, 0, per_value)
+
+
+def decode_tensors(reader: Reader, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """The inverse of `encode_tensors`, to the end of the reader; int32 arrays of the given shapes."""
+    scales = [reader.u8() for _ in shapes]
+    if max(scales) >= N_SCALES:
+        raise FormatError(f"reading {reader.what}: got scale index {max(scales)}, expected at most {N_SCALES - 1}", "scale")
+    sizes = [math.prod(shape) for shape in shapes]
+    decoder = LaplaceDecoder(reader.bytes(reader.left))
+    flat = decoder.take(np.zeros(sum(sizes), np.int64), np.repeat(scales, sizes))
+    decoder.finish()
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(sizes)[:-1]), shapes)]
+
+
+def encode_columns(table: np.ndarray) -> bytes:
+    """An integer table (T, F), column by column: F scale bytes, the stream's length, the stream."""
+    data = encode_tensors(list(table.T))
+    return Writer().varint(len(data)).bytes(data).getvalue()
+
+
+def decode_columns(reader: Reader, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of `encode_columns`: (T, F) int32."""
+    inner = Reader(reader.bytes(reader.varint()), "a table of columns")
+    columns = decode_tensors(inner, [(shape[0],)] * shape[1])
+    inner.done()
+    return np.stack(columns, 1)
+
+
+def encode_indices(indices: np.ndarray, n_symbols: int) -> bytes:
+    """Indices (n,) below n_symbols under one static table: the stream's length, the stream."""
+    data = encode_static(indices, None, n_symbols, 1)
+    return Writer().varint(len(data)).bytes(data).getvalue()
+
+
+def decode_indices(reader: Reader, n: int, n_symbols: int) -> np.ndarray:
+    """The inverse of `encode_indices`: (n,) int32."""
+    return decode_static(reader.bytes(reader.varint()), np.zeros(n, np.int64), n_symbols, 1)

@@ -1,0 +1,279 @@
+"""`Field`: what a file decodes to. A function of coordinates that can be sampled anywhere, at any resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .encodings import Encoding
+from .errors import UsageError
+from .mlp import Mlp
+from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
+
+POINTS_PER_BLOCK = 1 << 16
+Region = Sequence[tuple[float, float]]
+
+
+class Field:
+    """A decoded neural field.
+
+    Coordinates are (N, d) in [0, 1], axes in array order: (y, x) for images, (z, y, x) for volumes and surfaces;
+    sample i of n lies at (i + 0.5) / n. Values are in the units of the source: 0..255 for an 8-bit image, world
+    distances for a signed distance field.
+
+    `n_levels` says how many levels are at hand (fewer than `spec.grid.n_levels` for a file cut short);
+    `level=k` in the calls below uses levels 0..k only.
+    """
+
+    def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp, meta: dict[str, Any], sizes: dict[str, Any]):
+        self.spec = spec
+        self.grid = grid
+        self.mlp = mlp
+        self.meta = meta
+        self.sizes = sizes
+        self._offset = np.asarray(spec.value_offset, np.float32)
+        self._scale = np.asarray(spec.value_scale, np.float32)
+
+    def __repr__(self) -> str:
+        extent = "x".join(map(str, self.spec.extent))
+        levels = f"{self.n_levels}/{self.spec.grid.n_levels}"
+        return f"<nfcodec.Field {self.kind} {extent}x{self.spec.channels} {self.spec.grid.encoding} levels {levels}>"
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.grid.levels)
+
+    @property
+    def is_surface(self) -> bool:
+        return self.kind in SURFACE_KINDS
+
+    # ------------------------------------------------------------ points
+
+    def sample(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value."""
+        coords, n_levels = self._coords(coords), self._levels(level)
+        out = np.empty((len(coords), self.spec.channels), np.float32)
+        for part in _parts(len(coords)):
+            out[part] = self._finish(self.mlp(self.grid.features(coords[part], n_levels)))
+        return out
+
+    def gradient(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Exact derivatives (N, C, d) float32 of the values by the coordinates, axes in array order.
+
+        For surfaces divide by `box_size` to get derivatives by world distance. Where values are clipped the
+        derivative is that of the field before clipping.
+        """
+        coords, n_levels = self._coords(coords), self._levels(level)
+        out = np.empty((len(coords), self.spec.channels, self.spec.n_dims), np.float32)
+        for part in _parts(len(coords)):
+            _, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
+            out[part] = np.moveaxis(dy * self._scale, 1, 2)
+        return out
+
+    # ------------------------------------------------------------ lattices
+
+    def sample_lattice(self, axes: Sequence[np.ndarray], level: int | None = None) -> np.ndarray:
+        """Values (M_1 .. M_d, C) float32 at the product of coordinates axes[k] (M_k,)."""
+        n_levels = self._levels(level)
+        if len(axes) != self.spec.n_dims:
+            raise UsageError(f"sampling a lattice: got {len(axes)} axes, expected {self.spec.n_dims}")
+        axes = [np.asarray(a, np.float64) for a in axes]
+        shape = tuple(len(a) for a in axes)
+        if 0 in shape:
+            return np.empty((*shape, self.spec.channels), np.float32)
+        out = np.empty((*shape, self.spec.channels), np.float32)
+        for block in blocks_of(shape, POINTS_PER_BLOCK):
+            features = self.grid.lattice([a[s] for a, s in zip(axes, block)], n_levels)
+            values = self._finish(self.mlp(features.reshape(-1, features.shape[-1])))
+            out[block] = values.reshape(*features.shape[:-1], -1)
+        return out
+
+    def decode(
+        self,
+        shape: Sequence[int] | None = None,
+        *,
+        scale: float | None = None,
+        resolution: int | None = None,
+        region: Region | None = None,
+        level: int | None = None,
+        dtype: Any = None,
+        max_values: int = MAX_OUTPUT_VALUES,
+    ) -> np.ndarray:
+        """The field on a regular lattice: (*shape, C) in the source's dtype, or in `dtype` if given.
+
+        One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
+        axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
+        only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
+        than the source are averaged from a finer one, so that they do not alias. UsageError when the arguments do
+        not fit or the result has more than max_values values.
+        """
+        region = self._region(region)
+        shape = self._shape(shape, scale, resolution, region)
+        n_values = math.prod(shape) * self.spec.channels
+        if n_values > max_values:
+            raise UsageError(f"decoding to {shape}: got {n_values} values, expected at most {max_values}; ask for less or raise max_values")
+        dtype = np.dtype(self.spec.dtype if dtype is None else dtype)
+        spans = [b - a for a, b in region]
+        factors = [1 if self.is_surface else max(1, math.ceil(n * s / m - 1e-9)) for n, s, m in zip(self.spec.extent, spans, shape)]
+        axes = [a + (np.arange(m * k) + 0.5) / (m * k) * s for (a, _), s, m, k in zip(region, spans, shape, factors)]
+        out = np.empty((*shape, self.spec.channels), dtype)
+        # rows of blocks bound the memory of supersampled lattices and of the float values before the cast
+        budget = max(1, POINTS_PER_BLOCK * 16 // math.prod(factors))
+        for block in blocks_of(shape, budget):
+            fine = [a[s.start * k : s.stop * k] for a, s, k in zip(axes, block, factors)]
+            out[block] = cast(_block_mean(self.sample_lattice(fine, level), factors), dtype)
+        return out
+
+    def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
+        """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
+
+        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, half a
+        source cell for udf, whose surface is then a thin closed shell. UsageError for fields that are no surfaces.
+        """
+        from .isosurface import isosurface
+
+        if not self.is_surface:
+            raise UsageError(f"meshing: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
+        shape = self._shape(None, None, resolution, self._region(None))
+        if iso is None:
+            iso = {"occupancy": 0.5, "udf": 0.5 * self.spec.cell}.get(self.kind, 0.0)
+        step = self.box_size / np.array(shape)
+        sign = -1 if self.kind == "occupancy" else 1  # occupancy grows inwards, distances outwards
+
+        def evaluate(axes: list[np.ndarray]) -> np.ndarray:
+            return self.sample_lattice(axes, level)[..., 0] * np.float32(sign)
+
+        vertices, faces = isosurface(
+            evaluate,
+            shape,
+            sign * iso,
+            step=None if self.kind == "occupancy" else tuple(step),
+            truncation=self.spec.truncation or None,
+        )
+        world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
+        return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
+
+    # ------------------------------------------------------------ world coordinates of surfaces
+
+    @property
+    def box_size(self) -> np.ndarray:
+        """(d,) float64: edge lengths of the box in world units, in axis order; 1 for lattice signals."""
+        return np.array(self.spec.extent) * self.spec.cell if self.is_surface else np.ones(self.spec.n_dims)
+
+    def from_world(self, points: np.ndarray) -> np.ndarray:
+        """World points (N, 3) as (x, y, z) -> coordinates (N, 3) as (z, y, x) in [0, 1] inside the box."""
+        points = np.asarray(points, np.float64)[:, ::-1]
+        return (points - np.asarray(self.spec.origin)) / self.box_size
+
+    # ------------------------------------------------------------ description
+
+    def info(self) -> dict[str, Any]:
+        """What the file holds, JSON-able: kind, shapes, encoding, network, bytes of each part, metadata."""
+        spec, grid = self.spec, self.spec.grid
+        return {
+            "kind": spec.kind,
+            "extent": list(spec.extent),
+            "channels": spec.channels,
+            "dtype": spec.dtype,
+            "encoding": grid.encoding,
+            "interpolation": grid.interpolation,
+            "n_levels": grid.n_levels,
+            "n_levels_present": self.n_levels,
+            "resolutions": [list(r) for r in grid.resolutions],
+            "n_features": list(grid.n_features),
+            "log2_size": grid.log2_size,
+            "network": list(spec.mlp.widths) if spec.mlp.n_hidden_layers else [spec.mlp.n_inputs, spec.mlp.n_outputs],
+            "box": None if spec.origin is None else {"origin": list(spec.origin), "size": self.box_size.tolist()},
+            "truncation": spec.truncation,
+            **self.sizes,
+            "meta": self.meta,
+        }
+
+    # ------------------------------------------------------------ arguments
+
+    def _coords(self, coords: np.ndarray) -> np.ndarray:
+        coords = np.asarray(coords)
+        if coords.ndim != 2 or coords.shape[1] != self.spec.n_dims:
+            raise UsageError(f"sampling: got coordinates of shape {coords.shape}, expected (N, {self.spec.n_dims})")
+        if not np.isfinite(coords).all():
+            raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
+        return coords
+
+    def _levels(self, level: int | None) -> int:
+        if level is None:
+            return self.n_levels
+        if not 0 <= level < self.n_levels:
+            raise UsageError(f"choosing a level: got {level}, expected 0 (coarsest) to {self.n_levels - 1}")
+        return level + 1
+
+    def _region(self, region: Region | None) -> list[tuple[float, float]]:
+        if region is None:
+            return [(0.0, 1.0)] * self.spec.n_dims
+        pairs = [tuple(map(float, pair)) for pair in region]
+        if len(pairs) != self.spec.n_dims or any(len(p) != 2 or not 0 <= p[0] < p[1] <= 1 for p in pairs):
+            raise UsageError(f"choosing a region: got {region}, expected {self.spec.n_dims} pairs of start < stop in [0, 1]")
+        return pairs
+
+    def _shape(self, shape, scale, resolution, region) -> tuple[int, ...]:
+        if sum(x is not None for x in (shape, scale, resolution)) > 1:
+            raise UsageError("decoding: got more than one of shape, scale and resolution, expected one at most")
+        if shape is not None:
+            out = tuple(int(n) for n in shape)
+            if len(out) != self.spec.n_dims or min(out) < 1:
+                raise UsageError(f"decoding: got shape {tuple(shape)}, expected {self.spec.n_dims} positive integers")
+            return out
+        factor = 1.0 if scale is None else float(scale)
+        if resolution is not None:
+            factor = resolution / max(self.spec.extent)
+        if not (math.isfinite(factor) and factor > 0):
+            raise UsageError(f"decoding: got a scale of {factor}, expected a positive number")
+        return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
+
+    def _finish(self, y: np.ndarray) -> np.ndarray:
+        values = y * self._scale + self._offset
+        if self.spec.clip:
+            low, high = self._offset, self._offset + self._scale
+            np.clip(values, np.minimum(low, high), np.maximum(low, high), out=values)
+        return values
+
+
+def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Float values to a dtype: integers are rounded and clipped to what it holds, bool is a threshold at one half."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "b":
+        return values > 0.5
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
+    return values.astype(dtype)
+
+
+def blocks_of(shape: tuple[int, ...], n_points: int):
+    """Yields tuples of slices that cover a lattice in blocks of about n_points samples, of even edges."""
+    edges = list(shape)
+    while math.prod(edges) > n_points and max(edges) > 1:
+        k = edges.index(max(edges))
+        edges[k] = (edges[k] + 1) // 2
+    starts = [range(0, n, e) for n, e in zip(shape, edges)]
+    for corner in np.ndindex(*(len(s) for s in starts)):
+        yield tuple(slice(s[i], min(s[i] + e, n)) for s, i, e, n in zip(starts, corner, edges, shape))
+
+
+def _parts(n: int):
+    return (slice(i, min(i + POINTS_PER_BLOCK, n)) for i in range(0, n, POINTS_PER_BLOCK))
+
+
+def _block_mean(values: np.ndarray, factors: list[int]) -> np.ndarray:
+    """Means over blocks of factors[k] samples along each of the leading axes."""
+    for k, factor in enumerate(factors):
+        if factor > 1:
+            shape = (*values.shape[:k], values.shape[k] // factor, factor, *values.shape[k + 1 :])
+            values = values.reshape(shape).mean(k + 1)
+    return values

@@ -1,0 +1,113 @@
+"""Puts a fit together: spec, first pyramid, twin, tiles."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import torch
+
+from ..entropy.context import n_inputs
+from ..header import step_code, step_value
+from ..spec import FieldSpec
+from .analysis import channel_transform, pyramid
+from .context import ContextModel
+from .encodings import GridTwin, load
+from .model import FieldModel
+from .plan import Planner, share_out
+from .presets import Preset
+from .source import Source
+from .train import Fit, Tile
+
+_MASK_EDGE = 4  # of the blocks in which three-dimensional levels may be empty
+_QUIET_VISITS = 0.15  # how often a tile without fine features is visited
+
+
+def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") -> Fit:
+    """A fit of `source`, ready to run. The same seed on the same machine gives the same fit."""
+    torch.manual_seed(seed)
+    grid, channels = preset.grid, source.channels
+    depth = [grid.n_levels - 1 - level for level in range(grid.n_levels)]
+    steps = tuple(step_value(step_code(preset.step_fine * preset.step_ratio**k)) for k in depth)
+    spec = FieldSpec(
+        kind=source.kind,
+        extent=source.extent,
+        channels=channels,
+        dtype=source.dtype,
+        grid=grid,
+        mlp=preset.mlp,
+        steps=steps,
+        value_offset=source.offset,
+        value_scale=source.scale,
+        clip=source.clip,
+        origin=source.origin,
+        cell=source.cell,
+        truncation=source.truncation,
+    )
+    transform = channel_transform(channels, source.is_color)
+    mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
+    first = pyramid((source.target - mean) @ transform.T, grid)
+    latents = [values / step for values, step in zip(first, steps)]
+    twin = _twin(source, preset, steps, latents)
+    skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
+    model = FieldModel(spec, twin, skip, mean)
+    return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
+
+
+def _twin(source: Source, preset: Preset, steps, latents: list[np.ndarray]) -> GridTwin:
+    grid = preset.grid
+    if grid.encoding != "dense":
+        return load(grid.encoding)(grid, steps, latents)
+    multi = any(f > 1 for f in grid.n_features)
+    context = ContextModel(
+        grid.n_dims, multi, n_inputs(grid.n_dims, multi) - 2, preset.context_neurons, preset.context_layers
+    )
+    masks = [_mask(values, source.weight) for values in latents]
+    return load("dense")(grid, steps, latents, masks, context)
+
+
+def _mask(latents: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+    """(*resolution) bool: vertices worth a feature. Of large 3-D levels only blocks that start with something, and
+    for surfaces only those near the surface; None for all."""
+    resolution = latents.shape[1:]
+    if len(resolution) < 3 or math.prod(resolution) < 1 << 14:
+        return None
+    size = np.abs(latents).max(0)
+    if weight is not None:
+        for k, n in enumerate(resolution):
+            factor = weight.shape[k] // n
+            edges = np.arange(0, n * factor, factor)
+            weight = np.maximum.reduceat(weight, edges, axis=k)
+        size = size * (weight > 0.05)
+    for k, n in enumerate(resolution):  # blocks with something in them ...
+        size = np.maximum.reduceat(size, np.arange(0, n, _MASK_EDGE), axis=k)
+    busy = size > 0.5
+    for k in range(busy.ndim):  # ... and their neighbours
+        padded = np.pad(busy, [(1, 1) if j == k else (0, 0) for j in range(busy.ndim)])
+        n = busy.shape[k]
+        busy = busy | np.take(padded, range(0, n), axis=k) | np.take(padded, range(2, n + 2), axis=k)
+    for k, n in enumerate(resolution):
+        busy = np.repeat(busy, _MASK_EDGE, axis=k)
+    return busy[tuple(slice(0, n) for n in resolution)]
+
+
+def _tiles(source: Source, preset: Preset, twin: GridTwin, device: str) -> list[Tile]:
+    cuts = []
+    for n in source.extent:
+        k = -(-n // preset.tile_edge)
+        cuts.append([(i * n // k, (i + 1) * n // k) for i in range(k)])
+    planner = Planner(preset.grid, twin.row_maps, twin.uses_context)
+    tiles = []
+    for box in itertools.product(*cuts):
+        start, stop = zip(*box)
+        block = tuple(slice(a, b) for a, b in box)
+        target = torch.from_numpy(np.ascontiguousarray(np.moveaxis(source.target[block], -1, 0)))
+        weight = None if source.weight is None else torch.from_numpy(np.ascontiguousarray(source.weight[block]))
+        plan = planner.block(start, stop, source.extent)
+        quiet = twin.uses_context and len(plan.rows[-1]) == 0
+        visits = _QUIET_VISITS if quiet else 1.0
+        tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits))
+    if not twin.uses_context:
+        share_out([t.plan for t in tiles], preset.grid)
+    return tiles

@@ -1,0 +1,80 @@
+"""Torch twins of the encodings: trainable rows a level, how they are rounded, and what they cost.
+
+A twin keeps `theta[l]` (rows, F_l) and a `row_map[l]` from vertices to rows. One file an encoding, of the same name
+as its numpy meaning in `nfcodec.encodings`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...entropy.context import ContextNet
+from ...spec import GridSpec
+from ..plan import Plan
+from ..quantizers import hard_round, noisy_round
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How integers are imitated in a step: soft with noise, or hard with the slope of soft rounding."""
+
+    temperature: float = 0.3
+    sigma: float = 0.2
+    hard: bool = False
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.hard:
+            return hard_round(x, self.temperature)
+        return noisy_round(x, self.temperature, self.sigma)
+
+
+class GridTwin(nn.Module):
+    """Base of the twins. steps: (L,) the float value of one integer step of each level's features."""
+
+    uses_context = False
+
+    def __init__(self, spec: GridSpec, steps: tuple[float, ...]):
+        super().__init__()
+        self.spec = spec
+        self.steps = steps
+        self.theta = nn.ParameterList()
+        self.row_maps: list[np.ndarray] = []
+
+    @abstractmethod
+    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v of integers, v of features): the step's values, laid out as `Plan` says, the last one 0."""
+
+    @abstractmethod
+    def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
+        """Bits (scalar) of the values that the plan owns."""
+
+    def choose_shifts(self, fineness: float) -> None:
+        """Fixes the rounding of the encoding's own networks, where it has any."""
+
+    def context_net(self) -> ContextNet | None:
+        """The integers of the context network, for encodings that have one."""
+        return None
+
+    @abstractmethod
+    def freeze(self) -> list[dict[str, np.ndarray]]:
+        """The integers of every level, as the numpy encoding keeps them."""
+
+
+def lay_out(theta, steps, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+    """(integers, features) of the rows that a plan reads, laid end to end with a closing 0."""
+    picked = [t.index_select(0, r) for t, r in zip(theta, plan.rows)]
+    integers = rounding(torch.cat([p.reshape(-1) for p in picked]))
+    scale = torch.cat([integers.new_full((p.numel(),), s) for s, p in zip(steps, picked)])
+    zero = integers.new_zeros(1)
+    return torch.cat([integers, zero]), torch.cat([integers * scale, zero])
+
+
+def load(name: str) -> type[GridTwin]:
+    """The twin of the encoding of that name."""
+    return importlib.import_module(f"{__name__}.{name}").Twin

@@ -1,0 +1,56 @@
+"""Torch twin of the dense grid: latents in units of their integers, coded under the context network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...entropy.context import ContextNet
+from ...spec import GridSpec
+from ..context import ContextModel, compand
+from ..plan import Plan
+from ..rate import laplace_bits
+from . import GridTwin, Rounding, lay_out
+
+
+class Twin(GridTwin):
+    """theta[l] (rows, F_l); a vertex outside the level's mask has no row and is 0."""
+
+    uses_context = True
+
+    def __init__(self, spec: GridSpec, steps, latents: list[np.ndarray], masks: list[np.ndarray | None], context: ContextModel):
+        """latents[l] (F_l, *resolution) float in units of steps; masks[l] (*resolution) bool or None for all."""
+        super().__init__(spec, steps)
+        self.context = context
+        for start, mask in zip(latents, masks):
+            resolution = start.shape[1:]
+            mask = np.ones(resolution, bool) if mask is None else mask
+            row_map = np.full(resolution, -1, np.int64)
+            row_map[mask] = np.arange(np.count_nonzero(mask))
+            self.row_maps.append(row_map)
+            self.theta.append(nn.Parameter(torch.tensor(np.ascontiguousarray(start[:, mask].T), dtype=torch.float32)))
+
+    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.steps, plan, rounding)
+
+    def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
+        flat = plan.context.reshape(-1)
+        gathered = v.index_select(0, flat).view(plan.context.shape)
+        companded = compand(v).index_select(0, flat).view(plan.context.shape)
+        mu, log2_b = self.context(gathered, companded, plan.constants)
+        return laplace_bits(v.index_select(0, plan.own), mu, log2_b).sum()
+
+    def choose_shifts(self, fineness: float) -> None:
+        self.context.choose_shifts(fineness)
+
+    def context_net(self) -> ContextNet:
+        return self.context.integers()
+
+    def freeze(self) -> list[dict[str, np.ndarray]]:
+        out = []
+        for theta, row_map in zip(self.theta, self.row_maps):
+            latents = np.zeros((theta.shape[1], *row_map.shape), np.int32)
+            latents[:, row_map >= 0] = torch.round(theta.detach()).cpu().numpy().T.astype(np.int32)
+            out.append({"latents": latents})
+        return out

@@ -1,0 +1,90 @@
+"""The trainable twin of `Field`: a grid twin and the per-point network, evaluated on one tile at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..header import mlp_shapes
+from ..pack import Frozen
+from ..spec import FieldSpec
+from .encodings import GridTwin, Rounding
+from .plan import Plan
+from .quantizers import straight_through
+
+MAX_NETWORK_SHIFT = 16
+
+
+class FieldModel(nn.Module):
+    """spec and grid as in `Field`; the network's tensors are in the order of `header.mlp_shapes`.
+
+    Once `shifts` is set, every use of the network sees its tensors rounded to multiples of 2**-shift.
+    """
+
+    def __init__(self, spec: FieldSpec, grid: GridTwin, skip: np.ndarray, bias: np.ndarray):
+        """skip (C, F), bias (C,): the linear map that the fit starts from; the hidden layers start silent."""
+        super().__init__()
+        self.spec, self.grid = spec, grid
+        self.tensors = nn.ParameterList()
+        shapes = mlp_shapes(spec.mlp)
+        for k, shape in enumerate(shapes):
+            is_weight = len(shape) == 2
+            start = torch.zeros(shape)
+            if is_weight and k < len(shapes) - 3:  # hidden layers; the output layer's weights stay 0
+                start = torch.randn(shape) * math.sqrt(2.0 / shape[1])
+            self.tensors.append(nn.Parameter(start))
+        with torch.no_grad():
+            self.tensors[-1].copy_(torch.from_numpy(skip))
+            self.tensors[-2 if len(shapes) > 2 else 0].copy_(torch.from_numpy(bias))
+        self.shifts: list[int] | None = None
+
+    def network(self) -> list[torch.Tensor]:
+        """The tensors as the decoder will see them."""
+        if self.shifts is None:
+            return list(self.tensors)
+        return [straight_through(t, torch.round(t * 2.0**s) * 2.0**-s) for t, s in zip(self.tensors, self.shifts)]
+
+    def choose_shifts(self, fineness: float) -> None:
+        """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor."""
+        self.shifts = [network_shift(t.detach(), fineness) for t in self.tensors]
+
+    def features(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor:
+        """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis."""
+        parts = []
+        for index, matrices in plan.blocks:
+            x = v.index_select(0, index.reshape(-1)).view(index.shape)
+            for k, matrix in enumerate(matrices):
+                x = torch.tensordot(matrix[phase[k] :: stride], x, dims=([1], [k + 1])).movedim(0, k + 1)
+            parts.append(x.reshape(x.shape[0], -1))
+        return torch.cat(parts)
+
+    def mlp(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (F, M) -> outputs (C, M)."""
+        *layers, skip = self.network()
+        if not self.spec.mlp.n_hidden_layers:
+            return torch.addmm(layers[0][:, None], skip, features)
+        h = features
+        for w, b in zip(layers[:-2:2], layers[1:-2:2]):
+            h = torch.relu(torch.addmm(b[:, None], w, h))
+        return torch.addmm(torch.addmm(layers[-1][:, None], skip, features), layers[-2], h)
+
+    def forward(self, plan: Plan, rounding: Rounding, phase: tuple[int, ...], stride: int):
+        """(outputs (C, M), integer values of the step as `Plan` lays them out)."""
+        integers, values = self.grid.values(plan, rounding)
+        return self.mlp(self.features(values, plan, phase, stride)), integers
+
+    def freeze(self) -> Frozen:
+        """Rounds everything to the integers of a file."""
+        if self.shifts is None:
+            self.choose_shifts(64.0)
+        tensors = [torch.round(t.detach() * 2.0**s).cpu().numpy().astype(np.int32) for t, s in zip(self.tensors, self.shifts)]
+        return Frozen(self.grid.freeze(), tensors, list(self.shifts), self.grid.context_net())
+
+
+def network_shift(tensor: torch.Tensor, fineness: float) -> int:
+    """The shift s for which 2**-s is about rms / fineness."""
+    rms = tensor.square().mean().sqrt().item()
+    return int(np.clip(round(math.log2(fineness / max(rms, 1e-6))), 0, MAX_NETWORK_SHIFT))

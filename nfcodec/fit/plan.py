@@ -1,0 +1,190 @@
+"""What one training step touches, worked out once before the loop: rows of each level, interpolation, contexts.
+
+A step looks at one tile, a block of the source's lattice. Its `Plan` holds
+
+    rows[l]      (n_l,) int64: rows of level l's parameter that the step reads; their F_l values each are laid end to
+                 end over the levels, then one 0, into the step's vector v of all values
+    context      (n_gathered, M) int32 into v: inputs of the context network for M positions, or None
+    constants    (2, M) float32: the context network's two constant inputs
+    own          (M,) int32 into v: the values whose bits this step counts, with a context network
+    shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
+    blocks       for each level: indices into v (F_l, *K) and, for each axis, a matrix (M_k, K_k) that interpolates
+
+so that the loop itself is gathers and small matrix products only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..encodings.interpolate import axis_matrix
+from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
+from ..spec import GridSpec
+
+
+@dataclass
+class Plan:
+    """See the module's docstring."""
+
+    rows: list[torch.Tensor]
+    own: torch.Tensor | None = None
+    shares: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+    constants: torch.Tensor | None = None
+    blocks: list[tuple[torch.Tensor, list[torch.Tensor]]] = field(default_factory=list)
+
+    def to(self, device: str) -> "Plan":
+        """The same plan with its tensors on a device."""
+
+        def move(x):
+            if isinstance(x, torch.Tensor):
+                return x.to(device)
+            return type(x)(move(y) for y in x) if isinstance(x, (list, tuple)) else x
+
+        return Plan(**{k: move(v) for k, v in vars(self).items()})
+
+
+def owned(a: int, b: int, extent: int, n: int) -> tuple[int, int]:
+    """The vertices of n whose centres lie in samples [a, b) of extent: a partition of samples partitions vertices."""
+
+    def first(x: int) -> int:  # least i with (2i + 1) / (2n) >= x / extent
+        return -((extent - 2 * x * n) // (2 * extent))
+
+    return min(max(first(a), 0), n), min(max(first(b), 0), n) if b < extent else n
+
+
+class Planner:
+    """Makes plans for a grid whose levels keep `row_maps[l]`: vertex (*resolution) -> row, -1 where a vertex is 0."""
+
+    def __init__(self, spec: GridSpec, row_maps: list[np.ndarray], with_context: bool):
+        self.spec = spec
+        self.row_maps = row_maps
+        self.with_context = with_context
+        self.multi = any(f > 1 for f in spec.n_features)
+
+    def block(self, start: tuple[int, ...], stop: tuple[int, ...], extent: tuple[int, ...]) -> Plan:
+        """A plan for the samples [start, stop) of a source lattice."""
+        d = len(start)
+        axes = [(np.arange(a, b) + 0.5) / n for a, b, n in zip(start, stop, extent)]
+        runs, own = [], []
+        for resolution in self.spec.resolutions:
+            runs.append([axis_matrix(axes[k], resolution[k], self.spec.interpolation) for k in range(d)])
+            own.append([owned(start[k], stop[k], extent[k], resolution[k]) for k in range(d)])
+        boxes = self._boxes(runs, own)
+        touched = _Touched(self.spec, self.row_maps, boxes)
+        blocks = []
+        for level, run in enumerate(runs):
+            index = np.ix_(*(np.arange(f, f + m.shape[1]) for f, m in run))
+            blocks.append((_int(np.moveaxis(touched.lookup(level, index), -1, 0)), [torch.from_numpy(m) for _, m in run]))
+        plan = Plan(touched.rows, blocks=blocks)
+        if self.with_context:
+            plan.own, plan.context, plan.constants = self._coded(touched, own)
+        return plan
+
+    def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
+        """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read."""
+        boxes = []
+        reach = 4 if len(own[0]) == 1 else 2
+        for level, resolution in enumerate(self.spec.resolutions):
+            box = []
+            for k, n in enumerate(resolution):
+                first, matrix = runs[level][k]
+                low, high = first, first + matrix.shape[1]
+                a, b = own[level][k]
+                if self.with_context and b > a:
+                    low, high = min(low, a - reach), max(high, b + reach)
+                if self.with_context and level + 1 < self.spec.n_levels:
+                    a, b = own[level + 1][k]
+                    if b > a:
+                        parent = parent_axis(self.spec.resolutions[level + 1][k], n)[0]
+                        low, high = min(low, int(parent[a]) - 1), max(high, int(parent[b - 1]) + 2)
+                box.append((max(low, 0), min(high, n)))
+            boxes.append(box)
+        return boxes
+
+    def _coded(self, touched: "_Touched", owns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(own, context, constants) of the vertices in the ranges owns[l], those without a row left out."""
+        own, context, constants = [], [], []
+        for level, ranges in enumerate(owns):
+            where = np.stack([g.ravel() for g in np.meshgrid(*(np.arange(a, b) for a, b in ranges), indexing="ij")])
+            where = where[:, self.row_maps[level][tuple(where)] >= 0]
+            values = touched.lookup(level, list(where))  # (m, F)
+            for f in range(self.spec.n_features[level]):
+                constant = np.array([self.spec.n_levels - 1 - level, f], np.float32)
+                own.append(values[:, f])
+                context.append(self._inputs(touched, level, f, where))
+                constants.append(np.repeat(constant[:, None], where.shape[1], 1))
+        return (
+            _int(np.concatenate(own)),
+            _int(np.concatenate(context, 1)),
+            torch.from_numpy(np.concatenate(constants, 1)),
+        )
+
+    def _inputs(self, touched: "_Touched", level: int, f: int, where: np.ndarray) -> np.ndarray:
+        """Indices into v (n_gathered, m) of the context inputs, in the order of spec/entropy.md."""
+        d, m = where.shape
+        zero = np.full(m, touched.zero, np.int64)
+        rows = [touched.lookup(level, [w + o for w, o in zip(where, offset)])[:, f] for offset in CAUSAL[d]]
+        if level == 0:
+            rows += [zero] * (1 + 2 * d)
+        else:
+            tables = [parent_axis(*n) for n in zip(self.spec.resolutions[level], self.spec.resolutions[level - 1])]
+            p, near, far = zip(*([t[where[k]] for t in tables[k]] for k in range(d)))
+            g = min(f, self.spec.n_features[level - 1] - 1)
+            rows.append(touched.lookup(level - 1, list(p))[:, g])
+            for side in (near, far):
+                for k in range(d):
+                    rows.append(touched.lookup(level - 1, [side[j] if j == k else p[j] for j in range(d)])[:, g])
+        if self.multi:
+            if f == 0:
+                rows += [zero] * (1 + 2 * d)
+            else:
+                for offset in collocated_offsets(d):
+                    rows.append(touched.lookup(level, [w + o for w, o in zip(where, offset)])[:, f - 1])
+        return np.stack(rows)
+
+
+def share_out(plans: list[Plan], spec: GridSpec) -> None:
+    """Sets `shares` so that over all plans every row counts once, in even parts."""
+    counts = [np.bincount(np.concatenate([p.rows[level].numpy() for p in plans])) for level in range(spec.n_levels)]
+    for plan in plans:
+        parts = [np.repeat(1 / c[r.numpy()], f) for c, r, f in zip(counts, plan.rows, spec.n_features)]
+        plan.shares = torch.from_numpy(np.concatenate(parts).astype(np.float32))
+
+
+class _Touched:
+    """The rows that a batch reads, and where each vertex's values then lie in v."""
+
+    def __init__(self, spec: GridSpec, row_maps: list[np.ndarray], boxes: list[list[tuple[int, int]]]):
+        self.spec, self.boxes = spec, boxes
+        self.rows, self._local, self._offset = [], [], []
+        total = 0
+        for level, box in enumerate(boxes):
+            ids = row_maps[level][tuple(slice(a, b) for a, b in box)]
+            rows, local = np.unique(ids, return_inverse=True)
+            local = local.reshape(ids.shape)
+            if len(rows) and rows[0] < 0:
+                rows, local = rows[1:], local - 1
+            self.rows.append(torch.from_numpy(rows.astype(np.int64)))
+            self._local.append(local)
+            self._offset.append(total)
+            total += len(rows) * spec.n_features[level]
+        self.zero = total
+
+    def lookup(self, level: int, index) -> np.ndarray:
+        """Indices into v (..., F) of vertices given by d broadcastable arrays; what is 0 or outside is `zero`."""
+        f = self.spec.n_features[level]
+        inside, clipped = True, []
+        for i, (a, b), n in zip(index, self.boxes[level], self.spec.resolutions[level]):
+            inside = inside & (i >= 0) & (i < n)
+            clipped.append(np.clip(i, a, b - 1) - a)
+        local = self._local[level][tuple(clipped)]
+        found = (self._offset[level] + local * f)[..., None] + np.arange(f)
+        return np.where((inside & (local >= 0))[..., None], found, self.zero)
+
+
+def _int(x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.int32))

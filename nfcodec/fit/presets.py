@@ -1,0 +1,89 @@
+"""Quality and effort in numbers: lmbda, resolutions, sizes of networks, steps. Chosen by measurement (results/)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..header import halved
+from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
+from .source import Source
+
+QUALITY = 50.0
+EFFORT = 5
+# training steps by effort for a signal of one unit of tiles; see n_steps
+_STEPS = {1: 60, 2: 130, 3: 300, 4: 600, 5: 1100, 6: 2200, 7: 4500, 8: 9000, 9: 18000}
+_TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
+_COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that shapes a fit beside the signal."""
+
+    grid: GridSpec
+    mlp: MlpSpec
+    context_neurons: int
+    context_layers: int
+    tile_edge: int
+    stride: int
+    step_fine: float  # one integer step of the finest level, in target units
+    step_ratio: float  # from a level to the next coarser one
+
+
+def lmbda_of(quality: float, kind: str) -> float:
+    """The weight of a bit: 0 gives thumbnails, 100 visually lossless files."""
+    if not 0 <= quality <= 100:
+        raise UsageError(f"choosing a quality: got {quality:g}, expected 0 to 100")
+    if kind in SURFACE_KINDS:
+        return 10 ** (-1.3 - 0.026 * (quality - 50))
+    if kind == "volume":
+        return 10 ** (-3.0 - 0.045 * (quality - 50))
+    return 10 ** (-3.1 - 0.045 * (quality - 50))
+
+
+def surface_resolution(quality: float, effort: int) -> int:
+    """Target samples along a mesh's longest axis; the finest level has half as many vertices."""
+    resolution = 2 * round(96 * 2 ** ((quality - 50) / 40) / 8) * 8
+    return min(max(resolution, 32), 128 if effort == 1 else 512)
+
+
+def choose(source: Source, lmbda: float, encoding: str) -> Preset:
+    """The preset for a source, a weight of bits and an encoding ("dense", "hash" or "codebook")."""
+    extent, d, channels = source.extent, len(source.extent), source.channels
+    n_samples = math.prod(extent)
+    finest = extent
+    if d >= 3 and not (source.kind == "volume" and lmbda < 2e-5):
+        finest = halved(extent)
+    resolutions = [finest]
+    while max(resolutions[0]) > _COARSEST[d]:
+        resolutions.insert(0, halved(resolutions[0]))
+    n_features = [channels] * len(resolutions)
+    if source.is_color and lmbda > 1.5e-4:
+        n_features[-1] = 1 if channels == 3 else 2  # luma (and alpha); colour is kept at half resolution
+    small = n_samples < 1 << 13
+    mlp = MlpSpec(sum(n_features), 8 if small else 16, 1 if small else 2, channels)
+    step_fine = 2.5 * math.sqrt(lmbda * channels)
+    ratio = 0.65 ** (d / 2)
+    if finest != extent:
+        step_fine *= ratio
+    log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
+    interpolation = "linear" if encoding == "hash" else "cubic"
+    return Preset(
+        grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size),
+        mlp=mlp,
+        context_neurons=8 if small else 16,
+        context_layers=1 if small else 2,
+        tile_edge=_TILE_EDGE[d],
+        stride=1 if finest == extent else 2,
+        step_fine=step_fine,
+        step_ratio=ratio,
+    )
+
+
+def n_steps(effort: int, n_tiles: int) -> int:
+    """Training steps; more tiles need more steps, but not in proportion: networks are shared."""
+    if effort not in _STEPS:
+        raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
+    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5))

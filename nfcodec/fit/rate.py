@@ -1,0 +1,39 @@
+"""Differentiable bits: what the integer coder of `nfcodec.entropy` will spend, as a smooth function.
+
+Integers are coded under a Laplace distribution of location mu and scale b, cut into unit bins.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+# the smallest probability that a table of 2**14 can give, and the smallest and largest scales of the tables
+P_MIN = 2.0**-15
+LOG2_B_MIN, LOG2_B_MAX = -4.5, 9.0
+
+
+def laplace_bits(x: torch.Tensor, mu: torch.Tensor, log2_b: torch.Tensor) -> torch.Tensor:
+    """Bits of x under a Laplace of location mu and scale 2**log2_b, all of one shape; x need not be integer yet."""
+    inverse_b = torch.exp(log2_b.clamp(LOG2_B_MIN, LOG2_B_MAX) * -math.log(2.0))
+    z = (x - mu).abs()
+    upper = _tail((z - 0.5) * inverse_b)
+    lower = _tail((z + 0.5) * inverse_b)
+    return -torch.log2((upper - lower).clamp_min(0) + P_MIN)
+
+
+def _tail(u: torch.Tensor) -> torch.Tensor:
+    """P(X > u) of the standard Laplace distribution."""
+    half = 0.5 * torch.exp(-u.abs())
+    return torch.where(u >= 0, half, 1 - half)
+
+
+def column_bits(x: torch.Tensor, log2_b: torch.Tensor) -> torch.Tensor:
+    """Bits of columns x (..., F) under zero-mean Laplace distributions of scales 2**log2_b (F,)."""
+    return laplace_bits(x, torch.zeros_like(x), log2_b.expand_as(x))
+
+
+def categorical_bits(log_p: torch.Tensor) -> torch.Tensor:
+    """Bits from natural log probabilities."""
+    return log_p * (-1 / math.log(2.0))

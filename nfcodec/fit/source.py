@@ -1,0 +1,129 @@
+"""From a `Signal` to what the fit sees: a lattice of targets around 0..1 with weights, and the numbers to go back."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SignalError, UsageError
+from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, SURFACE_KINDS, Signal
+from .distance import MeshDistance, lattice_distance
+
+_MARGIN = 0.04  # room around a mesh, of its longest edge
+_BAND = 3.0  # distance from the surface, in target samples, within which distances are exact
+_FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
+
+
+@dataclass
+class Source:
+    """A signal on a lattice, ready to be fitted.
+
+    target: (*extent, C) float32; values = offset + scale * target. weight: (*extent) float32 of squared errors, or
+    None for 1 everywhere. distance: the exact surface, for surfaces. origin, cell, truncation as in FieldSpec.
+    """
+
+    kind: str
+    target: np.ndarray
+    dtype: str
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+    clip: bool
+    is_color: bool = False
+    weight: np.ndarray | None = None
+    distance: MeshDistance | None = None
+    origin: tuple[float, ...] | None = None
+    cell: float = 0.0
+    truncation: float = 0.0
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        return self.target.shape[:-1]
+
+    @property
+    def channels(self) -> int:
+        return self.target.shape[-1]
+
+
+def from_lattice(signal: Signal) -> Source:
+    """An image or volume: 8 and 16-bit images keep their full range, everything else its range of values."""
+    values = signal.values
+    name = signal.meta.get("source", "signal")
+    if values.size == 0:
+        raise SignalError(f"{name}: got an empty {signal.kind} of shape {values.shape}, expected at least one sample")
+    n_dims, channels = values.ndim - 1, values.shape[-1]
+    if not 1 <= n_dims <= MAX_DIMS or channels > MAX_CHANNELS:
+        raise SignalError(f"{name}: got shape {values.shape}, expected 1 to {MAX_DIMS} axes and at most {MAX_CHANNELS} channels")
+    dtype = values.dtype.str.lstrip("<>|=")
+    if dtype not in DTYPES:
+        raise SignalError(f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first")
+    if signal.kind == "image" and dtype in ("u1", "u2"):
+        low, high = 0.0, float(np.iinfo(values.dtype).max)
+    else:
+        low, high = float(values.min()), float(values.max())
+    span = high - low if high > low else 1.0
+    if not np.isfinite(np.float32(span)):
+        raise SignalError(f"{name}: got values from {low:g} to {high:g}, expected a range that float32 can hold; rescale them")
+    target = ((values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low) / span).astype(np.float32)
+    is_color = signal.kind == "image" and channels in (3, 4)
+    return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, True, is_color)
+
+
+def from_mesh(signal: Signal, resolution: int) -> Source:
+    """A surface, as distances on a lattice of about `resolution` cells along the longest axis.
+
+    sdf: signed distance, exact near the surface. tsdf: the same cut at `truncation`. udf: without sign. occupancy: 1
+    inside, 0 outside, with a ramp two cells wide so that the surface lies between samples as in the mesh.
+    """
+    mesh = signal.mesh
+    name = signal.meta.get("source", "mesh")
+    if mesh is None or not len(mesh.faces) or not len(mesh.vertices):
+        raise SignalError(f"{name}: got a mesh without faces, expected at least one triangle")
+    distance = MeshDistance(mesh)
+    if signal.kind != "udf" and not distance.sign_is_reliable:
+        warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
+    used = distance.mesh.vertices[np.unique(distance.mesh.faces)]
+    low, high = used.min(0), used.max(0)
+    longest = float((high - low).max())
+    if not (np.isfinite(longest) and longest > 0):
+        raise SignalError(f"{name}: got a mesh of size {longest}, expected a positive one")
+    cell = longest * (1 + 2 * _MARGIN) / resolution
+    # even extents, so that the finest level has exactly half as many vertices
+    extent = np.maximum(2 * np.ceil(((high - low) + 2 * _MARGIN * longest) / (2 * cell) - 1e-9).astype(int), 8)
+    origin = (low + high) / 2 - extent * cell / 2
+    shape = tuple(int(n) for n in extent[::-1])
+    band = _BAND * cell
+    distances = lattice_distance(distance, origin, cell, shape, band)
+    scale, offset, truncation = 2 * cell, 0.0, 0.0
+    if signal.kind == "udf":
+        distances = np.abs(distances)
+    elif signal.kind == "tsdf":
+        truncation = 2 * band
+        distances = np.clip(distances, -truncation, truncation)
+    relative = distances / (_FALLOFF * cell)
+    weight = 1.0 / np.square(1.0 + np.square(relative))
+    if signal.kind == "occupancy":
+        distances, scale = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0
+    return Source(
+        signal.kind,
+        (distances / np.float32(scale)).astype(np.float32)[..., None],
+        "f4",
+        (offset,),
+        (scale,),
+        clip=signal.kind in ("occupancy",),
+        weight=weight.astype(np.float32),
+        distance=distance,
+        origin=tuple(float(x) for x in origin[::-1]),
+        cell=cell,
+        truncation=truncation,
+    )
+
+
+def prepare(signal: Signal, resolution: int) -> Source:
+    """The signal as targets; `resolution` is used for surfaces only."""
+    if signal.kind in SURFACE_KINDS:
+        return from_mesh(signal, resolution)
+    if signal.values is None:
+        raise UsageError(f"encoding as {signal.kind}: got a mesh, expected an image or a volume; choose one of {SURFACE_KINDS}")
+    return from_lattice(signal)

@@ -1,0 +1,192 @@
+"""The two binary structs that describe a field: FHDR (all of `FieldSpec`) and DNET (the network's integers).
+
+spec/format.md draws the same bytes in the same order. Every count is checked against the limits before it is used.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import numpy as np
+
+from . import spec as s
+from .binary import Reader, Writer
+from .entropy import streams
+from .errors import FormatError, LimitError
+from .mlp import Mlp
+from .spec import FieldSpec, GridSpec, MlpSpec
+
+FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_ONE_RANGE, FLAG_HALVING = 1, 2, 4, 8, 16
+MAX_SHIFT = 24
+
+
+# ---------------------------------------------------------------- FHDR
+
+
+def pack_spec(spec: FieldSpec) -> bytes:
+    """FieldSpec -> FHDR."""
+    grid, mlp = spec.grid, spec.mlp
+    one_range = len(set(spec.value_offset)) == 1 and len(set(spec.value_scale)) == 1
+    halving = all(coarse == halved(fine) for coarse, fine in zip(grid.resolutions[:-1], grid.resolutions[1:]))
+    flags = FLAG_CLIP * spec.clip | FLAG_PLACED * (spec.origin is not None) | FLAG_TRUNCATED * (spec.truncation > 0)
+    flags |= FLAG_ONE_RANGE * one_range | FLAG_HALVING * halving
+    w = Writer()
+    w.u8(s.KINDS[spec.kind])
+    w.u8(flags)
+    w.u8(spec.n_dims)
+    w.u8(spec.channels)
+    w.u8(s.DTYPES[spec.dtype])
+    for n in spec.extent:
+        w.varint(n)
+    for k in range(1 if one_range else spec.channels):
+        w.f32(spec.value_offset[k])
+        w.f32(spec.value_scale[k])
+    if spec.origin is not None:
+        for x in spec.origin:
+            w.f64(x)
+        w.f64(spec.cell)
+    if spec.truncation > 0:
+        w.f32(spec.truncation)
+    w.u8(s.ENCODINGS[grid.encoding])
+    w.u8(s.INTERPOLATIONS[grid.interpolation])
+    w.u8(grid.log2_size)
+    w.u8(grid.n_levels)
+    for resolution in grid.resolutions[-1:] if halving else grid.resolutions:
+        for n in resolution:
+            w.varint(n)
+    for f in grid.n_features:
+        w.u8(f)
+    for x in spec.steps:
+        w.u16(step_code(x))
+    w.u8(s.ACTIVATIONS[mlp.activation])
+    w.u8(mlp.n_hidden_layers)
+    if mlp.n_hidden_layers:
+        w.u8(mlp.n_neurons)
+    return w.getvalue()
+
+
+def unpack_spec(data: bytes) -> FieldSpec:
+    """FHDR -> FieldSpec; FormatError or LimitError on anything that is not a field of this draft."""
+    r = Reader(data)
+    kind = _name(s.KINDS, r.u8(), "kind")
+    flags = r.u8()
+    if flags >= 2 * FLAG_HALVING:
+        raise FormatError(f"reading the field header: got flags {flags:#x}, expected only known bits", "fhdr-flags")
+    n_dims = _limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
+    channels = _limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
+    dtype = _name(s.DTYPES, r.u8(), "dtype")
+    extent = tuple(_limited(r.varint(), 1, s.MAX_EXTENT, "extent") for _ in range(n_dims))
+    ranges = [(r.f32(), r.f32()) for _ in range(1 if flags & FLAG_ONE_RANGE else channels)]
+    if flags & FLAG_ONE_RANGE:
+        ranges = ranges * channels
+    origin, cell = None, 0.0
+    if flags & FLAG_PLACED:
+        origin, cell = tuple(r.f64() for _ in range(n_dims)), r.f64()
+        if cell <= 0:
+            raise FormatError(f"reading the field header: got a cell edge of {cell}, expected more than 0", "fhdr-cell")
+    truncation = 0.0
+    if flags & FLAG_TRUNCATED:
+        truncation = r.f32()
+        if truncation <= 0:
+            raise FormatError(f"reading the field header: got truncation {truncation}, expected more than 0", "fhdr-cell")
+    if (kind in s.SURFACE_KINDS) != bool(flags & FLAG_PLACED) or (kind in s.SURFACE_KINDS and n_dims != 3):
+        raise FormatError(f"reading the field header: a field of kind {kind} with flags {flags:#x}", "fhdr-kind")
+
+    encoding = _name(s.ENCODINGS, r.u8(), "encoding")
+    interpolation = _name(s.INTERPOLATIONS, r.u8(), "interpolation")
+    limit = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE}.get(encoding, 0)
+    log2_size = _limited(r.u8(), 0, limit, "log2_size")
+    n_levels = _limited(r.u8(), 1, s.MAX_LEVELS, "levels")
+    resolutions = [
+        tuple(_limited(r.varint(), 1, s.MAX_RESOLUTION, "resolution") for _ in range(n_dims))
+        for _ in range(1 if flags & FLAG_HALVING else n_levels)
+    ]
+    if flags & FLAG_HALVING:
+        while len(resolutions) < n_levels:
+            resolutions.insert(0, halved(resolutions[0]))
+    n_features = tuple(_limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_levels))
+    steps = tuple(step_value(r.u16()) for _ in range(n_levels))
+    activation = _name(s.ACTIVATIONS, r.u8(), "activation")
+    n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
+    n_neurons = _limited(r.u8(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
+    r.done()
+    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size)
+    mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
+    offset, scale = zip(*ranges)
+    return FieldSpec(
+        kind, extent, channels, dtype, grid, mlp, steps, offset, scale, bool(flags & FLAG_CLIP), origin, cell, truncation
+    )
+
+
+def halved(resolution: tuple[int, ...]) -> tuple[int, ...]:
+    """The next coarser resolution of a halving pyramid."""
+    return tuple((n + 1) // 2 for n in resolution)
+
+
+def step_code(step: float) -> int:
+    """The upper 16 bits of the float32 nearest to a positive step: 8 bits of precision."""
+    bits = struct.unpack("<I", struct.pack("<f", step))[0]
+    return min((bits + 0x8000) >> 16, 0x7F7F)
+
+
+def step_value(code: int) -> float:
+    """The inverse of `step_code`."""
+    value = struct.unpack("<f", struct.pack("<I", code << 16))[0]
+    if not (math.isfinite(value) and value > 0):
+        raise FormatError(f"reading the field header: got a step of {value}, expected a positive number", "fhdr-step")
+    return value
+
+
+def _name(table: dict[str, int], value: int, what: str) -> str:
+    for name, number in table.items():
+        if number == value:
+            return name
+    raise FormatError(f"reading the field header: got {what} {value}, expected one of {table}", f"fhdr-{what}")
+
+
+def _limited(value: int, low: int, high: int, what: str) -> int:
+    if not low <= value <= high:
+        code = "limit-" + what.replace(" ", "-")
+        raise LimitError(f"reading the field header: got {value} for {what}, expected {low} to {high}", code)
+    return value
+
+
+# ---------------------------------------------------------------- DNET
+
+
+def mlp_shapes(spec: MlpSpec) -> list[tuple[int, ...]]:
+    """Shapes of the network's tensors in the file's order: weights and bias of each layer, then the skip."""
+    if not spec.n_hidden_layers:
+        return [(spec.n_outputs,), (spec.n_outputs, spec.n_inputs)]
+    shapes: list[tuple[int, ...]] = []
+    for n_in, n_out in zip(spec.widths[:-1], spec.widths[1:]):
+        shapes += [(n_out, n_in), (n_out,)]
+    return [*shapes, (spec.n_outputs, spec.n_inputs)]
+
+
+def pack_mlp(tensors: list[np.ndarray], shifts: list[int]) -> bytes:
+    """Integers of the network, tensor k standing for tensors[k] * 2**-shifts[k] -> DNET."""
+    w = Writer()
+    for shift in shifts:
+        w.u8(shift)
+    w.bytes(streams.encode_tensors(tensors))
+    return w.getvalue()
+
+
+def unpack_mlp(spec: MlpSpec, data: bytes) -> Mlp:
+    """DNET -> Mlp."""
+    r = Reader(data)
+    shapes = mlp_shapes(spec)
+    shifts = [_limited(r.u8(), 0, MAX_SHIFT, "network shift") for _ in shapes]
+    tensors = streams.decode_tensors(r, shapes)
+    r.done()
+    return assemble_mlp(spec, tensors, shifts)
+
+
+def assemble_mlp(spec: MlpSpec, tensors: list[np.ndarray], shifts: list[int]) -> Mlp:
+    """The network that integers and shifts stand for."""
+    floats = [t.astype(np.float32) * np.float32(2.0**-shift) for t, shift in zip(tensors, shifts)]
+    if not spec.n_hidden_layers:
+        return Mlp(spec, [], floats[:1], floats[1])
+    return Mlp(spec, floats[0:-1:2], floats[1:-1:2], floats[-1])

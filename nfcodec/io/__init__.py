@@ -1,0 +1,290 @@
+"""Signals in and out: one table from a file's suffix to the code that reads and writes it.
+
+    signal = read("scan.nii.gz")                       # Signal: kind, values (*extent, C) or mesh, meta
+    write_lattice("scan.nrrd", values, signal.meta)    # whole or not at all; existing files are refused
+    write_mesh("bunny.glb", mesh)
+
+Every error is one line: UsageError for arguments, SignalError for content, MissingExtraError for a package. NaN and
+infinite values are read as they are; `check_finite` refuses them.
+
+`meta` is a JSON-able dictionary of what must survive the round trip and never affects samples. Absent means unknown, or
+the default given here. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
+
+    key           signal   meaning
+    source        all      file name without folders
+    format        all      "png", "nifti" ...: FORMATS[suffix].name
+    dtype         lattice  numpy name of the values' dtype; stored_dtype: of the file, where it differs (64-bit integers)
+    axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB)
+    value_range   lattice  [least, greatest] finite value
+    bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12), else 16 for deep PNG
+    palette       image    true: the source had a palette, expanded to RGB(A)
+    alpha         image    true: the last channel is straight alpha
+    colour_space  image    "sRGB" (assumed where nothing is said), "icc" or "unknown"
+    icc_profile   image    base64 of the ICC profile, at most 64 KiB
+    orientation   image    EXIF orientation 2..8 that was applied on reading
+    dpi           image    [x, y] dots an inch
+    spacing       volume   distance of sample centres along each spatial axis, array order
+    origin        volume   world position of the first sample's centre, array order; only where there is no affine
+    units         volume   of spacing: "mm", "um", "m" ...; of a mesh's vertices
+    affine        volume   4 rows of 4: sample index (x, y, z, 1) -> world (x, y, z, 1)
+    space         volume   the world frame of affine: "RAS" (NIfTI), "LPS" or NRRD's own word
+    time_step     volume   between frames, with time_units ("s", "ms", "us"); time_origin: time of the first frame
+    nrrd, nifti   volume   further header fields, restored by the writer of the format; nifti holds slope and intercept, which
+                           are kept for the writer and not applied to the values
+    hdf5          volume   dataset (its name) and attrs (the JSON-able ones)
+    npz           volume   name of the array
+    n_vertices, n_faces, n_parts, n_instances, watertight, n_boundary_edges, n_nonmanifold_edges, consistent_winding,
+    n_welded, n_removed_degenerate, n_removed_duplicate, dropped: surfaces, see `nfcodec.io.mesh`
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
+from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
+
+from .atomic import replacing
+from .placement import rescale_meta
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "check_finite",
+    "kind_of",
+    "read",
+    "replacing",
+    "rescale_meta",
+    "suffixes",
+    "write_lattice",
+    "write_mesh",
+]
+
+
+class Format(NamedTuple):
+    """One row of the table: functions are named, so that a module and its libraries are imported when used.
+
+    kinds: of the signals that the suffix can hold, the usual one first. options: of `read` that the reader takes.
+    """
+
+    name: str
+    module: str
+    reader: str | None
+    writer: str | None
+    kinds: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+_IMAGE, _ARRAY = ("image", "volume"), ("volume", "image")
+
+FORMATS: dict[str, Format] = {
+    ".png": Format("png", "image", "read", "write", _IMAGE),
+    ".jpg": Format("jpeg", "image", "read", "write", _IMAGE),
+    ".jpeg": Format("jpeg", "image", "read", "write", _IMAGE),
+    ".webp": Format("webp", "image", "read", "write", _IMAGE),
+    ".avif": Format("avif", "image", "read", "write", _IMAGE),
+    ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".h5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
+    ".hdf5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
+    ".npy": Format("npy", "volume", "read_npy", "write_npy", _ARRAY, ("axes",)),
+    ".npz": Format("npz", "volume", "read_npz", "write_npz", _ARRAY, ("dataset", "axes")),
+    ".raw": Format("raw", "volume", "read_raw", "write_raw", _ARRAY, ("shape", "dtype", "axes")),
+    ".bin": Format("raw", "volume", "read_raw", "write_raw", _ARRAY, ("shape", "dtype", "axes")),
+    ".vol": Format("raw", "volume", "read_raw", "write_raw", _ARRAY, ("shape", "dtype", "axes")),
+    ".nrrd": Format("nrrd", "volume", "read_nrrd", "write_nrrd", _ARRAY, ("axes",)),
+    ".nii": Format("nifti", "nifti", "read", "write", _ARRAY),
+    ".nii.gz": Format("nifti", "nifti", "read", "write", _ARRAY),
+    ".obj": Format("obj", "mesh", "read", "write", SURFACE_KINDS),
+    ".stl": Format("stl", "mesh", "read", "write", SURFACE_KINDS),
+    ".ply": Format("ply", "mesh", "read", "write", SURFACE_KINDS),
+    ".off": Format("off", "mesh", "read", "write", SURFACE_KINDS),
+    ".glb": Format("glb", "mesh", "read", "write", SURFACE_KINDS),
+    ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS),
+}
+
+# what the first bytes say, for the message when they contradict the suffix
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"\x93NUMPY", "npy"),
+    (b"PK\x03\x04", "npz (a zip archive)"),
+    (b"NRRD", "nrrd"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"glTF", "glb"),
+    (b"ply", "ply"),
+    (b"GIF8", "gif"),
+    (b"\x89NFC\r\n\x1a\n", "an nfld file (decode it instead)"),
+)
+
+
+def suffixes(kind: str | None = None, *, writable: bool = False) -> tuple[str, ...]:
+    """Known suffixes, sorted: all, or those of a kind of signal; `writable`: only those that can be written."""
+    return tuple(sorted(s for s, f in FORMATS.items() if (kind is None or kind in f.kinds) and (f.writer or not writable)))
+
+
+def kind_of(path: str | os.PathLike) -> str:
+    """The usual kind of signal behind a suffix, without opening the file (a TIFF stack turns out a volume when read)."""
+    return _format_of(path)[1].kinds[0]
+
+
+def _format_of(path: str | os.PathLike) -> tuple[str, Format]:
+    name = Path(path).name.lower()
+    # ".nii.gz" before anything that could match ".gz"
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return suffix, FORMATS[suffix]
+    got = Path(path).suffix
+    raise UsageError(
+        f"{str(path)!r} has {f'the unknown suffix {got!r}' if got else 'no suffix'}, expected one of {' '.join(suffixes())}; "
+        "convert or rename the file"
+    )
+
+
+def read(
+    path: str | os.PathLike,
+    kind: str | None = None,
+    *,
+    dataset: str | None = None,
+    shape: tuple[int, ...] | None = None,
+    dtype: Any = None,
+    axes: str | None = None,
+) -> Signal:
+    """Read a signal; see the module's docstring for its meta.
+
+    kind: a key of spec.KINDS to override what the file suggests: "image" or "volume" for 2-D lattices, any surface kind for a mesh.
+    dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW data, shape in the order
+    of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or "xyz", for HDF5, NPY, NPZ, NRRD and RAW;
+    without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
+
+    Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
+    """
+    path = Path(path)
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"reading {path.name!r}: got the kind {kind!r}, expected one of {', '.join(KINDS)}")
+    if path.is_dir():
+        raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
+    if not path.exists():
+        raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
+    _, format = _format_of(path)
+    given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes}
+    options = {key: value for key, value in given.items() if value is not None}
+    wrong = [key for key in options if key not in format.options]
+    if wrong:
+        raise UsageError(
+            f"reading {path.name!r}: {wrong[0]} does not apply to {format.name}; leave it out"
+            + (f" (it takes {', '.join(format.options)})" if format.options else "")
+        )
+    if path.stat().st_size == 0:
+        raise SignalError(f"reading {path.name!r}: the file is empty (0 bytes), expected {format.name}")
+    if kind is not None and kind not in format.kinds:
+        raise UsageError(f"reading {path.name!r}: {format.name} holds {' or '.join(format.kinds)}, got the kind {kind!r}")
+
+    module = importlib.import_module(f".{format.module}", __name__)
+    try:
+        signal = getattr(module, format.reader)(path, format.name, **options)
+    except NfldError:
+        raise
+    except ImportError as err:  # of a package that a library needs for this very file
+        raise MissingExtraError.of(err.name or str(err), "encode", f"reading {path.name!r}") from err
+    except PermissionError as err:
+        raise UsageError(f"reading {str(path)!r}: permission denied; check the file's permissions") from err
+    except MemoryError as err:
+        raise SignalError(f"reading {path.name!r}: not enough memory; crop or downsample it") from err
+    except Exception as err:
+        raise SignalError(_unreadable(path, format, err)) from err
+    return signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name)
+
+
+def _as_kind(signal: Signal, kind: str, name: str) -> Signal:
+    if kind == "image" and len(signal.extent) != 2:
+        raise UsageError(f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; name its channels with axes='yxc'")
+    return replace(signal, kind=kind)
+
+
+def _unreadable(path: Path, format: Format, err: Exception) -> str:
+    with path.open("rb") as file:
+        head = file.read(32)
+    looks = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        looks = "webp"
+    if head[4:12] in (b"ftypavif", b"ftypavis"):
+        looks = "avif"
+    if looks and looks != format.name and not (format.name == "nifti" and looks == "gzip data"):
+        return f"reading {path.name!r} as {format.name}: its content looks like {looks}; give the file the right suffix"
+    lines = str(err).strip().splitlines()
+    detail = f"{type(err).__name__}: {lines[0][:160]}" if lines else type(err).__name__
+    return f"reading {path.name!r} as {format.name}: the content is damaged, cut short or of another format ({detail}); check the file"
+
+
+def check_finite(signal: Signal) -> None:
+    """Raise SignalError if a lattice signal has NaN or infinite values, naming how many and where the first one is."""
+    values = signal.values
+    if values is None or values.dtype.kind != "f":
+        return
+    # sums propagate NaN and inf: one cheap pass for the usual, clean signal; an overflowing sum only costs the second pass
+    with np.errstate(all="ignore"):
+        if np.isfinite(values.sum(dtype=np.float64)):
+            return
+    bad = ~np.isfinite(values)
+    count = int(bad.sum())
+    if not count:
+        return
+    first = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), values.shape))
+    raise SignalError(
+        f"{signal.meta.get('source', 'signal')}: {count} of {values.size} values are NaN or infinite, the first at index {first} "
+        f"(value {values[first]}); expected finite values: fill them first, for example with numpy.nan_to_num"
+    )
+
+
+def write_lattice(
+    path: str | os.PathLike, values: np.ndarray, meta: dict[str, Any] | None = None, *, overwrite: bool = False
+) -> None:
+    """Write values (*extent, C) in the format of the suffix, with what meta knows (already fitted by `rescale_meta`).
+
+    The file appears whole or not at all. A format that cannot hold the values either warns and converts (16 bits in
+    JPEG or WebP, alpha in JPEG) or raises UsageError (floats in PNG, 3-D in an image format).
+    """
+    suffix, format = _writable_format(path, lattice=True)
+    if values.ndim < 3 or values.size == 0:
+        raise UsageError(f"writing {str(path)!r}: got an array of shape {values.shape}, expected (*extent, C) with 2 to 4 axes of samples")
+    module = importlib.import_module(f".{format.module}", __name__)
+    with replacing(path, overwrite) as temporary:
+        getattr(module, format.writer)(temporary, values, meta or {}, format.name, Path(path).name)
+
+
+def write_mesh(
+    path: str | os.PathLike,
+    mesh: Mesh,
+    meta: dict[str, Any] | None = None,
+    *,
+    normals: np.ndarray | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a triangle mesh as OBJ, STL, PLY, OFF or GLB. normals: (V, 3) unit vectors, kept by OBJ, PLY and GLB.
+
+    The file appears whole or not at all. STL, PLY and GLB store float32; OBJ and OFF text with digits enough for 1e-9 of
+    the box's diagonal. meta: "units" becomes a comment in OBJ.
+    """
+    suffix, format = _writable_format(path, lattice=False)
+    module = importlib.import_module(f".{format.module}", __name__)
+    with replacing(path, overwrite) as temporary:
+        getattr(module, format.writer)(temporary, mesh, meta or {}, format.name, Path(path).name, normals)
+
+
+def _writable_format(path: str | os.PathLike, lattice: bool) -> tuple[str, Format]:
+    suffix, format = _format_of(path)
+    if ("volume" in format.kinds) != lattice or format.writer is None:
+        what, kind = ("images and volumes", "volume") if lattice else ("meshes", "sdf")
+        known = " ".join(suffixes(kind, writable=True))
+        raise UsageError(f"writing {str(path)!r}: {suffix} is not written for {what}; choose one of {known}")
+    return suffix, format

@@ -1,0 +1,279 @@
+"""Triangle meshes through trimesh: OBJ, STL, PLY, OFF, GLB and glTF; scenes are flattened with their transforms.
+
+The surface is cleaned of what cannot matter to it, and nothing else: vertices that no face uses, faces without area and
+repeated faces go; identical positions are welded only where the faces do not already close. Holes, soups and inconsistent winding
+stay as they are and are counted in meta:
+
+    n_vertices, n_faces     after cleaning
+    n_instances             meshes placed in the scene; n_parts: components connected by shared vertices
+    watertight              every edge belongs to exactly two faces
+    n_boundary_edges        edges of one face; n_nonmanifold_edges: of three or more
+    consistent_winding      no two neighbouring faces run along their common edge in the same direction
+    n_welded                vertices that were merged into an identical one (absent if 0, like the next two)
+    n_removed_degenerate    faces without area; n_removed_duplicate: faces with the same vertices in the same direction
+    dropped                 what the format had and the field does not keep: "colours", "uv"
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nfcodec.errors import MissingExtraError, SignalError, UsageError
+from nfcodec.spec import Mesh, Signal
+
+__all__ = ["clean", "read", "topology", "write"]
+
+# beyond this, squares overflow float32
+MAX_COORDINATE = 1e18
+# sine of the angle below which a triangle has no area to double precision
+_FLAT = 1e-12
+
+
+def _trimesh(what: str):
+    try:
+        import trimesh
+    except ImportError as err:
+        raise MissingExtraError.of("trimesh", "encode", what) from err
+    # errors reach the user as exceptions; trimesh also logs their tracebacks
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)
+    return trimesh
+
+
+# ---- reading
+
+
+def read(path: Path, format: str) -> Signal:
+    """A surface signal of kind "sdf": mesh with float64 vertices and int64 faces, meta as above.
+
+    Raises SignalError for a file without faces, with NaN or huge vertices, or with indices out of range.
+    """
+    trimesh = _trimesh(f"reading {format.upper()}")
+    try:
+        scene = _load_scene(trimesh, path, format)
+    except ModuleNotFoundError as err:
+        if err.name != "charset_normalizer":
+            raise
+        # trimesh guesses encodings with it; the formats have none but UTF-8, so the text is damaged
+        raise SignalError(f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again") from err
+    vertices, faces, n_instances = [], [], 0
+    dropped: set[str] = set()
+    offset = 0
+    for node in scene.graph.nodes_geometry:
+        transform, geometry_name = scene.graph[node]
+        part = scene.geometry[geometry_name]
+        if not isinstance(part, trimesh.Trimesh) or len(part.faces) == 0:
+            continue
+        points = np.asarray(part.vertices, np.float64)
+        if not np.array_equal(transform, np.eye(4)):
+            points = points @ transform[:3, :3].T + transform[:3, 3]
+        corners = np.asarray(part.faces, np.int64)
+        if corners.min() < 0 or corners.max() >= len(points):
+            raise SignalError(f"reading {path.name!r}: a face refers to vertex {corners.max()} of {len(points)}; repair the file")
+        if np.linalg.det(transform[:3, :3]) < 0:
+            corners = corners[:, ::-1]  # a mirror turns surfaces inside out
+        dropped |= _dropped(part)
+        vertices.append(points)
+        faces.append(corners + offset)
+        offset += len(points)
+        n_instances += 1
+    if not faces:
+        raise SignalError(f"reading {path.name!r}: got no triangles{_why_empty(path, format)}, expected a mesh with faces; export it as one")
+    mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces))
+    meta = {"source": path.name, "format": format, "n_instances": n_instances, **counts}
+    if scene.units:
+        meta["units"] = {"meters": "m", "millimeters": "mm"}.get(scene.units, scene.units)
+    if dropped:
+        meta["dropped"] = sorted(dropped)
+    return Signal(kind="sdf", mesh=mesh, meta=meta)
+
+
+def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
+    if format in ("glb", "gltf"):
+        return trimesh.load_scene(path, process=False)
+    data = path.read_bytes()
+    is_text = format in ("obj", "off") or (format == "stl" and not _is_binary_stl(data))
+    if is_text:
+        if b"\0" in data[:4096]:
+            raise SignalError(f"reading {path.name!r} as {format}: the content is not text; give the file the right suffix")
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            data = data.decode("latin-1").encode("utf-8")  # comments and names of older tools
+    # textures and materials are not kept, so their files need not be there
+    options = {"skip_materials": True} if format == "obj" else {}
+    return trimesh.load_scene(io.BytesIO(data), file_type=format, process=False, **options)
+
+
+def _is_binary_stl(data: bytes) -> bool:
+    return len(data) >= 84 and len(data) == 84 + 50 * int.from_bytes(data[80:84], "little")
+
+
+def _dropped(part: Any) -> set[str]:
+    visual = part.visual
+    found = set()
+    if getattr(visual, "kind", None) in ("vertex", "face"):
+        found.add("colours")
+    if getattr(visual, "uv", None) is not None:
+        found.add("uv")
+    return found
+
+
+def _why_empty(path: Path, format: str) -> str:
+    if format == "ply":
+        with path.open("rb") as file:
+            head = file.read(4096)
+        if b"element tristrips" in head:
+            return " but triangle strips"
+        if b"element vertex" in head:
+            return " but a point cloud"
+    return ""
+
+
+def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dict[str, Any]]:
+    """The mesh without unused vertices, faces without area and repeated faces, and what was counted on the way.
+
+    vertices (V, 3) float64, faces (T, 3) int64. Raises SignalError for NaN or huge vertices and if no face is left.
+    """
+    vertices, faces = _without_unused(vertices, faces)
+    bad = ~(np.abs(vertices) <= MAX_COORDINATE).all(axis=1)  # written so that NaN counts as bad
+    if bad.any():
+        first = vertices[bad][0].tolist()
+        raise SignalError(
+            f"reading {name!r}: {int(bad.sum())} of {len(vertices)} vertices are NaN, infinite or beyond {MAX_COORDINATE:g}, "
+            f"the first is {first}; repair or rescale the mesh"
+        )
+    n_read = len(faces)
+    faces = faces[_distinct_corners(faces)]
+    n_welded = 0
+    if len(faces) and topology(faces)["n_boundary_edges"]:
+        # STL and texture seams repeat positions; a mesh that closes is left alone, as welding could join parts that touch
+        merged, index = np.unique(vertices, axis=0, return_inverse=True)
+        n_welded = len(vertices) - len(merged)
+        if n_welded:
+            # keep the order of first appearance
+            vertices, faces = merged, index.reshape(-1)[faces]
+            faces = faces[_distinct_corners(faces)]
+            vertices, faces = _in_order_of_use(vertices, faces)
+    n_before = len(faces)
+    faces = faces[_first_of_each(faces)]
+    n_duplicate = n_before - len(faces)
+    # a flat face that fills a T-junction closes the mesh for whoever counts edges, so they are counted first
+    counts = topology(faces) if len(faces) else {}
+    solid = _has_area(vertices, faces)
+    faces = faces[solid]
+    n_degenerate = n_read - n_duplicate - len(faces)
+    if not len(faces):
+        raise SignalError(f"reading {name!r}: none of its {n_read} faces has an area; check the mesh and its scale")
+    vertices, faces = _without_unused(vertices, faces)
+    found = {"n_vertices": len(vertices), "n_faces": len(faces), **counts}
+    for key, count in (("n_welded", n_welded), ("n_removed_degenerate", n_degenerate), ("n_removed_duplicate", n_duplicate)):
+        if count:
+            found[key] = count
+    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces)), found
+
+
+def _without_unused(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    if used.all():
+        return vertices, faces
+    return vertices[used], (np.cumsum(used) - 1)[faces]
+
+
+def _in_order_of_use(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices renumbered as the faces first use them: coherent in memory, unlike sorted positions."""
+    used, first, index = np.unique(faces, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(used), np.int64)
+    rank[order] = np.arange(len(used))
+    return vertices[used[order]], rank[index.reshape(-1)].reshape(-1, 3)
+
+
+def _distinct_corners(faces: np.ndarray) -> np.ndarray:
+    a, b, c = faces.T
+    return (a != b) & (b != c) & (c != a)
+
+
+def _first_of_each(faces: np.ndarray) -> np.ndarray:
+    """Mask of faces without an earlier one of the same vertices in the same direction; a face and its reverse both stay."""
+    start = faces.argmin(axis=1)
+    turned = faces[np.arange(len(faces))[:, None], (start[:, None] + np.arange(3)) % 3]
+    order = np.lexsort(turned.T[::-1])  # stable: equal faces stay in the order of the file
+    repeated = np.zeros(len(faces), bool)
+    repeated[order[1:]] = (turned[order[1:]] == turned[order[:-1]]).all(axis=1)
+    return ~repeated
+
+
+def _has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    twice_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    longest = np.maximum.reduce([((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (b, c), (c, a))])
+    return twice_area > _FLAT * longest
+
+
+def topology(faces: np.ndarray) -> dict[str, Any]:
+    """Counts of parts and edges of faces (T, 3), and whether they close and agree in winding; see the module's docstring."""
+    try:
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+    except ImportError as err:
+        raise MissingExtraError.of("scipy", "encode", "reading a mesh") from err
+
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    n_vertices = int(faces.max()) + 1
+    forward = edges[:, 0] < edges[:, 1]
+    low, high = edges.min(axis=1), edges.max(axis=1)
+    _, index, uses = np.unique(low * n_vertices + high, return_inverse=True, return_counts=True)
+    along = np.bincount(index.reshape(-1), weights=forward, minlength=len(uses)).astype(np.int64)
+    # runs one way minus runs the other way: balanced up to the odd face of a border
+    surplus = np.abs(2 * along - uses)
+    graph = coo_matrix((np.ones(len(low), bool), (low, high)), (n_vertices, n_vertices))
+    labels = connected_components(graph, directed=False)[1]
+    return {
+        "n_parts": len(np.unique(labels[faces[:, 0]])),
+        "watertight": bool((uses == 2).all()),
+        "n_boundary_edges": int((uses == 1).sum()),
+        "n_nonmanifold_edges": int((uses > 2).sum()),
+        "consistent_winding": bool((surplus <= uses % 2).all()),
+    }
+
+
+# ---- writing
+
+
+def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, normals: np.ndarray | None) -> None:
+    """Write a mesh; normals (V, 3) or None; `name` is the final file's, for messages."""
+    trimesh = _trimesh(f"writing {format.upper()}")
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    if len(faces) == 0:
+        raise UsageError(f"writing {name!r}: the mesh has no faces; raise the resolution or check the field's level set")
+    if normals is not None and np.shape(normals) != vertices.shape:
+        raise UsageError(f"writing {name!r}: got normals of shape {np.shape(normals)}, expected {vertices.shape}, one a vertex")
+    surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
+    with_normals = normals is not None
+    if format == "obj":
+        units = meta.get("units")
+        header = f"units: {units}" if isinstance(units, str) and units.isprintable() else ""
+        options = {"digits": _digits(vertices), "include_normals": with_normals, "header": header, "include_color": False}
+    elif format == "off":
+        options = {"digits": _digits(vertices)}
+    elif format == "ply":
+        options = {"vertex_normal": with_normals}
+    elif format == "glb":
+        options = {"include_normals": with_normals}
+    else:
+        options = {}
+    data = surface.export(file_type=format, **options)
+    path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def _digits(vertices: np.ndarray) -> int:
+    """Decimal places that keep 1e-9 of the box's diagonal."""
+    diagonal = float(np.linalg.norm(vertices.max(axis=0) - vertices.min(axis=0)))
+    return 9 if not diagonal else min(max(9 - math.floor(math.log10(diagonal)), 1), 24)

@@ -1,0 +1,276 @@
+"""The surface where a field crosses a level, as triangles. Only the neighbourhood of the surface is ever evaluated.
+
+Marching cubes (Lorensen and Cline, SIGGRAPH 1987) over sparse tiles of samples. Its table is derived here from one
+rule: on the face of a cell every run of inside corners is cut off by one segment. Both cells at a face see the same signs, so
+they cut it in the same way, and the surface is closed wherever it stays within the lattice. Needs numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from nfcodec.errors import NfldError, UsageError
+
+__all__ = ["isosurface"]
+
+Evaluate = Callable[[list[np.ndarray]], np.ndarray]
+
+_TILE = 4  # samples an axis of a tile, the unit that is kept or skipped
+_GROUP = 2  # tiles along z and y that are evaluated by one call: more samples, but fewer calls
+_COARSE_SAMPLES = 1 << 18  # of one call while looking for the surface
+_CELLS = 1 << 22  # looked at at once; bounds the memory
+_MARGIN = 1e-3  # vertices keep this distance from samples, in samples: no triangle is without area
+
+_CORNERS = np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)])  # corner c of a cell at offset (z, y, x)
+_EDGES = [(c, c | 1 << bit) for bit in range(3) for c in range(8) if not c >> bit & 1]  # lower corner, upper corner
+
+
+def isosurface(
+    evaluate: Evaluate,
+    shape: tuple[int, int, int],
+    level: float = 0.0,
+    *,
+    step: tuple[float, float, float] | None = None,
+    truncation: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles between the samples below `level` (inside) and the others, of a field sampled on a lattice.
+
+    evaluate: takes three float64 arrays of coordinates in [0, 1], along z, y and x, and returns the field on their
+    product, (nz, ny, nx) float. shape: samples along (z, y, x), sample i of n at (i + 0.5) / n, at least 2 an axis.
+    step: for fields whose values are distances, the distance between neighbouring samples along (z, y, x); parts
+    thinner than a tile are then found too. None: surfaces are found where the sign changes on every fourth sample, and
+    followed from there. truncation: the largest absolute value of a truncated distance.
+
+    An occupancy (1 inside) is passed negated, with level -0.5. An unsigned distance has no inside: extract it at a
+    small positive level, which gives a thin closed shell.
+
+    Returns vertices (V, 3) float64 as (z, y, x) in samples (0 at the first, world = low + (vertex + 0.5) * step) and
+    faces (T, 3) int64. Once the vertices' columns are reversed to (x, y, z), normals by the right-hand rule point
+    to greater values. The mesh is closed where it does not leave the lattice, and no face is without area.
+    Raises NfldError when nothing crosses the level or the field is not finite.
+    """
+    if len(shape) != 3 or min(shape) < 2:
+        raise UsageError(
+            f"extracting a surface: got shape {shape}, expected three axes of at least 2: raise the resolution"
+        )
+    lattice = _Tiles(evaluate, shape, level)
+    pending = _candidates(lattice, step, truncation)
+    kept = np.zeros_like(pending)
+    cells, corner_values = [], []
+    while pending.any():
+        lattice.load(pending)
+        kept |= pending
+        found = np.zeros_like(pending)
+        for tiles in _batches(np.argwhere(pending)):
+            blocks = lattice.blocks(tiles)
+            inside = blocks < level
+            _mark_neighbours(found, tiles, inside)
+            active, values = _active_cells(blocks, inside, tiles, shape)
+            cells.append(active)
+            corner_values.append(values)
+        # a surface that leaves a kept tile is followed, so that it has no cracks
+        pending = found & ~kept
+    if sum(map(len, cells)) == 0:
+        low, high = lattice.seen
+        raise NfldError(
+            f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, shape))} samples, "
+            f"none across the level {level:g}: choose a level in between or a finer resolution"
+        )
+    return _triangulate(np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - level, shape)
+
+
+class _Tiles:
+    """The samples of a lattice, evaluated tile by tile, each exactly once.
+
+    Once, because the same sample evaluated in two calls may differ in its last bit, and at the surface in its sign.
+    """
+
+    def __init__(self, evaluate: Evaluate, shape: tuple[int, int, int], level: float):
+        self.evaluate = evaluate
+        self.shape = shape
+        self.level = level
+        self.slots = np.full([-(-n // _TILE) for n in shape], -1, np.int64)  # tile -> its row in values
+        self.values = np.empty((0, _TILE, _TILE, _TILE), np.float32)
+        self.seen = (np.inf, -np.inf)
+
+    def sample(self, index: list[np.ndarray]) -> np.ndarray:
+        """The field, float32, at the product of three arrays of sample indices."""
+        values = np.asarray(self.evaluate([(i + 0.5) / n for i, n in zip(index, self.shape)]), np.float32)
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite([low, high]).all():
+            raise NfldError(
+                "extracting a surface: got NaN or infinite values, expected a finite field: verify the file"
+            )
+        self.seen = (min(self.seen[0], low), max(self.seen[1], high))
+        return values
+
+    def load(self, tiles: np.ndarray) -> None:
+        """Evaluates the marked tiles (a mask) and those after them along each axis, whose first samples they share."""
+        wanted = _dilated(tiles, before=0) & (self.slots < 0)
+        parts = [self.values]
+        n_rows = len(self.values)
+        for z in range(0, wanted.shape[0], _GROUP):
+            for y in range(0, wanted.shape[1], _GROUP):
+                group = wanted[z : z + _GROUP, y : y + _GROUP]
+                for first, last in _runs(group.any(axis=(0, 1))):
+                    box = tuple(
+                        slice(a, b) for a, b in ((z, z + group.shape[0]), (y, y + group.shape[1]), (first, last))
+                    )
+                    index = [np.arange(s.start * _TILE, min(s.stop * _TILE, n)) for s, n in zip(box, self.shape)]
+                    values = self.sample(index)
+                    # what is cut off by the lattice's end repeats the last sample: no sign changes there
+                    values = np.pad(values, [(0, -n % _TILE) for n in values.shape], mode="edge")
+                    nz, ny, nx = (n // _TILE for n in values.shape)
+                    values = values.reshape(nz, _TILE, ny, _TILE, nx, _TILE).transpose(0, 2, 4, 1, 3, 5)
+                    fresh = self.slots[box] < 0
+                    parts.append(values[fresh])
+                    self.slots[box][fresh] = np.arange(n_rows, n_rows + fresh.sum())
+                    n_rows += int(fresh.sum())
+        self.values = np.concatenate(parts)
+
+    def blocks(self, tiles: np.ndarray) -> np.ndarray:
+        """For (n, 3) tiles their samples and the first ones of the tiles after them, (n, T+1, T+1, T+1) float32."""
+        blocks = np.empty((len(tiles), *(_TILE + 1,) * 3), np.float32)
+        for offset in _CORNERS:
+            # at the lattice's end there is no next tile; its cells are dropped later, so its own samples do
+            after = np.minimum(tiles + offset, np.array(self.slots.shape) - 1)
+            target = tuple(slice(_TILE, None) if o else slice(0, _TILE) for o in offset)
+            source = tuple(slice(0, 1) if o else slice(None) for o in offset)
+            blocks[(slice(None), *target)] = self.values[self.slots[tuple(after.T)]][(slice(None), *source)]
+        for axis, n_tiles in enumerate(self.slots.shape):
+            end = np.flatnonzero(tiles[:, axis] == n_tiles - 1)
+            swapped = np.moveaxis(blocks, axis + 1, 1)
+            swapped[end, _TILE] = swapped[end, _TILE - 1]
+        return blocks
+
+
+def _candidates(lattice: _Tiles, step: tuple[float, float, float] | None, truncation: float | None) -> np.ndarray:
+    """Mask of the tiles that the surface may enter, judged by the samples at their corners."""
+    index = [np.minimum(np.arange(n + 1) * _TILE, size - 1) for n, size in zip(lattice.slots.shape, lattice.shape)]
+    n_slabs = max(1, _COARSE_SAMPLES // (len(index[1]) * len(index[2])))
+    slabs = [lattice.sample([index[0][k : k + n_slabs], *index[1:]]) for k in range(0, len(index[0]), n_slabs)]
+    distance = np.concatenate(slabs) - np.float32(lattice.level)
+    corners = [distance[tuple(slice(o, n + o) for o, n in zip(offset, lattice.slots.shape))] for offset in _CORNERS]
+    crossed = (np.minimum.reduce(corners) < 0) & (np.maximum.reduce(corners) >= 0)
+    if step is None:
+        return _dilated(crossed, before=1)
+    # a surface through the tile is within half its diagonal of a corner; 1.2: fitted fields are not quite distances
+    reach = 1.2 * _TILE * float(np.linalg.norm(step)) / 2
+    if truncation is not None:
+        reach = min(reach, 0.9 * truncation - abs(lattice.level))
+    return crossed | (np.minimum.reduce([np.abs(c) for c in corners]) <= reach)
+
+
+def _dilated(mask: np.ndarray, before: int) -> np.ndarray:
+    """The mask and its neighbours: one tile after along each axis, and `before` tiles before."""
+    padded = np.pad(mask, [(1, before)] * 3)
+    out = np.zeros_like(mask)
+    for offset in np.ndindex((before + 2,) * 3):
+        out |= padded[tuple(slice(o, o + n) for o, n in zip(offset, mask.shape))]
+    return out
+
+
+def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """(first, last + 1) of every run of True in a 1-D mask."""
+    steps = np.flatnonzero(np.diff(np.pad(mask, 1).astype(np.int8)))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist()))
+
+
+def _batches(tiles: np.ndarray) -> list[np.ndarray]:
+    n = max(1, _CELLS // _TILE**3)
+    return [tiles[k : k + n] for k in range(0, len(tiles), n)]
+
+
+def _mark_neighbours(found: np.ndarray, tiles: np.ndarray, inside: np.ndarray) -> None:
+    """Marks the tiles behind those sides of the given ones that the surface crosses."""
+    for axis in range(3):
+        for side, direction in ((0, -1), (_TILE, 1)):
+            plane = np.take(inside, side, axis=axis + 1).reshape(len(tiles), -1)
+            behind = tiles[plane.any(axis=1) & ~plane.all(axis=1)]
+            behind[:, axis] += direction
+            behind = behind[(behind[:, axis] >= 0) & (behind[:, axis] < found.shape[axis])]
+            found[tuple(behind.T)] = True
+
+
+def _active_cells(
+    blocks: np.ndarray, inside: np.ndarray, tiles: np.ndarray, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cells with corners of both signs: index of their first sample (M, 3) and corner values (M, 8)."""
+    case = np.zeros((len(tiles), *(_TILE,) * 3), np.uint8)
+    windows = [tuple(slice(o, o + _TILE) for o in offset) for offset in _CORNERS]
+    for corner, window in enumerate(windows):
+        case |= inside[(slice(None), *window)].astype(np.uint8) << corner
+    tile, *local = np.nonzero((case != 0) & (case != 255))
+    first = tiles[tile] * _TILE + np.stack(local, axis=1)
+    whole = (first < np.array(shape) - 1).all(axis=1)
+    tile, local, first = tile[whole], [i[whole] for i in local], first[whole]
+    values = np.stack([blocks[(tile, *(i + o for i, o in zip(local, offset)))] for offset in _CORNERS], axis=1)
+    return first, values
+
+
+@lru_cache(maxsize=1)
+def _triangle_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of the 256 cases (bit c: corner c is inside) its triangles as triples of edges.
+
+    Returns counts (256,), starts (256,) and triples (total, 3), ids into _EDGES.
+    """
+    cycles = []  # the corners of each side of a cell, in the same sense seen from outside
+    for bit in range(3):
+        u, v = 1 << (bit + 1) % 3, 1 << (bit + 2) % 3
+        cycles += [[0, u, u | v, v], [c | 1 << bit for c in (v, u | v, u, 0)]]
+    edge_id = {frozenset(edge): i for i, edge in enumerate(_EDGES)}
+    sides_of = [{i for i, cycle in enumerate(cycles) if set(edge) <= set(cycle)} for edge in _EDGES]
+    table = []
+    for case in range(256):
+        following = {}  # crossed edge -> next crossed edge around the surface
+        for cycle in cycles:
+            inside = [case >> corner & 1 for corner in cycle]
+            for last in range(4):
+                if inside[last] and not inside[(last + 1) % 4]:
+                    first = last
+                    while inside[first - 1]:
+                        first -= 1
+                    enter = edge_id[frozenset((cycle[first - 1], cycle[first]))]
+                    following[edge_id[frozenset((cycle[last], cycle[(last + 1) % 4]))]] = enter
+        triangles = []
+        while following:
+            loop = [next(iter(following))]
+            while (edge := following.pop(loop[-1])) != loop[0]:
+                loop.append(edge)
+            triangles += _fan(loop, sides_of)
+        table.append(triangles)
+    counts = np.array([len(triangles) for triangles in table])
+    return counts, np.cumsum(counts) - counts, np.array([t for triangles in table for t in triangles])
+
+
+def _fan(loop: list[int], sides_of: list[set[int]]) -> list[tuple[int, int, int]]:
+    """A fan over the loop with no diagonal inside a side of the cell, where the next cell might draw it as well."""
+    for turn in range(len(loop)):
+        apex, *rest = loop[turn:] + loop[:turn]
+        if not any(sides_of[apex] & sides_of[other] for other in rest[1:-1]):
+            break  # each of the 358 loops of the table has such an apex
+    return [(apex, a, b) for a, b in zip(rest, rest[1:])]
+
+
+def _triangulate(cells: np.ndarray, values: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of active cells; values (M, 8) relative to the level."""
+    counts, starts, triples = _triangle_table()
+    case = ((values < 0) << np.arange(8)).sum(axis=1)
+    n_triangles = counts[case]
+    cell = np.repeat(np.arange(len(cells)), n_triangles)
+    nth = np.arange(len(cell)) - np.repeat(np.cumsum(n_triangles) - n_triangles, n_triangles)
+    edge = triples[starts[case[cell]] + nth]  # (T, 3) of 12
+    # an edge of the lattice is named by its lower sample and its axis
+    lower, upper = np.array(_EDGES).T
+    axis = np.repeat([2, 1, 0], 4)
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    names = 3 * ((cells @ strides)[cell][:, None] + (_CORNERS[lower] @ strides)[edge]) + axis[edge]
+    _, pick, faces = np.unique(names, return_index=True, return_inverse=True)
+    cell, edge = cell[pick // 3], edge.reshape(-1)[pick]
+    a, b = values[cell, lower[edge]], values[cell, upper[edge]]
+    vertices = (cells[cell] + _CORNERS[lower[edge]]).astype(np.float64)
+    vertices[np.arange(len(cell)), axis[edge]] += np.clip(a / (a - b), _MARGIN, 1 - _MARGIN)
+    return vertices, faces.reshape(-1, 3)

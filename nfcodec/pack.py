@@ -1,0 +1,54 @@
+"""Integers of a field -> the bytes of a file; `nfcodec.decode` is the way back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import container, header
+from .binary import Writer
+from .container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk
+from .encodings import LevelData, load
+from .entropy.context import ContextNet
+from .spec import FieldSpec
+
+_SMALL_CHUNK = 512  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
+
+
+@dataclass
+class Frozen:
+    """A fitted field in integers: all that a file needs beside its spec and metadata.
+
+    levels: as the encoding keeps them. tensors, shifts: the network's, in the order of `header.mlp_shapes`.
+    context: the context network, or None for encodings without.
+    """
+
+    levels: list[LevelData]
+    tensors: list[np.ndarray]
+    shifts: list[int]
+    context: ContextNet | None = None
+
+
+def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None) -> bytes:
+    """The whole file."""
+    chunks = [
+        Chunk(FHDR, 0, RAW, header.pack_spec(spec)),
+        Chunk(DNET, 0, RANS, header.pack_mlp(frozen.tensors, frozen.shifts)),
+    ]
+    if frozen.context is not None:
+        chunks.append(Chunk(CTXN, 0, RANS, frozen.context.to_bytes()))
+    encoding, writer, size = load(spec.grid.encoding), Writer(), 0
+    for level in range(spec.grid.n_levels):
+        data = encoding.encode_level(spec.grid, frozen.levels, level, frozen.context)
+        writer.varint(len(data)).bytes(data)
+        size += len(data)
+        if size >= _SMALL_CHUNK or level == spec.grid.n_levels - 1:
+            chunks.append(Chunk(GRID, level, RANS, writer.getvalue()))
+            writer, size = Writer(), 0
+    if meta:
+        text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        chunks.append(Chunk(META, 0, ZSTD, container.pack_zstd(text.encode("utf-8"))))
+    return container.write(chunks)

@@ -1,0 +1,146 @@
+"""Names, ids, limits and the frozen descriptions that every other module shares. Nothing here computes.
+
+The tables below are the registry of the format: spec/registry.md lists the same rows, and a test compares them.
+Axes are in array order (z, y, x), coordinates are in [0, 1] with sample centres at (i + 0.5) / n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+DRAFT = 1  # readers of major 0 accept only their own draft (the minor byte)
+
+# name -> id; ids are never reused
+KINDS = {"image": 0, "volume": 1, "sdf": 2, "tsdf": 3, "occupancy": 4, "udf": 5}
+SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
+ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
+INTERPOLATIONS = {"linear": 0, "cubic": 1}
+ACTIVATIONS = {"identity": 0, "relu": 1}
+DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7, "f8": 8, "b1": 9}
+
+# limits, checked before anything is allocated
+MAX_DIMS = 4
+MAX_CHANNELS = 16
+MAX_LEVELS = 32
+MAX_FEATURES_PER_LEVEL = 16
+MAX_RESOLUTION = 1 << 20  # of one axis of one level
+MAX_GRID_INTEGERS = 1 << 27  # over all levels
+MAX_LOG2_HASHMAP_SIZE = 24
+MAX_LOG2_CODEBOOK_SIZE = 12
+MAX_MLP_LAYERS = 8
+MAX_MLP_WIDTH = 256
+MAX_EXTENT = 1 << 24  # of one axis of the source
+MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choice, never the file's
+
+# primes of the spatial hash, uint32 arithmetic (Instant-NGP, section 3); one an axis
+HASH_PRIMES = (1, 2654435761, 805459861, 3674653429)
+
+
+@dataclass(frozen=True)
+class GridSpec:
+    """The lattices of a field, coarse level first.
+
+    encoding: a key of ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
+    of n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex.
+    log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
+    2**log2_size entries; dense: 0.
+    """
+
+    encoding: str
+    resolutions: tuple[tuple[int, ...], ...]
+    n_features: tuple[int, ...]
+    interpolation: str = "linear"
+    log2_size: int = 0
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.resolutions)
+
+    @property
+    def n_dims(self) -> int:
+        return len(self.resolutions[0])
+
+    @property
+    def n_features_total(self) -> int:
+        return sum(self.n_features)
+
+
+@dataclass(frozen=True)
+class MlpSpec:
+    """A per-point network: features -> hidden layers -> channels, plus a linear skip from features to channels."""
+
+    n_inputs: int
+    n_neurons: int
+    n_hidden_layers: int
+    n_outputs: int
+    activation: str = "relu"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of all layers from the inputs to the outputs."""
+        return (self.n_inputs, *(self.n_neurons,) * self.n_hidden_layers, self.n_outputs)
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """All that shapes a field, without its integers.
+
+    extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the
+    finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). steps: for each
+    level the float value of one integer step of its features. value_offset, value_scale: (C,) each; value = offset +
+    scale * network output. clip: whether values are clipped to [offset, offset + scale]. origin, cell: surfaces
+    only: world position (in axis order) of the corner at coordinate 0, and the edge of the cubic cells of which
+    `extent` lie along each axis. truncation: world distance at which a tsdf is cut, 0 for other kinds.
+    """
+
+    kind: str
+    extent: tuple[int, ...]
+    channels: int
+    dtype: str
+    grid: GridSpec
+    mlp: MlpSpec
+    steps: tuple[float, ...]
+    value_offset: tuple[float, ...]
+    value_scale: tuple[float, ...]
+    clip: bool = True
+    origin: tuple[float, ...] | None = None
+    cell: float = 0.0
+    truncation: float = 0.0
+
+    @property
+    def n_dims(self) -> int:
+        return len(self.extent)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh in world coordinates: vertices (V, 3) float64 as (x, y, z), faces (T, 3) int64."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is to be encoded, as read by `nfcodec.io`.
+
+    kind: a key of KINDS. values: lattice signals as (*extent, C), C order, channels last, in the source's dtype;
+    None for surfaces. mesh: the surface, None for lattice signals. meta: what must survive the round trip and
+    never affects samples, JSON-able (see `nfcodec.io` for the keys).
+    """
+
+    kind: str
+    values: np.ndarray | None = None
+    mesh: Mesh | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        return () if self.values is None else tuple(self.values.shape[:-1])
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.values is None else int(self.values.shape[-1])
