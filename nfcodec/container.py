@@ -237,7 +237,7 @@ def _check_table(rows: list[_Row], features: int) -> None:
     seen = set()
     for row in rows:
         if row.key > MAX_KEY or row.length > MAX_STORED:
-            raise LimitError(f"reading a container: got key {row.key}, length {row.length}, expected u32", "chunk-limit")
+            raise LimitError(f"reading a container: got key {row.key}, {row.length} bytes, expected u32", "chunk-limit")
         if (row.type, row.key) in seen:
             raise FormatError(
                 f"reading a container: got chunk {_name(row.type)} {row.key} twice, expected it once", "chunk-duplicate"
@@ -247,7 +247,7 @@ def _check_table(rows: list[_Row], features: int) -> None:
             continue
         if row.type not in CRITICAL_TYPES:
             raise UnsupportedError(
-                f"reading a container: got critical chunk type {row.type}, which this reader lacks; use a newer nfcodec",
+                f"reading a container: got critical chunk type {row.type}, unknown to this reader; use a newer nfcodec",
                 "chunk-type",
             )
         if row.codec not in CODECS:
@@ -278,8 +278,8 @@ def unpack_zstd(data: bytes, max_length: int) -> bytes:
         if frame.content_size == zstandard.CONTENTSIZE_UNKNOWN or frame.dict_id:
             raise FormatError("decompressing: got a frame without its size or with a dictionary", "zstd")
         if frame.content_size > max_length:
-            raise LimitError(f"decompressing: got {frame.content_size} bytes, expected at most {max_length}", "zstd-size")
-        if frame.window_size > max(MAX_ZSTD_WINDOW, frame.content_size):
+            raise LimitError(f"decompressing: got {frame.content_size} bytes, expected up to {max_length}", "zstd-size")
+        if frame.window_size > MAX_ZSTD_WINDOW and frame.window_size != frame.content_size:
             raise LimitError(f"decompressing: got a window of {frame.window_size} bytes, expected 8 MiB", "zstd-window")
         if frame.content_size == 0:
             # zstandard returns early for empty content without a look at the rest, so check it here: one empty block

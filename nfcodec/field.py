@@ -14,6 +14,7 @@ from .mlp import Mlp
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 POINTS_PER_BLOCK = 1 << 16
+MAX_BENT = np.float32(40.0)
 Region = Sequence[tuple[float, float]]
 
 
@@ -73,8 +74,11 @@ class Field:
         coords, n_levels = self._coords(coords), self._levels(level)
         out = np.empty((len(coords), self.spec.channels, self.spec.n_dims), np.float32)
         for part in _parts(len(coords)):
-            _, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
-            out[part] = np.moveaxis(dy * self._scale, 1, 2)
+            y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
+            slope = self._scale
+            if self.spec.knee:
+                slope = slope * np.cosh(self._bent(y))
+            out[part] = np.moveaxis(dy * np.broadcast_to(slope, y.shape)[:, None, :], 1, 2)
         return out
 
     # ------------------------------------------------------------ lattices
@@ -236,8 +240,15 @@ class Field:
             raise UsageError(f"decoding: got a scale of {factor}, expected a positive number")
         return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
 
+    def _bent(self, y: np.ndarray) -> np.ndarray:
+        """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
+        return np.clip(y * (self._scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
+
     def _finish(self, y: np.ndarray) -> np.ndarray:
-        values = y * self._scale + self._offset
+        if self.spec.knee:
+            values = np.float32(self.spec.knee) * np.sinh(self._bent(y)) + self._offset
+        else:
+            values = y * self._scale + self._offset
         if self.spec.clip:
             low, high = self._offset, self._offset + self._scale
             np.clip(values, np.minimum(low, high), np.maximum(low, high), out=values)

@@ -17,7 +17,7 @@ from .errors import FormatError, LimitError
 from .mlp import Mlp
 from .spec import FieldSpec, GridSpec, MlpSpec
 
-FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_ONE_RANGE, FLAG_HALVING = 1, 2, 4, 8, 16
+FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE, FLAG_ONE_RANGE, FLAG_HALVING = 1, 2, 4, 8, 16, 32
 MAX_SHIFT = 24
 
 
@@ -30,7 +30,7 @@ def pack_spec(spec: FieldSpec) -> bytes:
     one_range = len(set(spec.value_offset)) == 1 and len(set(spec.value_scale)) == 1
     halving = all(coarse == halved(fine) for coarse, fine in zip(grid.resolutions[:-1], grid.resolutions[1:]))
     flags = FLAG_CLIP * spec.clip | FLAG_PLACED * (spec.origin is not None) | FLAG_TRUNCATED * (spec.truncation > 0)
-    flags |= FLAG_ONE_RANGE * one_range | FLAG_HALVING * halving
+    flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * one_range | FLAG_HALVING * halving
     w = Writer()
     w.u8(s.KINDS[spec.kind])
     w.u8(flags)
@@ -48,6 +48,8 @@ def pack_spec(spec: FieldSpec) -> bytes:
         w.f64(spec.cell)
     if spec.truncation > 0:
         w.f32(spec.truncation)
+    if spec.knee > 0:
+        w.f32(spec.knee)
     w.u8(s.ENCODINGS[grid.encoding])
     w.u8(s.INTERPOLATIONS[grid.interpolation])
     w.u8(grid.log2_size)
@@ -82,14 +84,9 @@ def unpack_spec(data: bytes) -> FieldSpec:
         ranges = ranges * channels
     origin, cell = None, 0.0
     if flags & FLAG_PLACED:
-        origin, cell = tuple(r.f64() for _ in range(n_dims)), r.f64()
-        if cell <= 0:
-            raise FormatError(f"reading the field header: got a cell edge of {cell}, expected more than 0", "fhdr-cell")
-    truncation = 0.0
-    if flags & FLAG_TRUNCATED:
-        truncation = r.f32()
-        if truncation <= 0:
-            raise FormatError(f"reading the field header: got truncation {truncation}, expected more than 0", "fhdr-cell")
+        origin, cell = tuple(r.f64() for _ in range(n_dims)), _positive(r.f64(), "cell")
+    truncation = _positive(r.f32(), "truncation") if flags & FLAG_TRUNCATED else 0.0
+    knee = _positive(r.f32(), "knee") if flags & FLAG_KNEE else 0.0
     if (kind in s.SURFACE_KINDS) != bool(flags & FLAG_PLACED) or (kind in s.SURFACE_KINDS and n_dims != 3):
         raise FormatError(f"reading the field header: a field of kind {kind} with flags {flags:#x}", "fhdr-kind")
 
@@ -114,9 +111,8 @@ def unpack_spec(data: bytes) -> FieldSpec:
     grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size)
     mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
-    return FieldSpec(
-        kind, extent, channels, dtype, grid, mlp, steps, offset, scale, bool(flags & FLAG_CLIP), origin, cell, truncation
-    )
+    clip = bool(flags & FLAG_CLIP)
+    return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation)
 
 
 def halved(resolution: tuple[int, ...]) -> tuple[int, ...]:
@@ -143,6 +139,12 @@ def _name(table: dict[str, int], value: int, what: str) -> str:
         if number == value:
             return name
     raise FormatError(f"reading the field header: got {what} {value}, expected one of {table}", f"fhdr-{what}")
+
+
+def _positive(value: float, what: str) -> float:
+    if value <= 0:
+        raise FormatError(f"reading the field header: got {what} {value}, expected more than 0", f"fhdr-{what}")
+    return value
 
 
 def _limited(value: int, low: int, high: int, what: str) -> int:

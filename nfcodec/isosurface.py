@@ -1,8 +1,8 @@
 """The surface where a field crosses a level, as triangles. Only the neighbourhood of the surface is ever evaluated.
 
 Marching cubes (Lorensen and Cline, SIGGRAPH 1987) over sparse tiles of samples. Its table is derived here from one
-rule: on the face of a cell every run of inside corners is cut off by one segment. Both cells at a face see the same signs, so
-they cut it in the same way, and the surface is closed wherever it stays within the lattice. Needs numpy only.
+rule: on the face of a cell every run of inside corners is cut off by one segment. Both cells at a face see the same
+signs, so they cut it in the same way, and the surface is closed wherever it stays within the lattice. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class _Tiles:
         for z in range(0, wanted.shape[0], _GROUP):
             for y in range(0, wanted.shape[1], _GROUP):
                 group = wanted[z : z + _GROUP, y : y + _GROUP]
+                # the tiles of a group with the same x are always evaluated together, so none of a run is there yet
                 for first, last in _runs(group.any(axis=(0, 1))):
                     box = tuple(
                         slice(a, b) for a, b in ((z, z + group.shape[0]), (y, y + group.shape[1]), (first, last))
@@ -125,10 +126,9 @@ class _Tiles:
                     values = np.pad(values, [(0, -n % _TILE) for n in values.shape], mode="edge")
                     nz, ny, nx = (n // _TILE for n in values.shape)
                     values = values.reshape(nz, _TILE, ny, _TILE, nx, _TILE).transpose(0, 2, 4, 1, 3, 5)
-                    fresh = self.slots[box] < 0
-                    parts.append(values[fresh])
-                    self.slots[box][fresh] = np.arange(n_rows, n_rows + fresh.sum())
-                    n_rows += int(fresh.sum())
+                    parts.append(values.reshape(-1, *(_TILE,) * 3))
+                    self.slots[box] = n_rows + np.arange(nz * ny * nx).reshape(nz, ny, nx)
+                    n_rows += nz * ny * nx
         self.values = np.concatenate(parts)
 
     def blocks(self, tiles: np.ndarray) -> np.ndarray:

@@ -91,7 +91,8 @@ class FieldSpec:
     extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the
     finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). steps: for each
     level the float value of one integer step of its features. value_offset, value_scale: (C,) each; value = offset +
-    scale * network output. clip: whether values are clipped to [offset, offset + scale]. origin, cell: surfaces
+    scale * network output. knee: 0, or the distance at which a surface's values begin to be stored on a logarithmic
+    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts need no precision. clip: whether values are clipped to [offset, offset + scale]. origin, cell: surfaces
     only: world position (in axis order) of the corner at coordinate 0, and the edge of the cubic cells of which
     `extent` lie along each axis. truncation: world distance at which a tsdf is cut, 0 for other kinds.
     """
@@ -105,6 +106,7 @@ class FieldSpec:
     steps: tuple[float, ...]
     value_offset: tuple[float, ...]
     value_scale: tuple[float, ...]
+    knee: float = 0.0
     clip: bool = True
     origin: tuple[float, ...] | None = None
     cell: float = 0.0

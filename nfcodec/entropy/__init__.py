@@ -1,4 +1,4 @@
-"""Integers <-> bytes: a range coder, its probability tables, and a context network; integers only, see spec/entropy.md."""
+"""Integers <-> bytes: a range coder, its probability tables, a context network; integers only, see spec/entropy.md."""
 
 from .context import ContextNet, context_inputs, n_inputs, predict
 from .laplace import MAX_MU8, MAX_VALUE, LaplaceDecoder, cost_bits, encode_laplace

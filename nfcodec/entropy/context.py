@@ -14,9 +14,9 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..errors import FormatError, UsageError
 from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS
-from .laplace import MAX_MU8, LaplaceDecoder, cost_bits, laplace_operations
+from .laplace import MAX_MU8
 from .lattice import CAUSAL, CLIP, Lattice, ParentTables
-from .rans import encode_operations
+from .streams import decode_tensors, encode_tensors
 from .tables import N_SCALES, SCALE_OFFSET, SCALES_PER_OCTAVE
 
 __all__ = [
@@ -84,26 +84,29 @@ class ContextNet:
             raise UsageError(f"making a context network: got {problem}")
 
     @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """(outputs, inputs) of each layer."""
-        widths = [self.n_inputs, *[self.n_neurons] * self.n_hidden_layers, 2]
-        return list(zip(widths[1:], widths[:-1]))
+    def widths(self) -> list[int]:
+        """Inputs of every layer, then the two outputs."""
+        return _widths(self.n_inputs, self.n_neurons, self.n_hidden_layers)
 
     def _shape_problem(self) -> str | None:
         if not 1 <= self.n_dims <= MAX_DIMS or self.n_inputs != n_inputs(self.n_dims, self.multi):
             return f"{self.n_dims} axes and {self.n_inputs} inputs, which do not belong together"
         if not 0 <= self.n_hidden_layers <= MAX_HIDDEN_LAYERS or not 0 <= self.n_neurons <= MAX_NEURONS:
-            return f"{self.n_hidden_layers} x {self.n_neurons} neurons, expected at most {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}"
+            return (
+                f"{self.n_hidden_layers} x {self.n_neurons} neurons, expected up to {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}"
+            )
         if (self.n_neurons == 0) != (self.n_hidden_layers == 0):
             return f"{self.n_hidden_layers} hidden layers of {self.n_neurons} neurons, expected both 0 or neither"
-        if [w.shape for w in self.weights] != self.shapes or [b.shape for b in self.biases] != [s[:1] for s in self.shapes]:
-            return f"weights {[w.shape for w in self.weights]}, expected {self.shapes} with a bias for each output"
-        if self.skip.shape != (self.n_inputs - N_CONSTANTS,) or len(self.shifts) != len(self.shapes) + 1:
-            return f"a skip of {self.skip.shape} and {len(self.shifts)} shifts, expected one weight an input"
+        found, expected = [t.shape for t in self._tensors()], _tensor_shapes(self.widths)
+        if found != expected or len(self.weights) != len(self.biases):
+            return f"weights, biases and skip of {found}, expected {expected}"
+        if len(self.shifts) != self.n_hidden_layers + 2:
+            return f"{len(self.shifts)} shifts, expected {self.n_hidden_layers + 2}"
         return None
 
     def _range_problem(self) -> str | None:
-        for array, bound in [(a, MAX_WEIGHT) for a in (*self.weights, self.skip)] + [(b, MAX_BIAS) for b in self.biases]:
+        bounds = [MAX_WEIGHT] * len(self.weights) + [MAX_BIAS] * len(self.biases) + [MAX_WEIGHT]
+        for array, bound in zip(self._tensors(), bounds):
             if array.dtype != np.int32 or np.abs(array.astype(np.int64)).max(initial=0) > bound:
                 return f"weights of {array.dtype} beyond +-{bound}, expected int32 within it"
         if not all(0 <= shift <= MAX_SHIFT for shift in self.shifts):
@@ -121,16 +124,11 @@ class ContextNet:
         return [*self.weights, *self.biases, self.skip]
 
     def to_bytes(self) -> bytes:
-        """u8 n_dims, multi, n_neurons, n_hidden_layers; u8 shifts; a u8 scale index a tensor; one rANS stream."""
+        """u8 n_dims, multi, n_neurons, n_hidden_layers; u8 shifts; then weights, biases and skip as `streams` do it."""
         out = Writer().u8(self.n_dims).u8(self.multi).u8(self.n_neurons).u8(self.n_hidden_layers)
         for shift in self.shifts:
             out.u8(shift)
-        operations = []
-        for tensor in self._tensors():
-            scale = min(range(N_SCALES), key=lambda s: cost_bits(tensor, 0, s).sum())
-            out.u8(scale)
-            operations.append(laplace_operations(tensor, 0, scale)[0])
-        return out.bytes(encode_operations(operations)).getvalue()
+        return out.bytes(encode_tensors(self._tensors())).getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ContextNet":
@@ -143,18 +141,9 @@ class ContextNet:
                 f"most {MAX_DIMS}, {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}",
                 "context-net",
             )
-        widths = [n_inputs(n_dims, bool(multi)), *[n_neurons] * n_hidden_layers, 2]
-        shapes = [*zip(widths[1:], widths[:-1]), *((n,) for n in widths[1:]), (widths[0] - N_CONSTANTS,)]
+        widths = _widths(n_inputs(n_dims, bool(multi)), n_neurons, n_hidden_layers)
         shifts = [reader.u8() for _ in range(n_hidden_layers + 2)]
-        scales = [reader.u8() for _ in shapes]
-        if max(scales) >= N_SCALES:
-            raise FormatError(f"reading the context network: got scale {max(scales)}, expected below {N_SCALES}", "scale")
-        decoder = LaplaceDecoder(reader.bytes(reader.left))
-        tensors = []
-        for shape, scale in zip(shapes, scales):
-            size = int(np.prod(shape))
-            tensors.append(decoder.take(np.zeros(size, np.int32), np.full(size, scale)).reshape(shape))
-        decoder.finish()
+        tensors = decode_tensors(reader, _tensor_shapes(widths))
         n = n_hidden_layers + 1
         try:
             return cls(
@@ -163,6 +152,15 @@ class ContextNet:
             )  # fmt: skip
         except UsageError as error:
             raise FormatError(f"reading the context network: {error}", "context-net") from None
+
+
+def _widths(n_in: int, n_neurons: int, n_hidden_layers: int) -> list[int]:
+    return [n_in, *[n_neurons] * n_hidden_layers, 2]
+
+
+def _tensor_shapes(widths: list[int]) -> list[tuple[int, ...]]:
+    """Weights of all layers, their biases, the skip."""
+    return [*zip(widths[1:], widths[:-1]), *((n,) for n in widths[1:]), (widths[0] - N_CONSTANTS,)]
 
 
 def rounding(shift: int) -> int:

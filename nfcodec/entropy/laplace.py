@@ -13,8 +13,18 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels import use_numba
-from .rans import BAD_ESCAPE, BAD_VALUE, EXHAUSTED, MAX_RAW_BITS, STATE_LOW
-from .rans import Operations, RansDecoder, cost_of, encode_operations, raise_status
+from .rans import (
+    BAD_ESCAPE,
+    BAD_VALUE,
+    EXHAUSTED,
+    MAX_RAW_BITS,
+    STATE_LOW,
+    Operations,
+    RansDecoder,
+    cost_of,
+    encode_operations,
+    raise_status,
+)
 from .tables import N_SCALES, N_TABLE_SCALES, PRECISION, SCALE_OFFSET, SCALES_PER_OCTAVE, laplace_tables
 
 __all__ = ["MAX_MU8", "MAX_VALUE", "LaplaceDecoder", "cost_bits", "encode_laplace", "laplace_operations", "place"]
@@ -74,7 +84,8 @@ def _checked(values, mu8, scale) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ("scale", scale, 0, N_SCALES - 1),
     ):
         if array.size and (array.min() < low or array.max() > high):
-            raise UsageError(f"coding integers: got a {name} of {array.min()} to {array.max()}, expected {low} to {high}")
+            found = f"{array.min()} to {array.max()}"
+            raise UsageError(f"coding integers: got a {name} of {found}, expected {low} to {high}")
     return values, mu8, scale
 
 

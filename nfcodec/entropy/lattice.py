@@ -1,4 +1,4 @@
-"""Which integers surround a position: causal neighbours, parents, the previous plane, blocks; spec/entropy.md section 5.
+"""What surrounds a position: causal neighbours, parents, the previous plane, blocks; spec/entropy.md section 5.
 
 A plane is one feature of one level, an integer array of 1 to 4 axes in array order. While a plane is being coded, its
 clipped values live in a flat padded int16 array where every neighbour is a constant step away and everything outside

@@ -1,4 +1,4 @@
-"""A level of integer planes <-> bytes, with a context network; spec/entropy.md section 7.
+"""A level of integer planes <-> bytes, with a context network; spec/entropy.md section 8.
 
 A level's bytes: u8 flags; if bit 0 is set, varint length of the mask's stream and that stream (`static`, 2 symbols);
 then one rANS stream (`laplace`) with the values of all planes. Inside a plane the order is by wavefront.
@@ -16,7 +16,17 @@ from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
 from ..kernels import use_numba
 from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
-from .context import ContextNet, PlaneInputs, coarse_plane, finish, first_layer, n_causal, plane_inputs, predict, skip_sum
+from .context import (
+    ContextNet,
+    PlaneInputs,
+    coarse_plane,
+    finish,
+    first_layer,
+    n_causal,
+    plane_inputs,
+    predict,
+    skip_sum,
+)
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
 from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand_mask, parent_axis
 from .rans import Operations, encode_operations, raise_status
@@ -25,6 +35,7 @@ from .static import StaticDecoder, encode_static
 __all__ = ["decode_level", "encode_level", "level_cost_bits"]
 
 HAS_MASK = 1  # flag bit 0
+FRONT_COST = 16  # a wavefront costs numpy about as much as this many symbols
 STEP = 1 << 16  # positions that are prepared at a time, which bounds the memory
 
 
@@ -47,7 +58,9 @@ def encode_level(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask
     return out.bytes(encode_operations(operations)).getvalue()
 
 
-def level_cost_bits(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None) -> np.ndarray:
+def level_cost_bits(
+    net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Bits that each value of a level takes, (F, *res) float64; 0 where the mask leaves it out. As `encode_level`."""
     _check_pyramid(net, levels, level)
     planes = _flat(levels[level])
@@ -57,7 +70,9 @@ def level_cost_bits(net: ContextNet, levels: Sequence[np.ndarray], level: int, m
     return costs.reshape(levels[level].shape)
 
 
-def decode_level(net: ContextNet, coarser: Sequence[np.ndarray], n_levels: int, shape: Sequence[int], data: bytes) -> np.ndarray:
+def decode_level(
+    net: ContextNet, coarser: Sequence[np.ndarray], n_levels: int, shape: Sequence[int], data: bytes
+) -> np.ndarray:
     """The integers of one level, of the given shape (F, *res), int32, from the bytes of `encode_level`.
 
     coarser: the levels before it, coarse first; only the last is read. n_levels: of the whole pyramid.
@@ -81,7 +96,7 @@ def decode_level(net: ContextNet, coarser: Sequence[np.ndarray], n_levels: int, 
         parents = ParentTables.of(lattice.shape, coarse_shape)
         constants = (n_levels - 1 - level, feature)
         inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
-        if use_numba(len(positions)):
+        if use_numba(len(positions) + FRONT_COST * len(bounds)):
             from ..kernels.entropy import decode_plane
 
             raise_status(decode_plane(net, inputs, decoder, positions, values[feature]))
@@ -209,11 +224,11 @@ def _check_shape(net: ContextNet, shape: tuple[int, ...], level: int, n_levels: 
     if not 1 <= len(resolution) <= MAX_DIMS or not 0 <= level < n_levels <= MAX_LEVELS:
         raise LimitError(f"reading a level: got {len(resolution)} axes, level {level} of {n_levels}, beyond the limits")
     if not 1 <= shape[0] <= MAX_FEATURES_PER_LEVEL or not all(1 <= n <= MAX_RESOLUTION for n in resolution):
-        raise LimitError(f"reading a level: got shape {shape}, expected up to {MAX_FEATURES_PER_LEVEL} features of 2**20")
+        raise LimitError(f"reading a level: got shape {shape}, expected at most 16 features of 2**20")
     if math.prod(shape) > MAX_GRID_INTEGERS:
         raise LimitError(f"reading a level: got {math.prod(shape)} integers, expected at most {MAX_GRID_INTEGERS}")
     if len(resolution) != net.n_dims or (shape[0] > 1 and not net.multi):
-        raise FormatError(f"reading a level: got shape {shape}, which the context network is not made for", "context-net")
+        raise FormatError(f"reading a level: got shape {shape}, but the context network is for another", "context-net")
 
 
 def _check_pyramid(net: ContextNet, levels: Sequence[np.ndarray], level: int) -> None:

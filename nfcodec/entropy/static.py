@@ -85,7 +85,8 @@ def encode_static(symbols, contexts, n_symbols: int, n_contexts: int) -> bytes:
     for name, array, bound in (("symbol", symbols, n_symbols), ("context", contexts, n_contexts)):
         if array.shape != symbols.shape or array.size and (array.min() < 0 or array.max() >= bound):
             raise UsageError(f"coding symbols: got {name}s of another number or range, expected {name}s below {bound}")
-    counts = np.bincount(contexts * n_symbols + symbols, minlength=n_symbols * n_contexts).reshape(n_contexts, n_symbols)
+    counts = np.bincount(contexts * n_symbols + symbols, minlength=n_symbols * n_contexts)
+    counts = counts.reshape(n_contexts, n_symbols)
     # for few symbols of a large alphabet, flat tables cost less than true ones
     flat = np.broadcast_to(counts.any(axis=1, keepdims=True), counts.shape).astype(np.int64)
     candidates = [_describe(counts, m) for m in range(1 << MANTISSA_BITS)] + [_describe(flat, 0)]
@@ -147,19 +148,19 @@ class StaticDecoder:
     def __init__(self, data: bytes, n_symbols: int, n_contexts: int):
         """Raises FormatError where the stream or its tables are damaged."""
         _check_sizes(n_symbols, n_contexts)
-        self.n_contexts = n_contexts
+        self.n_symbols, self.n_contexts = n_symbols, n_contexts
         self._rans = LaplaceDecoder(data)
         mantissa_bits, scale = self._rans.raw(MANTISSA_BITS), self._rans.raw(SCALE_BITS)
         if scale >= N_SCALES:
-            raise FormatError(f"reading frequency tables: got scale {scale}, expected 0 to {N_SCALES - 1}", "static-table")
-        self._tables = [self._read_table(n_symbols, mantissa_bits, scale) for _ in range(n_contexts)]
+            raise FormatError(f"reading frequency tables: got scale {scale}, expected below {N_SCALES}", "static-table")
+        self._tables = [self._read_table(mantissa_bits, scale) for _ in range(n_contexts)]
 
-    def _read_table(self, n_symbols: int, mantissa_bits: int, scale: int) -> list[int]:
+    def _read_table(self, mantissa_bits: int, scale: int) -> list[int]:
         """Cumulative frequencies of the next context, empty where it has none."""
         if not self._rans.raw(1):
             return []
-        levels, mu8 = [], _first_mu8(n_symbols, mantissa_bits)
-        for _ in range(n_symbols):
+        levels, mu8 = [], _first_mu8(self.n_symbols, mantissa_bits)
+        for _ in range(self.n_symbols):
             level = self._rans.take_one(mu8, scale)
             if not 0 <= level <= _level_bound(mantissa_bits):
                 raise FormatError(f"reading a frequency table: got level {level}, out of its range", "static-table")
@@ -181,9 +182,8 @@ class StaticDecoder:
         if use_numba(len(contexts)):
             from ..kernels.entropy import take_static
 
-            n_entries = max(map(len, self._tables))
             # an empty context is a row of zeros, which ends in 0 and not in 2**14
-            tables = np.array([table or [0] * n_entries for table in self._tables], np.int64).reshape(-1, n_entries)
+            tables = np.array([table or [0] * (self.n_symbols + 1) for table in self._tables], np.int64)
             symbols = np.empty(len(contexts), np.int32)
             raise_status(take_static(self._rans.state, self._rans.words, tables, contexts, symbols))
             return symbols

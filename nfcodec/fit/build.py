@@ -40,6 +40,7 @@ def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") ->
         steps=steps,
         value_offset=source.offset,
         value_scale=source.scale,
+        knee=source.knee,
         clip=source.clip,
         origin=source.origin,
         cell=source.cell,
@@ -52,6 +53,7 @@ def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") ->
     twin = _twin(source, preset, steps, latents)
     skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
     model = FieldModel(spec, twin, skip, mean)
+    model.to(device)
     return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
 
 
@@ -83,7 +85,7 @@ def _mask(latents: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
     for k, n in enumerate(resolution):  # blocks with something in them ...
         size = np.maximum.reduceat(size, np.arange(0, n, _MASK_EDGE), axis=k)
     busy = size > 0.5
-    for k in range(busy.ndim):  # ... and their neighbours
+    for k in range(busy.ndim if weight is None else 0):  # ... and, where nothing says how far to go, their neighbours
         padded = np.pad(busy, [(1, 1) if j == k else (0, 0) for j in range(busy.ndim)])
         n = busy.shape[k]
         busy = busy | np.take(padded, range(0, n), axis=k) | np.take(padded, range(2, n + 2), axis=k)

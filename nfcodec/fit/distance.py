@@ -1,8 +1,8 @@
 """Exact distances and signs of triangle meshes, for the encoder: what an SDF is fitted to. No torch.
 
 Distance and sign are computed apart: the distance is exact, the sign is where the generalised winding number
-(Jacobson et al., SIGGRAPH 2013) passes 0.5. A winding-weighted distance d (1 - 2w) would be wrong near holes. World coordinates,
-(x, y, z), float64.
+(Jacobson et al., SIGGRAPH 2013) passes 0.5. A winding-weighted distance d (1 - 2w) would be wrong near holes.
+World coordinates, (x, y, z), float64.
 """
 
 from __future__ import annotations
@@ -192,8 +192,9 @@ def lattice_distance(
     sign is right in the whole box. Raises UsageError for numbers that are not positive.
 
     An octree of blocks: one is finished without looking at its vertices when it is out of the band and its sign is
-    proved. The proof: away from the surface the winding number w is harmonic, so |grad w| <= 0.75 span / d at distance d, and
-    over a block of radius r whose middle has distance d it changes by at most 0.75 span log(d / (d - r)).
+    proved. The proof: away from the surface the winding number w is harmonic, so |grad w| <= 0.75 span / d at
+    distance d, and over a block of radius r whose middle has distance d it changes by at most
+    0.75 span log(d / (d - r)).
     """
     if min(shape) < 1 or not cell > 0 or not band >= 0:
         raise UsageError(f"sampling a lattice: got shape {shape}, cell {cell}, band {band}, expected positive numbers")

@@ -48,8 +48,13 @@ class FieldModel(nn.Module):
         return [straight_through(t, torch.round(t * 2.0**s) * 2.0**-s) for t, s in zip(self.tensors, self.shifts)]
 
     def choose_shifts(self, fineness: float) -> None:
-        """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor."""
-        self.shifts = [network_shift(t.detach(), fineness) for t in self.tensors]
+        """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor.
+
+        Biases and the skip are few and act on everything alike: an error there is an offset of the whole field.
+        """
+        last = len(self.tensors) - 1
+        scales = [fineness * (32.0 if t.ndim == 1 or k == last else 1.0) for k, t in enumerate(self.tensors)]
+        self.shifts = [network_shift(t.detach(), f) for t, f in zip(self.tensors, scales)]
 
     def features(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor:
         """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis."""

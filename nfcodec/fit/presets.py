@@ -10,10 +10,9 @@ from ..header import halved
 from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
-QUALITY = 50.0
-EFFORT = 5
 # training steps by effort for a signal of one unit of tiles; see n_steps
 _STEPS = {1: 60, 2: 130, 3: 300, 4: 600, 5: 1100, 6: 2200, 7: 4500, 8: 9000, 9: 18000}
+_LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 
@@ -33,14 +32,15 @@ class Preset:
 
 
 def lmbda_of(quality: float, kind: str) -> float:
-    """The weight of a bit: 0 gives thumbnails, 100 visually lossless files."""
-    if not 0 <= quality <= 100:
-        raise UsageError(f"choosing a quality: got {quality:g}, expected 0 to 100")
-    if kind in SURFACE_KINDS:
-        return 10 ** (-1.3 - 0.026 * (quality - 50))
-    if kind == "volume":
-        return 10 ** (-3.0 - 0.045 * (quality - 50))
-    return 10 ** (-3.1 - 0.045 * (quality - 50))
+    """The weight of a bit: quality 0 gives thumbnails, 100 visually lossless files; beyond both goes on likewise."""
+    middle, slope = _LMBDA[kind in SURFACE_KINDS]
+    return 10 ** (middle - slope * (quality - 50))
+
+
+def quality_of(lmbda: float, kind: str) -> float:
+    """The inverse of `lmbda_of`."""
+    middle, slope = _LMBDA[kind in SURFACE_KINDS]
+    return 50 - (math.log10(lmbda) - middle) / slope
 
 
 def surface_resolution(quality: float, effort: int) -> int:
@@ -87,3 +87,8 @@ def n_steps(effort: int, n_tiles: int) -> int:
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5))
+
+
+def recipe_of(kind: str) -> dict[str, float]:
+    """Settings of `train.Recipe` that differ from its defaults: the large features of surfaces want small steps."""
+    return {"network_rate": 0.006} if kind in SURFACE_KINDS else {}

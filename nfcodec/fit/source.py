@@ -12,7 +12,8 @@ from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, SURFACE_KINDS, Signal
 from .distance import MeshDistance, lattice_distance
 
 _MARGIN = 0.04  # room around a mesh, of its longest edge
-_BAND = 3.0  # distance from the surface, in target samples, within which distances are exact
+_BAND = 6.0  # distance from the surface, in target samples, within which distances are exact
+_KNEE = 4.0  # distance, in target samples, from which signed distances are kept on a logarithmic scale
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
 
@@ -20,7 +21,7 @@ _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a q
 class Source:
     """A signal on a lattice, ready to be fitted.
 
-    target: (*extent, C) float32; values = offset + scale * target. weight: (*extent) float32 of squared errors, or
+    target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of squared errors, or
     None for 1 everywhere. distance: the exact surface, for surfaces. origin, cell, truncation as in FieldSpec.
     """
 
@@ -30,6 +31,7 @@ class Source:
     offset: tuple[float, ...]
     scale: tuple[float, ...]
     clip: bool
+    knee: float = 0.0
     is_color: bool = False
     weight: np.ndarray | None = None
     distance: MeshDistance | None = None
@@ -67,7 +69,7 @@ def from_lattice(signal: Signal) -> Source:
         raise SignalError(f"{name}: got values from {low:g} to {high:g}, expected a range that float32 can hold; rescale them")
     target = ((values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low) / span).astype(np.float32)
     is_color = signal.kind == "image" and channels in (3, 4)
-    return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, True, is_color)
+    return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, clip=True, is_color=is_color)
 
 
 def from_mesh(signal: Signal, resolution: int) -> Source:
@@ -95,23 +97,26 @@ def from_mesh(signal: Signal, resolution: int) -> Source:
     shape = tuple(int(n) for n in extent[::-1])
     band = _BAND * cell
     distances = lattice_distance(distance, origin, cell, shape, band)
-    scale, offset, truncation = 2 * cell, 0.0, 0.0
+    scale, knee, truncation = 2 * cell, _KNEE * cell, 0.0
     if signal.kind == "udf":
         distances = np.abs(distances)
     elif signal.kind == "tsdf":
-        truncation = 2 * band
+        truncation, knee = band, 0.0
         distances = np.clip(distances, -truncation, truncation)
     relative = distances / (_FALLOFF * cell)
     weight = 1.0 / np.square(1.0 + np.square(relative))
     if signal.kind == "occupancy":
-        distances, scale = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0
+        distances, scale, knee = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0, 0.0
+    if knee:
+        distances = knee * np.arcsinh(distances / np.float32(knee))
     return Source(
         signal.kind,
         (distances / np.float32(scale)).astype(np.float32)[..., None],
         "f4",
-        (offset,),
+        (0.0,),
         (scale,),
-        clip=signal.kind in ("occupancy",),
+        clip=signal.kind == "occupancy",
+        knee=knee,
         weight=weight.astype(np.float32),
         distance=distance,
         origin=tuple(float(x) for x in origin[::-1]),

@@ -17,7 +17,7 @@ __all__ = ["SMALL_WORK", "use_numba"]
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 

@@ -92,7 +92,7 @@ def _net(net: ContextNet) -> Net:
         np.concatenate([np.ascontiguousarray(w.T).ravel() for w in net.weights]).astype(np.int32),
         np.concatenate(biases).astype(np.int32),
         net.skip.astype(np.int32),
-        np.array([net.n_inputs, *(shape[0] for shape in net.shapes)], np.int64),
+        np.array(net.widths, np.int64),
         np.array(net.shifts, np.int64),
     )
 
@@ -212,7 +212,12 @@ def _take_value(state, words, tables, table, base, shift, order):
 
 
 def take_laplace(
-    decoder: LaplaceDecoder, table: np.ndarray, base: np.ndarray, shift: np.ndarray, order: np.ndarray, values: np.ndarray
+    decoder: LaplaceDecoder,
+    table: np.ndarray,
+    base: np.ndarray,
+    shift: np.ndarray,
+    order: np.ndarray,
+    values: np.ndarray,
 ) -> int:
     """Fills `values` (n,) int32; the others are what `laplace.place` returns. Returns a status."""
     return _take_laplace(decoder.state, decoder.words, _tables(laplace_tables()), table, base, shift, order, values)

@@ -1,0 +1,137 @@
+"""A signal in, a .nfld file out: fit, freeze, pack, and decode and measure the bytes before they are let out."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import io
+from .container import write_atomic
+from .errors import UsageError
+from .fit.goals import EFFORT, QUALITY, Status, pick_goal
+from .measure import Report
+from .spec import ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
+
+__all__ = ["Encoded", "Report", "Status", "encode"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The result of `encode`. met: whether the target, if one was given, is reached on these bytes."""
+
+    data: bytes
+    report: Report
+    kind: str
+    encoding: str
+    n_samples: int
+    source_bytes: int
+    seconds: float
+    met: bool
+    target: str | None
+    lmbda: float
+
+    @property
+    def bpp(self) -> float:
+        """Bits a source sample (images: a pixel)."""
+        return 8 * len(self.data) / self.n_samples
+
+
+def encode(
+    source: str | os.PathLike | Signal | Mesh | np.ndarray,
+    output: str | os.PathLike | None = None,
+    *,
+    kind: str | None = None,
+    encoding: str = "auto",
+    quality: float | None = None,
+    psnr: float | None = None,
+    max_error: float | None = None,
+    size: int | None = None,
+    bpp: float | None = None,
+    effort: int = EFFORT,
+    seed: int = 0,
+    device: str = "auto",
+    time_limit: float | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[Status], None] | None = None,
+    read_options: dict[str, Any] | None = None,
+) -> Encoded:
+    """Fits a neural field to a signal and writes it.
+
+    source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
+    channels for "volume". output: the file to write, or None to get the bytes only. encoding: "dense", "hash",
+    "codebook", or "auto". One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
+    `Report`), size (bytes of the whole file), bpp (bits a source sample). effort: 1 (seconds) to 9 (hours).
+    time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
+
+    The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. Raises
+    UsageError, SignalError, MissingExtraError. The same arguments on the same machine give the same bytes unless
+    time_limit cuts in.
+    """
+    from .fit import session  # torch is imported here
+
+    start = time.monotonic()
+    goal = pick_goal(quality, psnr, max_error, size, bpp)
+    if output is not None and os.path.exists(output) and not overwrite:
+        raise UsageError(f"writing {os.fspath(output)}: it exists; pass overwrite (--overwrite) or another name")
+    if encoding != "auto" and encoding not in ENCODINGS:
+        raise UsageError(f"choosing an encoding: got {encoding!r}, expected auto, {', '.join(ENCODINGS)}")
+    if effort not in range(1, 10):
+        raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
+    if time_limit is not None and not time_limit > 0:
+        raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
+    signal, source_bytes = _load(source, kind, read_options or {})
+    io.check_finite(signal)
+    settings = session.Settings(
+        encoding="dense" if encoding == "auto" else encoding,
+        quality=QUALITY if quality is None else float(quality),
+        effort=effort,
+        seed=seed,
+        device=session.pick_device(device),
+        deadline=start + time_limit if time_limit is not None else math.inf,
+    )
+    work = session.Session(signal, settings, goal, on_progress)
+    trial = work.search()
+    if output is not None:
+        write_atomic(output, trial.data, overwrite)
+    return Encoded(
+        data=trial.data,
+        report=trial.report,
+        kind=signal.kind,
+        encoding=settings.encoding,
+        n_samples=work.n_samples,
+        source_bytes=source_bytes,
+        seconds=time.monotonic() - start,
+        met=goal is None or goal.met(trial, work.n_samples),
+        target=None if goal is None else goal.text,
+        lmbda=trial.lmbda,
+    )
+
+
+def _load(source: Any, kind: str | None, options: dict[str, Any]) -> tuple[Signal, int]:
+    """The signal and its size in bytes before encoding."""
+    if isinstance(source, Signal):
+        size = source.values.nbytes if source.values is not None else source.mesh.vertices.nbytes + source.mesh.faces.nbytes
+        return source, size
+    if isinstance(source, Mesh):
+        if kind is not None and kind not in SURFACE_KINDS:
+            raise UsageError(f"encoding a mesh: got kind {kind!r}, expected one of {', '.join(SURFACE_KINDS)}")
+        return Signal(kind or "sdf", mesh=source), source.vertices.nbytes + source.faces.nbytes
+    if isinstance(source, np.ndarray):
+        return _from_array(source, kind), source.nbytes
+    return io.read(source, kind, **options), os.path.getsize(source)
+
+
+def _from_array(values: np.ndarray, kind: str | None) -> Signal:
+    if kind not in KINDS or kind in SURFACE_KINDS:
+        raise UsageError(f"encoding an array: got kind {kind!r}, expected 'image' or 'volume'")
+    if kind == "volume" or values.ndim == 2:
+        values = values[..., None]
+    if kind == "image" and values.ndim != 3:
+        raise UsageError(f"encoding an image: got an array of shape {values.shape}, expected (H, W) or (H, W, C)")
+    return Signal(kind, np.ascontiguousarray(values))

@@ -1,0 +1,191 @@
+"""One encode from signal to bytes: builds the fit, runs it, and refines it until its goal is met or time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from .. import decode
+from ..errors import NfldError, UsageError
+from ..measure import Report, measure
+from ..pack import pack
+from ..spec import SURFACE_KINDS, Signal
+from . import presets
+from .build import build
+from .goals import Goal, Status
+from .source import Source, prepare
+from .train import Fit, Progress, Recipe, Target
+
+_PILOT_SHARE = 0.06  # of the steps of a full fit, to find lmbda for a goal
+_N_PILOTS = 3
+_REFINE_SHARE = 0.2  # of the steps, each round of refinement
+_MAX_ROUNDS = 6
+_CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
+_ROOM = 0.985  # share of a size that steering aims at
+_FIXED_BYTES = 1300  # header and networks, before the first file says better
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller chose. deadline: of time.monotonic()."""
+
+    encoding: str
+    quality: float
+    effort: int
+    seed: int
+    device: str
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished file and what was measured on it."""
+
+    data: bytes
+    report: Report
+    lmbda: float
+
+
+def pick_device(name: str) -> str:
+    """ "auto" -> "cuda" where there is one, else "cpu". UsageError for what is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+        raise UsageError(f"choosing a device: got {name!r}, expected cpu" + (" or cuda" if torch.cuda.is_available() else " (no CUDA here)"))
+    return name
+
+
+class Session:
+    """`search` is all there is to call."""
+
+    def __init__(self, signal: Signal, settings: Settings, goal: Goal | None, on_progress: Callable[[Status], None] | None):
+        self.signal, self.settings, self.goal, self.on_progress = signal, settings, goal, on_progress
+        self.start = time.monotonic()
+        self.is_surface = signal.kind in SURFACE_KINDS
+        self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
+        self._source: Source | None = None
+        self._resolution = 0
+
+    def search(self) -> Trial:
+        """The best file: the first that comes close to the goal from the right side, or the closest in the end."""
+        lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
+        if self.goal is not None:
+            lmbda = self._pilot(lmbda)
+        fit = self._build(lmbda)
+        steps = presets.n_steps(self.settings.effort, len(fit.tiles))
+        lmbda = self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind)), "fit", self._target(fit))
+        trial = self._finish(fit, lmbda)
+        if self.goal is None:
+            return trial
+        trials = [trial]
+        for _ in range(_MAX_ROUNDS):
+            excess = self.goal.excess(trials[-1], self.n_samples)
+            if -_CLOSE <= excess <= 0 or time.monotonic() > self.settings.deadline:
+                break
+            if excess <= 0 and sum(self.goal.excess(t, self.n_samples) <= 0 for t in trials) > 2:
+                break  # met three times: good enough
+            lmbda = self._next_lmbda(trials)
+            recipe = Recipe(n_steps=max(20, round(steps * _REFINE_SHARE)), lmbda=lmbda, warm=True)
+            self._run(fit, recipe, "refine", None)
+            trials.append(self._finish(fit, lmbda))
+        return self._best(trials)
+
+    def _best(self, trials: list[Trial]) -> Trial:
+        met = [t for t in trials if self.goal.excess(t, self.n_samples) <= 0]
+        if not met:
+            return min(trials, key=lambda t: self.goal.excess(t, self.n_samples))
+        if self.goal.bytes_for(self.n_samples) is not None:
+            return max(met, key=lambda t: t.report.psnr_db)
+        return min(met, key=lambda t: len(t.data))
+
+    def _next_lmbda(self, trials: list[Trial]) -> float:
+        """Towards an excess slightly below 0, by the slope between the last two trials where that makes sense."""
+        aim = -_CLOSE / 2
+        excess = self.goal.excess(trials[-1], self.n_samples)
+        slope = self.goal.answer
+        if len(trials) > 1:
+            moved = excess - self.goal.excess(trials[-2], self.n_samples)
+            turned = math.log(trials[-1].lmbda / trials[-2].lmbda)
+            if abs(moved) > 1e-3 and turned * moved * slope < 0:  # a larger lmbda does what it should
+                slope = math.copysign(min(abs(turned / moved), 4 * abs(slope)), slope)
+        step = min(max(slope * (excess - aim), -2.0), 2.0)
+        return trials[-1].lmbda * math.exp(step)
+
+    def _pilot(self, lmbda: float) -> float:
+        """A lmbda near the goal, from short fits."""
+        for _ in range(_N_PILOTS):
+            if time.monotonic() > self.settings.deadline:
+                break
+            fit = self._build(lmbda)
+            steps = max(20, round(_PILOT_SHARE * presets.n_steps(self.settings.effort, len(fit.tiles))))
+            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind)), "fit", None)
+            if self.is_surface or self.goal.what == "max_error":
+                excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
+            else:
+                distortion, bits = fit.measure()
+                limit = self.goal.bytes_for(self.n_samples)
+                if limit is None:
+                    excess = self.goal.value * math.log(10) / 10 + math.log(max(distortion, 1e-12))
+                else:
+                    excess = math.log((bits * fit.n_samples / 8 + _FIXED_BYTES) / limit)
+            factor = math.exp(min(max(self.goal.answer * excess, -4.0), 4.0))
+            lmbda *= factor
+            if 0.6 < factor < 1.7:
+                break
+        return lmbda
+
+    def _target(self, fit: Fit) -> Target | None:
+        """What the fit may steer by while it runs; surfaces are steered by finished files only."""
+        if self.goal is None or self.is_surface:
+            return None
+        limit = self.goal.bytes_for(self.n_samples)
+        if limit is not None:
+            bits = 8 * max(limit * _ROOM - _FIXED_BYTES, 0.3 * limit)
+            return Target(bits_per_sample=bits / fit.n_samples)
+        if self.goal.what == "psnr":
+            return Target(distortion=10 ** (-self.goal.value / 10))
+        return None
+
+    def _build(self, lmbda: float) -> Fit:
+        resolution = 0
+        if self.is_surface:
+            quality = presets.quality_of(lmbda, self.signal.kind)
+            resolution = presets.surface_resolution(quality, self.settings.effort)
+        if self._source is None or resolution != self._resolution:
+            self._source, self._resolution = prepare(self.signal, resolution), resolution
+        preset = presets.choose(self._source, lmbda, self.settings.encoding)
+        fit = build(self._source, preset, self.settings.seed, self.settings.device)
+        fit.deadline = self.settings.deadline
+        return fit
+
+    def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:
+        def tell(p: Progress) -> None:
+            left = p.seconds / p.step * (p.n_steps - p.step)
+            psnr = None if self.is_surface else -10 * math.log10(max(p.distortion, 1e-12))
+            size = round(p.bits_per_sample * fit.n_samples / 8)
+            self.on_progress(Status(phase, p.step / p.n_steps, time.monotonic() - self.start, left, psnr, size))
+
+        fit.on_progress = tell if self.on_progress is not None else None
+        fit.model.train()
+        return fit.run(recipe, target)
+
+    def _finish(self, fit: Fit, lmbda: float) -> Trial:
+        """Freezes, packs, decodes and measures."""
+        fit.model.eval()
+        data = pack(fit.model.spec, fit.model.freeze(), self.signal.meta)
+        try:
+            report = measure(decode.open(data), self.signal)
+        except NfldError as err:
+            if not self.is_surface:
+                raise
+            # a fit so coarse that no surface is left: as far from any goal as can be
+            report = Report(0.0, 1.0, 1.0)
+            if self.goal is None:
+                raise NfldError(f"encoding: the fit lost the surface ({err}); raise the quality or the effort") from err
+        if self.on_progress is not None:
+            self.on_progress(Status("measure", 1.0, time.monotonic() - self.start, None, report.psnr_db, len(data)))
+        return Trial(data, report, lmbda)
