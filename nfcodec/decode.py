@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO
 
 from . import container, header
 from .binary import Reader
-from .container import CTXN, DNET, FHDR, GRID, META, Chunk, Container
+from .container import ANCILLARY, CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk, Container
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
@@ -18,6 +19,9 @@ from .field import Field
 from .spec import MAX_GRID_INTEGERS, FieldSpec
 
 MAX_META_LENGTH = 1 << 20
+MAX_META_DEPTH = 16
+ORDER = (FHDR, DNET, CTXN, GRID)  # critical chunks come in this order, so that a reader can begin before the end
+CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, META: ZSTD}
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field:
@@ -39,28 +43,29 @@ def read_bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
     try:
         with builtins.open(source, "rb") as file:
             return file.read()
-    except OSError as err:
-        raise UsageError(f"opening {os.fspath(source)}: {err.strerror or err}; give the path of a .nfld file") from err
+    except (OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or err
+        raise UsageError(f"opening {os.fspath(source)}: {reason}; give the path of a .nfld file") from err
 
 
 def from_container(parts: Container) -> Field:
     """Decodes the chunks of a file that `container.read` has checked."""
-    chunks: dict[int, list[Chunk]] = {}
-    for chunk in parts.chunks:
-        chunks.setdefault(chunk.type, []).append(chunk)
-    spec = header.unpack_spec(_single(chunks, FHDR, "FHDR").data)
+    _check_order(parts.chunks)
+    spec = header.unpack_spec(_single(parts, FHDR, "FHDR").data)
     check_size(spec)
-    mlp = header.unpack_mlp(spec.mlp, _single(chunks, DNET, "DNET").data)
-    net = ContextNet.from_bytes(_single(chunks, CTXN, "CTXN").data) if CTXN in chunks else None
     encoding = load(spec.grid.encoding)
+    mlp = header.unpack_mlp(spec.mlp, _single(parts, DNET, "DNET").data)
+    if not encoding.uses_context and parts.all(CTXN):
+        raise FormatError(f"reading chunks: got a context network, which {spec.grid.encoding} has not", "chunk-count")
+    net = ContextNet.from_bytes(_single(parts, CTXN, "CTXN").data) if encoding.uses_context else None
 
     levels: list[LevelData] = []
     sizes = []
-    for chunk in chunks.get(GRID, []):
+    for chunk in parts.all(GRID):
         # a chunk's key is its last level; it holds the levels since the chunk before
         if not len(levels) <= chunk.key < spec.grid.n_levels:
             raise FormatError(f"reading levels: got a chunk up to level {chunk.key} after {len(levels)} levels", "grid-order")
-        reader = Reader(chunk.data)
+        reader = Reader(chunk.data, "levels")
         while len(levels) <= chunk.key:
             data = reader.bytes(reader.varint())
             levels.append(encoding.decode_level(spec.grid, levels, len(levels), data, net))
@@ -71,7 +76,12 @@ def from_container(parts: Container) -> Field:
     if len(levels) < spec.grid.n_levels and not parts.n_missing:
         raise FormatError(f"reading levels: got {len(levels)}, expected {spec.grid.n_levels}", "grid-count")
 
-    meta = _meta(chunks[META][0]) if META in chunks else {}
+    meta, warnings = {}, list(parts.warnings)
+    if chunk := parts.get(META):
+        try:
+            meta = _meta(chunk)
+        except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
+            warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
     stored = {c.type: len(c.data) for c in parts.chunks}
     report = {
         "file_bytes": parts.file_length,
@@ -81,7 +91,7 @@ def from_container(parts: Container) -> Field:
         "meta_bytes": stored.get(META, 0),
         "header_bytes": parts.file_length - sum(len(c.data) for c in parts.chunks if c.type != FHDR) if not parts.n_missing else 0,
         "complete": not parts.n_missing,
-        "warnings": list(parts.warnings),
+        "warnings": warnings,
     }
     return Field(spec, encoding(spec.grid, levels, spec.steps), mlp, meta, report)
 
@@ -96,18 +106,46 @@ def check_size(spec: FieldSpec) -> None:
             raise LimitError(f"reading the field header: got more than {MAX_GRID_INTEGERS} grid integers", "limit-grid-integers")
 
 
-def _single(chunks: dict[int, list[Chunk]], kind: int, name: str) -> Chunk:
-    found = chunks.get(kind, [])
-    if len(found) != 1:
-        raise FormatError(f"reading chunks: got {len(found)} of type {name}, expected 1", "chunk-count")
+def _check_order(chunks: tuple[Chunk, ...]) -> None:
+    critical = [chunk for chunk in chunks if not chunk.type & ANCILLARY]
+    for chunk in critical:
+        if chunk.codec != CHUNK_CODECS[chunk.type]:
+            raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
+    places = [ORDER.index(chunk.type) for chunk in critical]
+    if places != sorted(places):
+        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID", "chunk-order")
+
+
+def _single(parts: Container, kind: int, name: str) -> Chunk:
+    """The only chunk of its type, whose key is 0."""
+    found = parts.all(kind)
+    if not found and parts.n_missing:
+        raise TruncatedError(f"reading chunks: got no whole {name}, the file is cut off before it; fetch it again")
+    if len(found) != 1 or found[0].key:
+        keys = [chunk.key for chunk in found]
+        raise FormatError(f"reading chunks: got {name} with keys {keys}, expected one with key 0", "chunk-count")
     return found[0]
 
 
 def _meta(chunk: Chunk) -> dict[str, Any]:
-    """Metadata never affects samples, so what cannot be read is dropped."""
-    try:
-        data = container.unpack_zstd(chunk.data, MAX_META_LENGTH)
-        meta = json.loads(data.decode("utf-8"))
-    except (FormatError, ValueError, RecursionError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
+    """The metadata; FormatError, ValueError or RecursionError where they are anything but a JSON object."""
+    if chunk.codec != ZSTD:
+        raise ValueError(f"codec {chunk.codec}")
+    meta = json.loads(container.unpack_zstd(chunk.data, MAX_META_LENGTH).decode("utf-8"))
+    if not isinstance(meta, dict):
+        raise ValueError(type(meta).__name__)
+    _check_json(meta, MAX_META_DEPTH)
+    return meta
+
+
+def _check_json(value: Any, depth: int) -> None:
+    """Python's parser takes NaN, 1e999, lone surrogates and any depth, which others cannot write out again."""
+    if isinstance(value, (dict, list)):
+        if depth == 0:
+            raise ValueError(f"nested more than {MAX_META_DEPTH} deep")
+        for inner in itertools.chain(value, value.values()) if isinstance(value, dict) else value:
+            _check_json(inner, depth - 1)
+    elif isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the number {value}")

@@ -14,6 +14,8 @@ from .mlp import Mlp
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 POINTS_PER_BLOCK = 1 << 16
+VALUES_PER_BLOCK = 1 << 22  # of the widest array
+MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 MAX_BENT = np.float32(40.0)
 Region = Sequence[tuple[float, float]]
 
@@ -61,8 +63,9 @@ class Field:
         """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value."""
         coords, n_levels = self._coords(coords), self._levels(level)
         out = np.empty((len(coords), self.spec.channels), np.float32)
-        for part in _parts(len(coords)):
-            out[part] = self._finish(self.mlp(self.grid.features(coords[part], n_levels)))
+        for part in _parts(len(coords), self._points_per_block()):
+            with _quiet():
+                out[part] = self._finish(self.mlp(self.grid.features(coords[part], n_levels)))
         return out
 
     def gradient(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
@@ -73,12 +76,13 @@ class Field:
         """
         coords, n_levels = self._coords(coords), self._levels(level)
         out = np.empty((len(coords), self.spec.channels, self.spec.n_dims), np.float32)
-        for part in _parts(len(coords)):
-            y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
-            slope = self._scale
-            if self.spec.knee:
-                slope = slope * np.cosh(self._bent(y))
-            out[part] = np.moveaxis(dy * np.broadcast_to(slope, y.shape)[:, None, :], 1, 2)
+        for part in _parts(len(coords), self._points_per_block(1 + self.spec.n_dims)):
+            with _quiet():
+                y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
+                slope = self._scale
+                if self.spec.knee:
+                    slope = slope * np.cosh(self._bent(y))
+                out[part] = np.moveaxis(dy * np.broadcast_to(slope, y.shape)[:, None, :], 1, 2)
         return out
 
     # ------------------------------------------------------------ lattices
@@ -88,14 +92,13 @@ class Field:
         n_levels = self._levels(level)
         if len(axes) != self.spec.n_dims:
             raise UsageError(f"sampling a lattice: got {len(axes)} axes, expected {self.spec.n_dims}")
-        axes = [np.asarray(a, np.float64) for a in axes]
+        axes = [self._finite(a, 1) for a in axes]
         shape = tuple(len(a) for a in axes)
-        if 0 in shape:
-            return np.empty((*shape, self.spec.channels), np.float32)
         out = np.empty((*shape, self.spec.channels), np.float32)
-        for block in blocks_of(shape, POINTS_PER_BLOCK):
-            features = self.grid.lattice([a[s] for a, s in zip(axes, block)], n_levels)
-            values = self._finish(self.mlp(features.reshape(-1, features.shape[-1])))
+        for block in blocks_of(shape, self._points_per_block()) if out.size else ():
+            with _quiet():
+                features = self.grid.lattice([a[s] for a, s in zip(axes, block)], n_levels)
+                values = self._finish(self.mlp(features.reshape(-1, features.shape[-1])))
             out[block] = values.reshape(*features.shape[:-1], -1)
         return out
 
@@ -115,7 +118,7 @@ class Field:
         One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
         axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
         only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
-        than the source are averaged from a finer one, so that they do not alias. UsageError when the arguments do
+        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 9). UsageError when the arguments do
         not fit or the result has more than max_values values.
         """
         region = self._region(region)
@@ -123,9 +126,10 @@ class Field:
         n_values = math.prod(shape) * self.spec.channels
         if n_values > max_values:
             raise UsageError(f"decoding to {shape}: got {n_values} values, expected at most {max_values}; ask for less or raise max_values")
-        dtype = np.dtype(self.spec.dtype if dtype is None else dtype)
+        dtype = _dtype(self.spec.dtype if dtype is None else dtype)
         spans = [b - a for a, b in region]
-        factors = [1 if self.is_surface else max(1, math.ceil(n * s / m - 1e-9)) for n, s, m in zip(self.spec.extent, spans, shape)]
+        most = 1 if self.is_surface else MAX_SUPERSAMPLES[self.spec.n_dims]
+        factors = [min(max(1, math.ceil(n * s / m - 1e-9)), most) for n, s, m in zip(self.spec.extent, spans, shape)]
         axes = [a + (np.arange(m * k) + 0.5) / (m * k) * s for (a, _), s, m, k in zip(region, spans, shape, factors)]
         out = np.empty((*shape, self.spec.channels), dtype)
         # rows of blocks bound the memory of supersampled lattices and of the float values before the cast
@@ -203,24 +207,45 @@ class Field:
     # ------------------------------------------------------------ arguments
 
     def _coords(self, coords: np.ndarray) -> np.ndarray:
-        coords = np.asarray(coords)
-        if coords.ndim != 2 or coords.shape[1] != self.spec.n_dims:
+        coords = self._finite(coords, 2)
+        if coords.shape[1] != self.spec.n_dims:
             raise UsageError(f"sampling: got coordinates of shape {coords.shape}, expected (N, {self.spec.n_dims})")
-        if not np.isfinite(coords).all():
-            raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
         return coords
+
+    def _finite(self, numbers: Any, n_axes: int) -> np.ndarray:
+        """An array of finite float64 with n_axes axes."""
+        try:
+            array = np.asarray(numbers)
+            sound = array.dtype.kind in "biuf" and array.ndim == n_axes
+        except ValueError:  # lists of uneven lengths
+            sound = False
+        if not sound:
+            expected = f"(N, {self.spec.n_dims})" if n_axes == 2 else "(M,) for each axis"
+            raise UsageError(f"sampling: got {_short(numbers)}, expected real coordinates of shape {expected}")
+        array = array.astype(np.float64, copy=False)
+        if not np.isfinite(array).all():
+            raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
+        return array
+
+    def _points_per_block(self, n_copies: int = 1) -> int:
+        """Points that are computed at a time: fewer for wide networks, so that no file takes much memory."""
+        widest = max(self.spec.mlp.widths) * n_copies
+        return min(POINTS_PER_BLOCK, max(1 << 10, VALUES_PER_BLOCK // widest))
 
     def _levels(self, level: int | None) -> int:
         if level is None:
             return self.n_levels
-        if not 0 <= level < self.n_levels:
+        if not _is_integer(level) or not 0 <= level < self.n_levels:
             raise UsageError(f"choosing a level: got {level}, expected 0 (coarsest) to {self.n_levels - 1}")
-        return level + 1
+        return int(level) + 1
 
     def _region(self, region: Region | None) -> list[tuple[float, float]]:
         if region is None:
             return [(0.0, 1.0)] * self.spec.n_dims
-        pairs = [tuple(map(float, pair)) for pair in region]
+        try:
+            pairs = [tuple(map(float, pair)) for pair in region]
+        except (TypeError, ValueError):
+            pairs = []
         if len(pairs) != self.spec.n_dims or any(len(p) != 2 or not 0 <= p[0] < p[1] <= 1 for p in pairs):
             raise UsageError(f"choosing a region: got {region}, expected {self.spec.n_dims} pairs of start < stop in [0, 1]")
         return pairs
@@ -229,15 +254,18 @@ class Field:
         if sum(x is not None for x in (shape, scale, resolution)) > 1:
             raise UsageError("decoding: got more than one of shape, scale and resolution, expected one at most")
         if shape is not None:
-            out = tuple(int(n) for n in shape)
-            if len(out) != self.spec.n_dims or min(out) < 1:
-                raise UsageError(f"decoding: got shape {tuple(shape)}, expected {self.spec.n_dims} positive integers")
-            return out
-        factor = 1.0 if scale is None else float(scale)
-        if resolution is not None:
-            factor = resolution / max(self.spec.extent)
-        if not (math.isfinite(factor) and factor > 0):
-            raise UsageError(f"decoding: got a scale of {factor}, expected a positive number")
+            out = tuple(shape) if np.iterable(shape) else (shape,)
+            if len(out) != self.spec.n_dims or not all(_is_integer(n) and n >= 1 for n in out):
+                raise UsageError(f"decoding: got shape {_short(shape)}, expected {self.spec.n_dims} positive integers")
+            return tuple(map(int, out))
+        try:
+            factor = 1.0 if scale is None else float(scale)
+            if resolution is not None:
+                factor = float(resolution) / max(self.spec.extent)
+        except (TypeError, ValueError):
+            raise UsageError(f"decoding: got scale {scale}, resolution {resolution}, expected a number") from None
+        if not (0 < factor and factor * max(self.spec.extent) < 1 << 53):
+            raise UsageError(f"decoding: got a scale of {factor}, expected a positive number, and a lattice that fits memory")
         return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
 
     def _bent(self, y: np.ndarray) -> np.ndarray:
@@ -256,14 +284,18 @@ class Field:
 
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Float values to a dtype: integers are rounded and clipped to what it holds, bool is a threshold at one half."""
+    """Float values to a dtype: integers are rounded and clipped to what it holds (NaN to 0), bool is a threshold at
+    one half."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return values > 0.5
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
-    return values.astype(dtype)
+        # 64-bit limits are no doubles: the nearest doubles inside are
+        low, high = float(limits.min), math.nextafter(float(limits.max) + 1, 0) if dtype.itemsize == 8 else limits.max
+        return np.clip(np.rint(np.nan_to_num(values.astype(np.float64))), low, high).astype(dtype)
+    with _quiet():
+        return values.astype(dtype)
 
 
 def blocks_of(shape: tuple[int, ...], n_points: int):
@@ -277,14 +309,41 @@ def blocks_of(shape: tuple[int, ...], n_points: int):
         yield tuple(slice(s[i], min(s[i] + e, n)) for s, i, e, n in zip(starts, corner, edges, shape))
 
 
-def _parts(n: int):
-    return (slice(i, min(i + POINTS_PER_BLOCK, n)) for i in range(0, n, POINTS_PER_BLOCK))
+def _parts(n: int, step: int):
+    return (slice(i, min(i + step, n)) for i in range(0, n, step))
+
+
+def _quiet() -> np.errstate:
+    """No warnings where the numbers of a hostile file overflow float32: its samples are infinite or NaN, no more."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _dtype(name: Any) -> np.dtype:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in "biuf":
+        raise UsageError(f"decoding: got dtype {_short(name)}, expected a real number type such as u1, f4 or bool")
+    return dtype
+
+
+def _short(value: Any) -> str:
+    """What was got, in one short line."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _block_mean(values: np.ndarray, factors: list[int]) -> np.ndarray:
-    """Means over blocks of factors[k] samples along each of the leading axes."""
+    """Means over blocks of factors[k] samples along each of the leading axes, summed in float64."""
     for k, factor in enumerate(factors):
         if factor > 1:
             shape = (*values.shape[:k], values.shape[k] // factor, factor, *values.shape[k + 1 :])
-            values = values.reshape(shape).mean(k + 1)
+            values = values.reshape(shape).mean(k + 1, dtype=np.float64)
     return values

@@ -19,6 +19,7 @@ from .spec import FieldSpec, GridSpec, MlpSpec
 
 FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE, FLAG_ONE_RANGE, FLAG_HALVING = 1, 2, 4, 8, 16, 32
 MAX_SHIFT = 24
+MAX_WORLD = 1e30  # of positions and cells, so that no box leaves float64 or float32
 
 
 # ---------------------------------------------------------------- FHDR
@@ -64,13 +65,13 @@ def pack_spec(spec: FieldSpec) -> bytes:
     w.u8(s.ACTIVATIONS[mlp.activation])
     w.u8(mlp.n_hidden_layers)
     if mlp.n_hidden_layers:
-        w.u8(mlp.n_neurons)
+        w.varint(mlp.n_neurons)
     return w.getvalue()
 
 
 def unpack_spec(data: bytes) -> FieldSpec:
     """FHDR -> FieldSpec; FormatError or LimitError on anything that is not a field of this draft."""
-    r = Reader(data)
+    r = Reader(data, "the field header")
     kind = _name(s.KINDS, r.u8(), "kind")
     flags = r.u8()
     if flags >= 2 * FLAG_HALVING:
@@ -84,11 +85,11 @@ def unpack_spec(data: bytes) -> FieldSpec:
         ranges = ranges * channels
     origin, cell = None, 0.0
     if flags & FLAG_PLACED:
-        origin, cell = tuple(r.f64() for _ in range(n_dims)), _positive(r.f64(), "cell")
+        origin = tuple(_within(r.f64(), -MAX_WORLD, MAX_WORLD, "origin") for _ in range(n_dims))
+        cell = _within(r.f64(), 1 / MAX_WORLD, MAX_WORLD, "cell")
     truncation = _positive(r.f32(), "truncation") if flags & FLAG_TRUNCATED else 0.0
     knee = _positive(r.f32(), "knee") if flags & FLAG_KNEE else 0.0
-    if (kind in s.SURFACE_KINDS) != bool(flags & FLAG_PLACED) or (kind in s.SURFACE_KINDS and n_dims != 3):
-        raise FormatError(f"reading the field header: a field of kind {kind} with flags {flags:#x}", "fhdr-kind")
+    _check_kind(kind, flags, n_dims, channels, dtype)
 
     encoding = _name(s.ENCODINGS, r.u8(), "encoding")
     interpolation = _name(s.INTERPOLATIONS, r.u8(), "interpolation")
@@ -106,13 +107,29 @@ def unpack_spec(data: bytes) -> FieldSpec:
     steps = tuple(step_value(r.u16()) for _ in range(n_levels))
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")
     n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
-    n_neurons = _limited(r.u8(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
+    n_neurons = _limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
     r.done()
     grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size)
     mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
     return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation)
+
+
+def _check_kind(kind: str, flags: int, n_dims: int, channels: int, dtype: str) -> None:
+    """What belongs together: surfaces lie in a world of three axes and have one float channel, images two axes."""
+    surface = kind in s.SURFACE_KINDS
+    sound = surface == bool(flags & FLAG_PLACED) and (kind == "tsdf") == bool(flags & FLAG_TRUNCATED)
+    if surface:
+        sound = sound and (n_dims, channels, dtype) == (3, 1, "f4")
+    elif kind == "image":
+        sound = sound and n_dims == 2
+    if not sound:
+        raise FormatError(
+            f"reading the field header: got a field of kind {kind} with {n_dims} axes, {channels} channels of {dtype} and "
+            f"flags {flags:#x}, expected what its kind has; the file is damaged",
+            "fhdr-kind",
+        )
 
 
 def halved(resolution: tuple[int, ...]) -> tuple[int, ...]:
@@ -123,7 +140,7 @@ def halved(resolution: tuple[int, ...]) -> tuple[int, ...]:
 def step_code(step: float) -> int:
     """The upper 16 bits of the float32 nearest to a positive step: 8 bits of precision."""
     bits = struct.unpack("<I", struct.pack("<f", step))[0]
-    return min((bits + 0x8000) >> 16, 0x7F7F)
+    return min(max((bits + 0x8000) >> 16, 1), 0x7F7F)
 
 
 def step_value(code: int) -> float:
@@ -139,6 +156,12 @@ def _name(table: dict[str, int], value: int, what: str) -> str:
         if number == value:
             return name
     raise FormatError(f"reading the field header: got {what} {value}, expected one of {table}", f"fhdr-{what}")
+
+
+def _within(value: float, low: float, high: float, what: str) -> float:
+    if not low <= value <= high:
+        raise FormatError(f"reading the field header: got {what} {value}, expected {low:g} to {high:g}", f"fhdr-{what}")
+    return value
 
 
 def _positive(value: float, what: str) -> float:
@@ -178,7 +201,7 @@ def pack_mlp(tensors: list[np.ndarray], shifts: list[int]) -> bytes:
 
 def unpack_mlp(spec: MlpSpec, data: bytes) -> Mlp:
     """DNET -> Mlp."""
-    r = Reader(data)
+    r = Reader(data, "the network")
     shapes = mlp_shapes(spec)
     shifts = [_limited(r.u8(), 0, MAX_SHIFT, "network shift") for _ in shapes]
     tensors = streams.decode_tensors(r, shapes)

@@ -7,16 +7,21 @@ listed in `spec.ENCODINGS`; `load` imports the file of that name.
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 
 from ..spec import ENCODINGS, GridSpec
-from .interpolate import apply_axes, axis_matrix, corners
+from .interpolate import apply_axes, axis_matrix, axis_span, corners
 
 # what one level holds: the encoding's integer arrays by name
 LevelData = dict[str, np.ndarray]
+
+# a lattice of samples is interpolated by matrices up to so many entries and so many vertices a sample
+_MAX_MATRIX = 1 << 22
+_MAX_VERTICES_PER_SAMPLE = 32
 
 
 class Encoding(ABC):
@@ -26,6 +31,7 @@ class Encoding(ABC):
     """
 
     name: str
+    uses_context = False  # whether levels are coded with the file's context network
 
     def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
         self.spec = spec
@@ -80,8 +86,7 @@ class LatticeEncoding(Encoding):
         out = np.zeros((len(coords), self.spec.n_features_total), np.float32)
         for level, part in self.feature_slices():
             if level < n_levels:
-                for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
-                    out[:, part] += self.vertices(level, list(index.T)) * weight[:, None]
+                out[:, part] = self._level(coords, level)
         return out
 
     def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,11 +105,29 @@ class LatticeEncoding(Encoding):
         """As `Encoding.lattice`, by one small matrix an axis instead of T**d gathers a point."""
         out = np.zeros((*(len(a) for a in axes), self.spec.n_features_total), np.float32)
         for level, part in self.feature_slices():
-            if level < n_levels:
+            if level < n_levels and self._suits_matrices(axes, level):
                 runs = [axis_matrix(a, n, self.spec.interpolation) for a, n in zip(axes, self.spec.resolutions[level])]
                 index = np.ix_(*(np.arange(first, first + m.shape[1]) for first, m in runs))
                 out[..., part] = apply_axes(self.vertices(level, list(index)), [m for _, m in runs])
+            elif level < n_levels:
+                coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
+                out[..., part] = self._level(coords, level).reshape(*out.shape[:-1], -1)
         return out
+
+    def _level(self, coords: np.ndarray, level: int) -> np.ndarray:
+        """Features (N, F_l) of one level at coords (N, d)."""
+        out = np.zeros((len(coords), self.spec.n_features[level]), np.float32)
+        for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
+            out += self.vertices(level, list(index.T)) * weight[:, None]
+        return out
+
+    def _suits_matrices(self, axes: list[np.ndarray], level: int) -> bool:
+        """Whether the matrices are small and most vertices between the samples are used; few samples of a fine
+        level would gather all of it."""
+        shape = [len(a) for a in axes]
+        spans = [axis_span(a, n, self.spec.interpolation)[1] for a, n in zip(axes, self.spec.resolutions[level])]
+        small = all(m * k <= _MAX_MATRIX for m, k in zip(shape, spans))
+        return small and math.prod(spans) <= _MAX_VERTICES_PER_SAMPLE * math.prod(shape)
 
 
 def load(name: str) -> type[Encoding]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..entropy import lattice, levels as coder
-from ..errors import FormatError
 from ..spec import GridSpec
 from . import LatticeEncoding, LevelData
 
@@ -20,6 +19,7 @@ class Grid(LatticeEncoding):
     """levels[l] = {"latents": (F, *resolution) int32}."""
 
     name = "dense"
+    uses_context = True
 
     @classmethod
     def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:
@@ -35,8 +35,6 @@ class Grid(LatticeEncoding):
     @classmethod
     def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net) -> LevelData:
         shape = cls.level_shapes(spec, level)["latents"]
-        if net is None:
-            raise FormatError("reading a dense grid: got no context network, expected a CTXN chunk", "chunk-count")
         latents = coder.decode_level(net, [v["latents"] for v in coarser], spec.n_levels, shape, data)
         return {"latents": latents}
 

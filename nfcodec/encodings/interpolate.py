@@ -33,12 +33,20 @@ def taps(x: np.ndarray, n: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.n
     Returns indices (N, T) int64 in [0, n), weights (N, T) float32 that sum to 1, and the weights' derivatives by x
     (N, T) float32.
     """
-    u = np.clip(np.asarray(x, np.float64), 0.0, 1.0) * n - 0.5
+    x = np.asarray(x, np.float64)
+    u = np.clip(x, 0.0, 1.0) * n - 0.5
     first = np.floor(u)
     w, d = tap_weights(u - first, kind)
     t = N_TAPS[kind]
     index = first.astype(np.int64)[:, None] + np.arange(1 - t // 2, 1 + t // 2)
-    return np.clip(index, 0, n - 1), w.astype(np.float32), (d * n).astype(np.float32)
+    inside = (x >= 0) & (x <= 1)  # beyond the box values are constant
+    return np.clip(index, 0, n - 1), w.astype(np.float32), (d * (n * inside)[:, None]).astype(np.float32)
+
+
+def axis_span(x: np.ndarray, n: int, kind: str) -> tuple[int, int]:
+    """The contiguous run of vertices that coordinates x (M,) touch: the first one and their number."""
+    index, _, _ = taps(np.array([np.min(x), np.max(x)]), n, kind)
+    return int(index.min()), int(index.max() - index.min()) + 1
 
 
 def axis_matrix(x: np.ndarray, n: int, kind: str) -> tuple[int, np.ndarray]:
@@ -47,8 +55,8 @@ def axis_matrix(x: np.ndarray, n: int, kind: str) -> tuple[int, np.ndarray]:
     Returns (first, A): A (M, K) float32 so that values = A @ vertices[first : first + K].
     """
     index, w, _ = taps(x, n, kind)
-    first = int(index.min())
-    matrix = np.zeros((len(index), int(index.max()) - first + 1), np.float32)
+    first, n_vertices = axis_span(x, n, kind)
+    matrix = np.zeros((len(index), n_vertices), np.float32)
     np.add.at(matrix, (np.arange(len(index))[:, None], index - first), w)
     return first, matrix
 

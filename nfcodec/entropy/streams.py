@@ -16,6 +16,7 @@ from .static import decode_static, encode_static
 from .tables import N_SCALES
 
 _SCALES_TRIED = np.arange(N_SCALES)
+_STEP = 1 << 18  # values that are read at a time, which bounds the memory
 
 
 def best_scale(values: np.ndarray) -> int:
@@ -41,11 +42,15 @@ def decode_tensors(reader: Reader, shapes: list[tuple[int, ...]]) -> list[np.nda
     scales = [reader.u8() for _ in shapes]
     if max(scales) >= N_SCALES:
         raise FormatError(f"reading {reader.what}: got scale index {max(scales)}, expected at most {N_SCALES - 1}", "scale")
-    sizes = [math.prod(shape) for shape in shapes]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
     decoder = LaplaceDecoder(reader.bytes(reader.left))
-    flat = decoder.take(np.zeros(sum(sizes), np.int64), np.repeat(scales, sizes))
+    flat = np.empty(ends[-1], np.int32)
+    for start in range(0, len(flat), _STEP):
+        part = flat[start : start + _STEP]
+        owner = np.searchsorted(ends, np.arange(start, start + len(part)), side="right")
+        part[:] = decoder.take(np.zeros(len(part), np.int64), np.asarray(scales)[owner])
     decoder.finish()
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(sizes)[:-1]), shapes)]
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
 
 
 def encode_columns(table: np.ndarray) -> bytes:

@@ -46,7 +46,7 @@ def quality_of(lmbda: float, kind: str) -> float:
 def surface_resolution(quality: float, effort: int) -> int:
     """Target samples along a mesh's longest axis; the finest level has half as many vertices."""
     resolution = 2 * round(96 * 2 ** ((quality - 50) / 40) / 8) * 8
-    return min(max(resolution, 32), 128 if effort == 1 else 512)
+    return min(max(resolution, 32), 192 if effort == 1 else 640)
 
 
 def choose(source: Source, lmbda: float, encoding: str) -> Preset:

@@ -23,9 +23,13 @@ from .train import Fit, Progress, Recipe, Target
 _PILOT_SHARE = 0.06  # of the steps of a full fit, to find lmbda for a goal
 _N_PILOTS = 3
 _REFINE_SHARE = 0.2  # of the steps, each round of refinement
-_MAX_ROUNDS = 6
+_MIN_PILOT = 80  # steps; fits that are not much longer need no pilot
+_MAX_TRIALS = 8
+_MAX_FITS = 3
+_FAR = 0.15  # excess from which another full fit is worth its time
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
+_MIN_LMBDA = 1e-7
 _FIXED_BYTES = 1300  # header and networks, before the first file says better
 
 
@@ -71,28 +75,40 @@ class Session:
         self._resolution = 0
 
     def search(self) -> Trial:
-        """The best file: the first that comes close to the goal from the right side, or the closest in the end."""
+        """The best file: one that comes close to the goal from the right side, or the closest in the end."""
         lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
-        if self.goal is not None:
-            lmbda = self._pilot(lmbda)
+        if self.goal is None:
+            return self._fit(lmbda)[1]
+        fit, trial = self._fit(self._pilot(lmbda))
+        trials, series = [trial], [trial]  # all, and those since the last full fit
+        n_fits = 1
+        while len(trials) < _MAX_TRIALS and time.monotonic() < self.settings.deadline:
+            excess = self.goal.excess(trials[-1], self.n_samples)
+            n_met = sum(self.goal.met(t, self.n_samples) for t in trials)
+            if -_CLOSE <= excess <= 0 or n_met > 2:
+                break
+            lmbda = self._next_lmbda(series)
+            if abs(excess) > _FAR and n_fits < _MAX_FITS:
+                # integer steps and resolutions follow lmbda: too far off, a fresh start beats refinement
+                fit, trial = self._fit(lmbda)
+                series = [t for t in series if t is trials[-1]] + [trial]
+                n_fits += 1
+            else:
+                steps = presets.n_steps(self.settings.effort, len(fit.tiles))
+                recipe = Recipe(n_steps=max(20, round(steps * _REFINE_SHARE)), lmbda=lmbda, warm=True)
+                self._run(fit, recipe, "refine", None)
+                trial = self._finish(fit, lmbda)
+                series.append(trial)
+            trials.append(trial)
+        return self._best(trials)
+
+    def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
+        """A full fit from the start, steered where its goal allows."""
         fit = self._build(lmbda)
         steps = presets.n_steps(self.settings.effort, len(fit.tiles))
-        lmbda = self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind)), "fit", self._target(fit))
-        trial = self._finish(fit, lmbda)
-        if self.goal is None:
-            return trial
-        trials = [trial]
-        for _ in range(_MAX_ROUNDS):
-            excess = self.goal.excess(trials[-1], self.n_samples)
-            if -_CLOSE <= excess <= 0 or time.monotonic() > self.settings.deadline:
-                break
-            if excess <= 0 and sum(self.goal.excess(t, self.n_samples) <= 0 for t in trials) > 2:
-                break  # met three times: good enough
-            lmbda = self._next_lmbda(trials)
-            recipe = Recipe(n_steps=max(20, round(steps * _REFINE_SHARE)), lmbda=lmbda, warm=True)
-            self._run(fit, recipe, "refine", None)
-            trials.append(self._finish(fit, lmbda))
-        return self._best(trials)
+        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind))
+        lmbda = self._run(fit, recipe, "fit", self._target(fit))
+        return fit, self._finish(fit, lmbda)
 
     def _best(self, trials: list[Trial]) -> Trial:
         met = [t for t in trials if self.goal.excess(t, self.n_samples) <= 0]
@@ -113,15 +129,16 @@ class Session:
             if abs(moved) > 1e-3 and turned * moved * slope < 0:  # a larger lmbda does what it should
                 slope = math.copysign(min(abs(turned / moved), 4 * abs(slope)), slope)
         step = min(max(slope * (excess - aim), -2.0), 2.0)
-        return trials[-1].lmbda * math.exp(step)
+        return max(trials[-1].lmbda * math.exp(step), _MIN_LMBDA)
 
     def _pilot(self, lmbda: float) -> float:
         """A lmbda near the goal, from short fits."""
         for _ in range(_N_PILOTS):
-            if time.monotonic() > self.settings.deadline:
-                break
             fit = self._build(lmbda)
-            steps = max(20, round(_PILOT_SHARE * presets.n_steps(self.settings.effort, len(fit.tiles))))
+            full = presets.n_steps(self.settings.effort, len(fit.tiles))
+            steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
+            if steps * 3 > full or time.monotonic() > self.settings.deadline:
+                break
             self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind)), "fit", None)
             if self.is_surface or self.goal.what == "max_error":
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
@@ -133,7 +150,7 @@ class Session:
                 else:
                     excess = math.log((bits * fit.n_samples / 8 + _FIXED_BYTES) / limit)
             factor = math.exp(min(max(self.goal.answer * excess, -4.0), 4.0))
-            lmbda *= factor
+            lmbda = max(lmbda * factor, _MIN_LMBDA)
             if 0.6 < factor < 1.7:
                 break
         return lmbda
@@ -160,6 +177,7 @@ class Session:
         preset = presets.choose(self._source, lmbda, self.settings.encoding)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
         fit.deadline = self.settings.deadline
+        fit.warm_up()
         return fit
 
     def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:

@@ -21,6 +21,10 @@ from .model import FieldModel
 from .plan import Plan
 
 
+_WARM_UP_TILES = 16
+_STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Settings of a run; defaults were chosen on images, a mesh and a volume (results/)."""
@@ -132,11 +136,35 @@ class Fit:
             if target is not None and at > 0.3 and step > len(self.tiles):
                 pull = 0.5 / len(self.tiles) if at < recipe.hard_from else 0.1 / len(self.tiles)
                 lmbda *= min(max(target.correction(distortion, bits) ** pull, 0.9), 1.1)
+                lmbda = min(max(lmbda, recipe.lmbda / _STEER), recipe.lmbda * _STEER)
             if self.on_progress is not None:
                 self.on_progress(Progress(step + 1, recipe.n_steps, time.monotonic() - start, distortion, bits))
             if at == 1.0:
                 break
         return lmbda
+
+    def warm_up(self, n_steps: int = 200, n_values: int = 4096) -> None:
+        """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
+        and until it knows that most values are 0 a fit pulls in the wrong direction."""
+        grid = self.model.grid
+        networks = [p for name, p in grid.named_parameters() if not name.startswith("theta")]
+        if not grid.uses_context:
+            return
+        optimizer = torch.optim.Adam(networks, lr=0.02, betas=(0.9, 0.99), fused=True)
+        rounding = Rounding(hard=True)
+        chosen = self.generator.permutation(len(self.tiles))[:_WARM_UP_TILES]
+        with torch.no_grad():
+            known = [(self.tiles[i].plan, grid.values(self.tiles[i].plan, rounding)[0]) for i in chosen]
+        known = [(plan, v) for plan, v in known if len(plan.own)]
+        for step in range(n_steps if known else 0):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.02 * max(0.1, 1 - step / n_steps)
+            plan, v = known[step % len(known)]
+            some = torch.from_numpy(self.generator.integers(0, len(plan.own), n_values)).to(v.device)
+            part = Plan(plan.rows, own=plan.own[some], context=plan.context[:, some], constants=plan.constants[:, some])
+            optimizer.zero_grad(set_to_none=True)
+            (grid.bits(part, v) / n_values).backward()
+            optimizer.step()
 
     def measure(self) -> tuple[float, float]:
         """(weighted squared error a sample, bits a sample) of the rounded model over all tiles."""

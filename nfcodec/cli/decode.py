@@ -1,0 +1,101 @@
+"""`nfcodec decode`: .nfld files in, files of the usual formats out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from . import console
+from .jobs import STREAM, Job, plan, run_all
+from .values import REGION, SHAPE, fractions_of
+
+if TYPE_CHECKING:
+    from ..field import Field
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-o", "--output", metavar="OUT", help="The file to write; its suffix is the format. - for stdout, with --format.")
+@click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below a FILE folder are kept.")
+@click.option("--format", "suffix", metavar="SUFFIX", help="Of the outputs: png, nrrd, obj ...  [default: the source's]")
+@click.option("--scale", type=float, metavar="X", help="A factor on the source's resolution, such as 2.5.")
+@click.option("--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any.")
+@click.option("--resolution", type=click.IntRange(2), metavar="N", help="Samples along the longest axis.  [meshes: 256]")
+@click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
+@click.option("--level", type=click.IntRange(0), metavar="K", help="Use levels 0 (coarsest) to K only.")
+@click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
+@click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--allow-truncated", is_flag=True, help="Of a file cut short, decode the levels that are there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file on stdout.")
+@click.option("--quiet", is_flag=True, help="No summary.")
+def decode(files: tuple[str, ...], **options: Any) -> int:
+    """Decode .nfld files at any resolution. Needs no torch.
+
+    A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
+    distances where the output is of a lattice's format (npy, nrrd ...).
+
+    --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
+    slice of its array; numbers with % are parts of the axis; what is left out is the edge. 100:200,: are the rows 100
+    to 199, 25%:75%,25%:75% is the middle quarter.
+    """
+    if options["output"] is None and options["out_dir"] is None:
+        raise UsageError("naming the output: got no name, expected -o OUT or --out-dir DIR")
+    suffix = options["suffix"]
+    if suffix is not None:
+        options["suffix"] = suffix = "." + suffix.lower().lstrip(".")
+    if options["output"] == STREAM and (suffix is None or options["as_json"]):
+        raise UsageError("decoding to stdout: got --json or no --format, expected --format (such as png) alone; or name a file with -o")
+    jobs = plan(files, options["output"], options["out_dir"], (".nfld",), suffix)
+    return run_all(
+        jobs, lambda job: _decode(job, options), make_folders=options["out_dir"] is not None, as_json=options["as_json"]
+    )
+
+
+def _decode(job: Job, options: dict[str, Any]) -> int:
+    import nfcodec
+
+    from ..export import default_suffix, export
+
+    start = time.monotonic()
+    source = sys.stdin.buffer if job.source == STREAM else job.source
+    field = nfcodec.open(source, allow_truncated=options["allow_truncated"])
+    _tell_what_is_missing(job, field)
+    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso")}
+    wanted["region"] = fractions_of(options["region"], field.spec.extent)
+    if job.output == STREAM:
+        # libraries want names and places to seek in, so the bytes go through a file
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "output" + options["suffix"])
+            shape = export(field, path, **wanted)
+            data = Path(path).read_bytes()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        name, n_bytes = "stdout", len(data)
+    else:
+        path = job.output or str(job.folder / (job.stem + default_suffix(field)))
+        shape = export(field, path, **wanted, overwrite=options["overwrite"])
+        name, n_bytes = os.path.basename(path), os.path.getsize(path)
+    seconds = time.monotonic() - start
+    if options["as_json"]:
+        facts = {"input": job.source, "output": path, "kind": field.kind, **shape}
+        console.print_json({**facts, "file_bytes": field.sizes["file_bytes"], "output_bytes": n_bytes, "seconds": round(seconds, 3)})
+    if not options["quiet"]:
+        made = "x".join(map(str, shape["shape"])) if "shape" in shape else f"{shape['n_faces']} faces"
+        sizes = console.size_text(field.sizes["file_bytes"]), console.size_text(n_bytes)
+        click.echo(f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({made}, {console.seconds_text(seconds)})", err=True)
+    return 0
+
+
+def _tell_what_is_missing(job: Job, field: Field) -> None:
+    for text in field.sizes["warnings"]:
+        console.problem(f"warning: {job.name}: {text}")
+    if field.n_levels < field.spec.grid.n_levels:
+        console.problem(f"warning: {job.name}: the file is cut short; using {field.n_levels} of {field.spec.grid.n_levels} levels")

@@ -1,0 +1,122 @@
+"""`nfcodec encode`: signals in, .nfld files out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from . import console
+from .jobs import STREAM, Job, plan, run_all
+from .values import SIZE, given, read_options
+
+if TYPE_CHECKING:
+    from ..encode import Encoded
+
+# spelled out, because spec.py needs numpy; tests compare them
+KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
+ENCODINGS = ("auto", "dense", "hash", "codebook")
+_TARGETS = ("quality", "psnr", "max_error", "size", "bpp")
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", metavar="OUT", help="The file to write, or - for stdout.  [default: beside INPUT, as .nfld]")
+@click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below an INPUT folder are kept.")
+@click.option("--kind", type=click.Choice(KINDS), help="What the input is.  [default: told from the file]")
+@click.option("--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="How features are laid out.")
+@click.option("--quality", type=float, metavar="0..100", help="The one knob for quality.  [default: 50]")
+@click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR. Surfaces: 20 log10(diagonal / RMS distance).")
+@click.option("--max-error", type=float, metavar="X", help="No value further off than this; surfaces: distance / diagonal.")
+@click.option("--size", type=SIZE, metavar="BYTES", help="At most this many bytes: 30000, 30KB, 1.5MB.")
+@click.option("--bpp", type=float, metavar="BITS", help="At most this many bits a pixel, voxel or vertex.")
+@click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine: same file.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@read_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each input on stdout.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+def encode(inputs: tuple[str, ...], **options: Any) -> int:
+    """Encode meshes, images and volumes as neural fields.
+
+    An INPUT is a file or a folder; a folder is searched for files of known suffixes. Give one of --quality, --psnr,
+    --max-error, --size and --bpp at most. The written bytes are decoded and measured first; if they miss the target,
+    the file is written all the same and the exit code is 1.
+    """
+    targets = ["--" + name.replace("_", "-") for name in _TARGETS if options[name] is not None]
+    if len(targets) > 1:
+        raise UsageError(f"choosing a target: got {' and '.join(targets)}, expected one at most")
+    if STREAM in inputs:
+        raise UsageError("encoding from stdin: got no suffix to tell the format by; give a file")
+    stray = [name for name in inputs if name.endswith(".nfld")]
+    if stray:
+        raise UsageError(f"encoding {stray[0]}: it is a .nfld file already; decode it, or name an output with -o")
+
+    from .. import io
+
+    # bare samples are not told apart from any other file without a shape
+    known = tuple(s for s in io.suffixes() if options["shape"] or io.FORMATS[s].name != "raw")
+    jobs = plan(inputs, options["output"], options["out_dir"], known, ".nfld")
+    return run_all(
+        jobs, lambda job: _encode(job, options), make_folders=options["out_dir"] is not None, as_json=options["as_json"]
+    )
+
+
+def _encode(job: Job, options: dict[str, Any]) -> int:
+    import nfcodec
+
+    progress = console.Progress(job.name, options["quiet"])
+    try:
+        encoded = nfcodec.encode(
+            job.source,
+            None if job.output == STREAM else job.output,
+            **{key: options[key] for key in (*_TARGETS, "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")},
+            on_progress=progress,
+            read_options=given(options),
+        )
+    finally:
+        progress.close()
+    if job.output == STREAM:
+        sys.stdout.buffer.write(encoded.data)
+        sys.stdout.buffer.flush()
+    if options["as_json"] and job.output != STREAM:
+        console.print_json(_facts(job, encoded, options))
+    if not options["quiet"]:
+        click.echo(_summary(job, encoded), err=True)
+    if not encoded.met:
+        console.problem(f"{job.name}: the target of {encoded.target} was missed; the file was written: try a higher --effort")
+        return console.EXIT_TARGET
+    return 0
+
+
+def _summary(job: Job, encoded: Encoded) -> str:
+    n_bytes, report = len(encoded.data), encoded.report
+    quality = console.quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
+    details = [console.ratio_text(encoded.source_bytes / n_bytes), quality, console.seconds_text(encoded.seconds)]
+    name = "stdout" if job.output == STREAM else job.output.rsplit("/", 1)[-1]
+    sizes = console.size_text(encoded.source_bytes), console.size_text(n_bytes)
+    return f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({', '.join(details)})"
+
+
+def _facts(job: Job, encoded: Encoded, options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "input": job.source,
+        "output": job.output,
+        "kind": encoded.kind,
+        "encoding": encoded.encoding,
+        "source_bytes": encoded.source_bytes,
+        "file_bytes": len(encoded.data),
+        "ratio": encoded.source_bytes / len(encoded.data),
+        "bpp": encoded.bpp,
+        **dataclasses.asdict(encoded.report),
+        "target": encoded.target,
+        "met": encoded.met,
+        "effort": options["effort"],
+        "seed": options["seed"],
+        "seconds": round(encoded.seconds, 3),
+    }

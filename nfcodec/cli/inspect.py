@@ -1,0 +1,134 @@
+"""`nfcodec info` and `nfcodec verify`: what a file holds, and whether it is sound and what it is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import FormatError
+from . import console
+from .jobs import STREAM, Job, run_one
+from .values import given, read_options
+
+if TYPE_CHECKING:
+    from ..field import Field
+    from ..measure import Report
+
+_PROBE = 64  # samples along the longest axis of the lattice that verify evaluates
+_META_LENGTH = 200  # characters of one value in the listing
+
+
+@click.command()
+@click.argument("file")
+@click.option("--allow-truncated", is_flag=True, help="Look at the levels that are there if the file is cut short.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def info(file: str, allow_truncated: bool, as_json: bool) -> int:
+    """Show what a .nfld FILE holds: kind, shapes, encoding, network, bytes of each part, metadata."""
+
+    def show(job: Job) -> int:
+        facts = _open(file, allow_truncated).info()
+        if as_json:
+            console.print_json({"file": file, **facts})
+        else:
+            click.echo("\n".join(describe(facts)))
+        return 0
+
+    return run_one(file, show, as_json)
+
+
+@click.command()
+@click.argument("file")
+@click.argument("source", required=False)
+@read_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def verify(file: str, source: str | None, as_json: bool, **options: Any) -> int:
+    """Check a .nfld FILE by decoding all of it; with its SOURCE, also measure how close it is.
+
+    The exit code is 0 for a sound file, 3 for a corrupt one, 1 if SOURCE is another signal than the file's.
+    """
+    return run_one(file, lambda job: _verify(file, source, options, as_json), as_json)
+
+
+def _verify(file: str, source: str | None, options: dict[str, Any], as_json: bool) -> int:
+    import numpy as np
+
+    field = _open(file)
+    if field.sizes["warnings"]:
+        raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
+    probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
+    if not np.isfinite(probe).all():
+        raise FormatError(f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values")
+    facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": field.sizes["file_bytes"], "n_levels": field.n_levels}
+    text = f"{file}: sound, {console.size_text(field.sizes['file_bytes'])}, {field.kind}, {field.n_levels} levels"
+    if source is not None:
+        measured = _measure(field, source, options)
+        if measured is None:
+            console.problem(f"verifying {file}: {source} is not its source; give the signal that was encoded")
+            return console.EXIT_TARGET
+        facts |= {"source": source, **dataclasses.asdict(measured)}
+        text += f", {_measured_text(field, measured)}"
+    if as_json:
+        console.print_json(facts)
+    else:
+        click.echo(text)
+    return 0
+
+
+def _open(file: str, allow_truncated: bool = False) -> Field:
+    import nfcodec
+
+    return nfcodec.open(sys.stdin.buffer if file == STREAM else file, allow_truncated=allow_truncated)
+
+
+def _measure(field: Field, source: str, options: dict[str, Any]) -> Report | None:
+    """The report, or None if the signal cannot be the one that was encoded."""
+    from .. import io
+    from ..measure import measure
+
+    signal = io.read(source, **given(options))
+    same = field.is_surface == (signal.mesh is not None)
+    if same and not field.is_surface:
+        same = (field.spec.extent, field.spec.channels) == (signal.extent, signal.channels)
+    return measure(field, signal) if same else None
+
+
+def _measured_text(field: Field, report: Report) -> str:
+    if not field.is_surface:
+        return f"{report.psnr_db:.2f} dB, max error {report.max_error:g}"
+    back = "" if report.rms_back is None else f" and {console.small_text(report.rms_back)} back"
+    return f"{console.small_text(report.rms)} RMS of the diagonal{back}, largest {console.small_text(report.max_error)}"
+
+
+def describe(facts: dict[str, Any]) -> list[str]:
+    """`Field.info()` as lines of text."""
+
+    def times(numbers: list[int]) -> str:
+        return "x".join(map(str, numbers))
+
+    size = console.size_text
+    lines = [
+        f"kind       {facts['kind']}",
+        f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",
+        f"encoding   {facts['encoding']}, {facts['interpolation']} interpolation",
+        f"network    {' -> '.join(map(str, facts['network']))}",
+        f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, network {size(facts['network_bytes'])}, "
+        f"context {size(facts['context_bytes'])}, metadata {size(facts['meta_bytes'])}",
+    ]
+    for level, n_bytes in enumerate(facts["level_bytes"]):
+        lines.append(f"level {level:<4} {times(facts['resolutions'][level])}, {facts['n_features'][level]} features, {size(n_bytes)}")
+    if not facts["complete"]:
+        lines.append(f"cut short  {facts['n_levels_present']} of {facts['n_levels']} levels are there")
+    if facts["box"] is not None:
+        low, edges = facts["box"]["origin"][::-1], facts["box"]["size"][::-1]
+        lines.append(f"box        x y z from {' '.join(f'{v:g}' for v in low)}, size {' '.join(f'{v:g}' for v in edges)}")
+    if facts["truncation"]:
+        lines.append(f"truncation {facts['truncation']:g}")
+    for key, value in facts["meta"].items():
+        # metadata come from the file: no control characters on the terminal, no endless lines
+        text = str(value) if len(str(value)) <= _META_LENGTH else str(value)[: _META_LENGTH - 3] + "..."
+        lines.append("".join(c if c.isprintable() else "?" for c in f"{key:<10} {text}"))
+    lines += [f"warning    {text}" for text in facts["warnings"]]
+    return lines

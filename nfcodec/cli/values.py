@@ -1,0 +1,107 @@
+"""Options that several commands share, and values that are more than a number: sizes, shapes and regions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..errors import UsageError
+
+__all__ = ["REGION", "SHAPE", "SIZE", "fractions_of", "given", "read_options"]
+
+_UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+Bound = tuple[float, bool]  # a number, and whether it is in per cent
+
+
+class _Size(click.ParamType):
+    """30000, 30KB, 1.5MB, 64KiB -> bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-z]*)", value.strip().lower())
+        if match is None or match[2] not in _UNITS or float(match[1]) * _UNITS[match[2]] < 1:
+            self.fail(f"got {value!r}, expected bytes such as 30000, 30KB, 1.5MB or 64KiB", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2]])
+
+
+class _Shape(click.ParamType):
+    """768x1024 -> (768, 1024), in array order."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = re.split(r"[x,]", value.strip().lower())
+        if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+            self.fail(f"got {value!r}, expected positive integers such as 768x1024 or 64x256x256", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class _Region(click.ParamType):
+    """100:200,25%:75% -> a pair of bounds for each axis, None where a bound is left out; see `fractions_of`."""
+
+    name = "region"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = []
+        for part in value.replace(" ", "").split(","):
+            bounds = re.fullmatch(r"(\d+(?:\.\d+)?%?)?:(\d+(?:\.\d+)?%?)?", part)
+            if bounds is None:
+                self.fail(f"got {value!r}, expected start:stop for each axis, such as 100:200,25%:75%", param, ctx)
+            pairs.append(tuple(None if b is None else (float(b.rstrip("%")), b.endswith("%")) for b in bounds.groups()))
+        return tuple(pairs)
+
+
+SIZE, SHAPE, REGION = _Size(), _Shape(), _Region()
+
+_READ_OPTIONS = {
+    "dataset": click.option("--dataset", metavar="NAME", help="The array to read from HDF5 or NPZ."),
+    "shape": click.option("--shape", type=SHAPE, metavar="256x256x256", help="Of RAW samples, in the order of --axes."),
+    "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
+    "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
+}
+
+
+def read_options(command: Callable) -> Callable:
+    """Adds the options of `nfcodec.io.read`."""
+    for option in reversed(_READ_OPTIONS.values()):
+        command = option(command)
+    return command
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options of `nfcodec.io.read` that have a value."""
+    return {name: options[name] for name in _READ_OPTIONS if options[name] is not None}
+
+
+def fractions_of(
+    region: tuple[tuple[Bound | None, Bound | None], ...] | None, extent: tuple[int, ...]
+) -> tuple[tuple[float, float], ...] | None:
+    """A region as fractions of each axis, as `Field.decode` takes it.
+
+    Plain numbers count samples of the source, as a slice of its array would; numbers with % are parts of the axis; a
+    bound that is left out is the edge. Raises UsageError for another number of axes and for empty or outlying ranges.
+    """
+    if region is None:
+        return None
+    text = "x".join(map(str, extent))
+    if len(region) != len(extent):
+        raise UsageError(f"choosing a region: got {len(region)} axes, expected {len(extent)} for a source of {text} samples")
+    out = []
+    for (start, stop), n in zip(region, extent):
+        a, b = (default if x is None else x[0] / (100 if x[1] else n) for x, default in ((start, 0.0), (stop, 1.0)))
+        if not 0 <= a < b <= 1:
+            raise UsageError(f"choosing a region: got {a * n:g}:{b * n:g}, expected start < stop within a source of {text} samples")
+        out.append((a, b))
+    return tuple(out)

@@ -1,0 +1,127 @@
+"""A field -> a file of a usual format: images and volumes as lattices, surfaces as meshes or as lattices of distances."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import io
+from .errors import UsageError
+from .field import Field, Region
+from .spec import MAX_OUTPUT_VALUES
+
+__all__ = ["default_suffix", "export", "vertex_normals"]
+
+_MESH_RESOLUTION = 256
+_FALLBACK = {"image": ".png", "volume": ".npy"}
+_PNG_CHANNELS = 4
+
+
+def default_suffix(field: Field) -> str:
+    """The suffix of the source's format where that can hold the field, else .png, .npy or .obj."""
+    writable = io.suffixes(field.kind, writable=True)
+    source, name = field.meta.get("source"), field.meta.get("format")
+    if isinstance(source, str):
+        for suffix in sorted(writable, key=len, reverse=True):
+            # the name alone could lie: metadata are not checked
+            if source.lower().endswith(suffix) and io.FORMATS[suffix].name == name:
+                return suffix
+    for suffix in writable:
+        if io.FORMATS[suffix].name == name:
+            return suffix
+    if field.is_surface:
+        return ".obj"
+    fits_png = field.spec.dtype in ("u1", "u2") and field.spec.channels <= _PNG_CHANNELS
+    return _FALLBACK[field.kind] if field.kind != "image" or fits_png else ".npy"
+
+
+def export(
+    field: Field,
+    path: str | os.PathLike,
+    *,
+    shape: tuple[int, ...] | None = None,
+    scale: float | None = None,
+    resolution: int | None = None,
+    region: Region | None = None,
+    level: int | None = None,
+    dtype: Any = None,
+    iso: float | None = None,
+    overwrite: bool = False,
+    max_values: int = MAX_OUTPUT_VALUES,
+) -> dict[str, Any]:
+    """Writes a field in the format of the path's suffix, with the metadata that the format can hold.
+
+    shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution (default 256)
+    or scale set the lattice of the isosurface, iso its level, and vertices get normals from the field's gradient;
+    shape, region and dtype do not apply. Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
+    Raises UsageError before anything is decoded where the options do not fit; the file appears whole or not at all.
+    """
+    path = Path(path)
+    as_mesh = _is_mesh_format(path)
+    if as_mesh and not field.is_surface:
+        raise UsageError(f"writing {str(path)!r}: got a field of kind {field.kind}, expected a surface; choose a format such as {default_suffix(field)}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"writing {str(path)!r}: it exists already; pass --overwrite (overwrite=True) or another name")
+    if as_mesh:
+        for name, value in (("shape", shape), ("region", region), ("dtype", dtype)):
+            if value is not None:
+                raise UsageError(f"writing {str(path)!r}: {name} does not apply to meshes; use resolution, or a lattice's format such as .npy")
+        if scale is not None and resolution is not None:
+            raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
+        if scale is not None:
+            resolution = round(max(field.spec.extent) * scale)
+        mesh = field.to_mesh(resolution or _MESH_RESOLUTION, level, iso)
+        io.write_mesh(path, mesh, field.meta, normals=vertex_normals(field, mesh.vertices, level), overwrite=overwrite)
+        return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
+    if iso is not None:
+        raise UsageError(f"writing {str(path)!r}: iso applies to meshes only; leave it out")
+    values = field.decode(
+        shape, scale=scale, resolution=resolution, region=region, level=level, dtype=_dtype(dtype), max_values=max_values
+    )
+    io.write_lattice(path, values, _lattice_meta(field, region, values), overwrite=overwrite)
+    return {"shape": values.shape}
+
+
+def vertex_normals(field: Field, vertices: np.ndarray, level: int | None = None) -> np.ndarray:
+    """Unit normals (V, 3) float64 as (x, y, z) at world points (V, 3): the direction of the field's gradient, outwards."""
+    slopes = field.gradient(field.from_world(vertices), level)[:, 0] / field.box_size
+    normals = slopes[:, ::-1].astype(np.float64)
+    if field.kind == "occupancy":
+        normals = -normals  # it grows inwards
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    # where the field is flat any direction is as good, but it has to be a unit vector
+    return np.where(lengths > 0, normals / np.maximum(lengths, np.finfo(float).tiny), [0.0, 0.0, 1.0])
+
+
+def _is_mesh_format(path: Path) -> bool:
+    suffix = next((s for s in io.suffixes("sdf") if path.name.lower().endswith(s)), None)
+    return suffix is not None
+
+
+def _dtype(dtype: Any) -> np.dtype | None:
+    if dtype is None:
+        return None
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "biuf":
+        raise UsageError(f"choosing a dtype: got {dtype!r}, expected a number's type such as uint8, uint16 or float32")
+    return found
+
+
+def _lattice_meta(field: Field, region: Region | None, values: np.ndarray) -> dict[str, Any]:
+    if field.is_surface:
+        spec = field.spec
+        centres = [o + spec.cell / 2 for o in spec.origin]
+        meta = {"axes": "zyx", "spacing": [spec.cell] * 3, "origin": centres}
+        if isinstance(field.meta.get("units"), str):
+            meta["units"] = field.meta["units"]
+    else:
+        meta = dict(field.meta)
+    if values.dtype != np.dtype(field.spec.dtype):
+        meta.pop("bit_depth", None)  # it is the source's dtype that was not filled
+    return io.rescale_meta(meta, field.spec.extent, region, values.shape[:-1])

@@ -1,0 +1,130 @@
+"""What the tests of the field decoder share: fields from random integers, without a fit, and strategies for them."""
+
+import ast
+import functools
+import itertools
+import math
+
+import numpy as np
+from entropy_cases import make_net
+from hypothesis import strategies as st
+
+import nfcodec
+from nfcodec import header
+from nfcodec.encodings import load
+from nfcodec.pack import Frozen, pack
+from nfcodec.spec import DTYPES, ENCODINGS, INTERPOLATIONS, SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec
+
+COMBINATIONS = [(e, i) for e, i in itertools.product(ENCODINGS, INTERPOLATIONS)]
+
+
+def f32(x):
+    return float(np.float32(x))
+
+
+def make_spec(
+    kind="volume", extent=(9, 8), resolutions=((3, 4), (9, 8)), encoding="dense", interpolation="linear", channels=2,
+    dtype="f4", n_features=None, log2_size=None, n_neurons=7, n_hidden_layers=2, activation="relu", knee=0.0,
+    clip=False, scale=1.5, offset=-0.25, step=0.1,
+):  # fmt: skip
+    """A FieldSpec whose floats survive the file."""
+    surface = kind in SURFACE_KINDS
+    n_features = n_features or (2,) * len(resolutions)
+    if log2_size is None:
+        log2_size = {"dense": 0, "hash": 5, "codebook": 3}[encoding]
+    return FieldSpec(
+        kind=kind,
+        extent=tuple(extent),
+        channels=channels,
+        dtype=dtype,
+        grid=GridSpec(encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size),
+        mlp=MlpSpec(sum(n_features), n_neurons if n_hidden_layers else 0, n_hidden_layers, channels, activation),
+        steps=tuple(header.step_value(header.step_code(step / (level + 1))) for level in range(len(resolutions))),
+        value_offset=(f32(offset),) * channels,
+        value_scale=(f32(scale),) * channels,
+        knee=f32(knee),
+        clip=clip,
+        origin=(-1.0, 2.0, 0.5) if surface else None,
+        cell=0.25 if surface else 0.0,
+        truncation=0.5 if kind == "tsdf" else 0.0,
+    )
+
+
+def make_frozen(spec, rng, spread=3.0):
+    """Random integers for a spec: a network of weights around 0.3, levels of about +-spread."""
+    shapes = header.mlp_shapes(spec.mlp)
+    tensors = [np.rint(rng.normal(0, 40, shape)).astype(np.int32) for shape in shapes]
+    levels = []
+    for level in range(spec.grid.n_levels):
+        shapes_of_level = load(spec.grid.encoding).level_shapes(spec.grid, level)
+        levels.append({name: _integers(name, shape, spec, rng, spread) for name, shape in shapes_of_level.items()})
+    net = None
+    if spec.grid.encoding == "dense":
+        net = make_net(rng, spec.n_dims, max(spec.grid.n_features) > 1, largest=30)
+    return Frozen(levels, tensors, [7] * len(shapes), net)
+
+
+def _integers(name, shape, spec, rng, spread):
+    if name == "indices":
+        return rng.integers(0, 1 << spec.grid.log2_size, shape).astype(np.int32)
+    return np.rint(rng.laplace(0, spread, shape)).clip(-(1 << 24), 1 << 24).astype(np.int32)
+
+
+def make_field(meta=None, **settings):
+    """A decoded field of random integers; settings as `make_spec`."""
+    return nfcodec.open(_packed(repr(meta), **settings))
+
+
+@functools.cache
+def _packed(meta, **settings):
+    spec = make_spec(**settings)
+    return pack(spec, make_frozen(spec, np.random.default_rng(0)), ast.literal_eval(meta))
+
+
+@st.composite
+def specs(draw, max_integers=600):
+    """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly."""
+    kind = draw(st.sampled_from(["image", "volume", "volume", *SURFACE_KINDS]))
+    surface = kind in SURFACE_KINDS
+    d = {"image": 2, "volume": draw(st.integers(1, 4))}.get(kind, 3)
+    channels = 1 if surface else draw(st.integers(1, 5))
+    finite = st.floats(-1e6, 1e6, width=32)
+    positive = st.floats(2**-10, 1000, width=32)
+    edges = {1: 40, 2: 12, 3: 6, 4: 4}[d]
+    n_levels = draw(st.integers(1, 3))
+    resolution = st.tuples(*[st.integers(1, edges)] * d)
+    resolutions = tuple(draw(resolution) for _ in range(n_levels))
+    if draw(st.booleans()):
+        halving = [resolutions[-1]]
+        while len(halving) < n_levels:
+            halving.insert(0, header.halved(halving[0]))
+        resolutions = tuple(halving)
+    most = max(1, max_integers // max(map(math.prod, resolutions)))
+    n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
+    encoding = draw(st.sampled_from(list(ENCODINGS)))
+    n_hidden_layers = draw(st.integers(0, 3))
+    same_range = draw(st.booleans())
+    offsets = tuple(draw(finite) for _ in range(channels))
+    scales = tuple(draw(finite) for _ in range(channels))
+    return FieldSpec(
+        kind=kind,
+        extent=draw(st.tuples(*[st.integers(1, 20)] * d)),
+        channels=channels,
+        dtype="f4" if surface else draw(st.sampled_from(list(DTYPES))),
+        grid=GridSpec(
+            encoding, resolutions, n_features, draw(st.sampled_from(list(INTERPOLATIONS))),
+            {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding],
+        ),
+        mlp=MlpSpec(
+            sum(n_features), draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
+            draw(st.sampled_from(["relu", "identity"])),
+        ),
+        steps=tuple(header.step_value(header.step_code(draw(positive))) for _ in range(n_levels)),
+        value_offset=offsets[:1] * channels if same_range else offsets,
+        value_scale=scales[:1] * channels if same_range else scales,
+        knee=draw(st.one_of(st.just(0.0), positive)),
+        clip=draw(st.booleans()),
+        origin=tuple(draw(st.floats(-1e6, 1e6)) for _ in range(3)) if surface else None,
+        cell=draw(st.floats(1e-3, 1e3)) if surface else 0.0,
+        truncation=draw(positive) if kind == "tsdf" else 0.0,
+    )  # fmt: skip

@@ -1,0 +1,296 @@
+"""The specification against the code: tables, limits, codes, the dump, and a second decoder written from the text."""
+
+import ast
+import functools
+import importlib.util
+import itertools
+import json
+import math
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nfcodec
+from nfcodec import container, header, spec
+from nfcodec.entropy import rans
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "spec" / "golden"
+EXPECTED = json.loads((GOLDEN / "golden.json").read_text("utf-8"))
+
+
+def text(name):
+    return (ROOT / "spec" / name).read_text("utf-8")
+
+
+def tool(name):
+    """A file of tools/ as a module."""
+    found = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def table(heading, base=10):
+    """The ids of a table in registry.md by name."""
+    section = text("registry.md").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("|")]
+    assert rows[0][0] in ("id", "bit") and set(rows[1][0]) == {"-"}
+    ids = {name: int(number, base) for number, name, _ in rows[2:]}
+    assert len(set(ids.values())) == len(ids) == len(rows) - 2
+    return ids
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize(
+    "heading, registered",
+    [
+        ("Kinds", spec.KINDS),
+        ("Encodings", spec.ENCODINGS),
+        ("Interpolations", spec.INTERPOLATIONS),
+        ("Activations", spec.ACTIVATIONS),
+        ("Dtypes", spec.DTYPES),
+        ("Codecs", {"raw": container.RAW, "zstd": container.ZSTD, "rans": container.RANS}),
+    ],
+)
+def test_registry(heading, registered):
+    assert table(heading) == registered
+
+
+def test_registry_of_chunks_and_bits():
+    assert table("Chunk types", 16) == {name: number for number, name in container.TYPE_NAMES.items()}
+    flags = {f"FLAG_{name.upper()}": 1 << bit for name, bit in table("Field flags").items()}
+    assert flags == {name: value for name, value in vars(header).items() if name.startswith("FLAG_")}
+    assert sum(1 << bit for bit in table("Required features").values()) == container.KNOWN_FEATURES
+    assert f"# The .nfld format, draft {spec.DRAFT}\n" in text("README.md")
+    assert f"this text is draft {spec.DRAFT}." in text("format.md")
+
+
+def test_limits():
+    found = {}
+    for name, base, exponent in re.findall(r"^\| (MAX_\w+) \| (\d+)(?:\^(\d+))? \|", text("format.md"), re.M):
+        found[name] = int(base) ** int(exponent or 1)
+    assert found == {name: value for name, value in vars(spec).items() if name.startswith("MAX_")}
+    assert ", ".join(map(str, spec.HASH_PRIMES)) in text("format.md")
+
+
+def test_every_encoding_has_its_section():
+    for name in spec.ENCODINGS:
+        assert re.search(rf"^### 4\.\d {name}$", text("format.md"), re.M)
+        assert (ROOT / "nfcodec" / "encodings" / f"{name}.py").exists()
+        assert (ROOT / "nfcodec" / "fit" / "encodings" / f"{name}.py").exists()
+
+
+# ---------------------------------------------------------------- error codes
+
+DEFAULTS = {"TruncatedError": "truncated", "ChecksumError": "checksum", "LimitError": "limit"}
+NAMING = {"_name": "fhdr-", "_positive": "fhdr-", "_within": "fhdr-", "_limited": "limit-"}
+
+
+def codes_in(tree):
+    """The codes that a file's calls can give; a FormatError without its own code counts as "format"."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        name, arguments = node.func.id, node.args
+        if name in NAMING and isinstance(arguments[-1], ast.Constant):
+            yield NAMING[name] + arguments[-1].value.replace(" ", "-")
+        elif name.endswith("Error") and name in {*DEFAULTS, "FormatError", "UnsupportedError"}:
+            if len(arguments) == 1:
+                yield DEFAULTS.get(name, "format")
+            elif isinstance(arguments[1], ast.Constant):
+                yield arguments[1].value
+
+
+def test_every_error_code_is_listed():
+    rooms = ["binary.py", "container.py", "decode.py", "header.py", "entropy/*.py", "encodings/*.py"]
+    used = set()
+    for path in itertools.chain.from_iterable((ROOT / "nfcodec").glob(room) for room in rooms):
+        used.update(codes_in(ast.parse(path.read_text("utf-8"))))
+    used.update(code for code, _ in rans._PROBLEMS.values())
+    listed = text("format.md").split("| codes | where |")[1].split("\n\n")[0]
+    codes = re.findall(r"`([\w-]+)`", listed)
+    assert sorted(codes) == sorted(used)
+    for code, place in re.findall(r"`([\w-]+)`(?=[^|]*\| `(\w+\.md)`)", listed):
+        assert re.search(rf"`{code}`|\({code}\)", text(place)), f"{place} does not say when {code} is raised"
+    for code in re.findall(r"`((?:fhdr|grid|chunk-c|chunk-o|limit-)[\w-]*)`", listed):
+        assert f"(`{code}`)" in text("format.md").split("\n## 11.")[0], f"format.md does not say when {code} is raised"
+
+
+# ---------------------------------------------------------------- the dump
+
+
+def test_the_dump_is_that_of_the_tiny_file():
+    dump = text("format.md").split("```dump\n")[1].split("```")[0]
+    assert dump == tool("annotate").annotate((GOLDEN / "tiny.nfld").read_bytes())
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_dump_holds_every_byte_once(name):
+    data = (GOLDEN / f"{name}.nfld").read_bytes()
+    position = 0
+    for offset, stored, meaning in tool("annotate").rows(data):
+        assert offset == position and meaning
+        position += len(stored)
+    assert b"".join(stored for _, stored, _ in tool("annotate").rows(data)) == data
+
+
+# ---------------------------------------------------------------- a second decoder, from the text alone
+
+
+class Cursor:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, form):
+        self.at += struct.calcsize("<" + form)
+        return struct.unpack_from("<" + form, self.data, self.at - struct.calcsize("<" + form))[0]
+
+    def varint(self):
+        value, shift = 0, 0
+        while True:
+            byte = self.take("B")
+            value, shift = value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+
+def read_fhdr(data):
+    """Section 2."""
+    c, f = Cursor(data), {}
+    names = {key: {number: name for name, number in table(key).items()} for key in ("Kinds", "Encodings", "Activations")}
+    f["kind"], flags, d, f["channels"], _ = names["Kinds"][c.take("B")], *(c.take("B") for _ in range(4))
+    f["clip"], placed, truncated, knee, one_range, halving = (bool(flags >> bit & 1) for bit in range(6))
+    f["extent"] = [c.varint() for _ in range(d)]
+    ranges = [(c.take("f"), c.take("f")) for _ in range(1 if one_range else f["channels"])]
+    f["ranges"] = ranges * f["channels"] if one_range else ranges
+    f["origin"] = [c.take("d") for _ in range(d)] if placed else None
+    f["cell"] = c.take("d") if placed else 0.0
+    f["truncation"] = c.take("f") if truncated else 0.0
+    f["knee"] = c.take("f") if knee else 0.0
+    f["encoding"], f["cubic"] = names["Encodings"][c.take("B")], bool(c.take("B"))
+    f["log2_size"], n_levels = c.take("B"), c.take("B")
+    resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
+    while len(resolutions) < n_levels:
+        resolutions.insert(0, [(n + 1) // 2 for n in resolutions[0]])
+    f["resolutions"], f["features"] = resolutions, [c.take("B") for _ in range(n_levels)]
+    f["steps"] = [struct.unpack("<f", struct.pack("<I", c.take("H") << 16))[0] for _ in range(n_levels)]
+    f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
+    f["neurons"] = c.varint() if f["hidden"] else 0
+    assert c.at == len(data)
+    return f
+
+
+def vertex(f, level, arrays, index):
+    """Section 4: the features of one vertex."""
+    if f["encoding"] == "dense":
+        integers = arrays["latents"][(slice(None), *index)]
+    elif f["encoding"] == "codebook":
+        integers = arrays["codebook"][arrays["indices"][index]]
+    else:
+        resolution = f["resolutions"][level]
+        row = 0
+        if math.prod(resolution) <= 2 ** f["log2_size"]:
+            for i, n in zip(index, resolution, strict=True):
+                row = row * n + i
+        else:
+            for i, prime in zip(reversed(index), (1, 2654435761, 805459861, 3674653429), strict=False):
+                row ^= i * prime % 2**32
+            row %= 2 ** f["log2_size"]
+        integers = arrays["table"][row]
+    return integers.astype(np.float64) * f["steps"][level]
+
+
+def interpolated(f, level, arrays, coord):
+    """Section 5."""
+    along = []
+    for x, n in zip(coord, f["resolutions"][level], strict=True):
+        u = min(max(x, 0.0), 1.0) * n - 0.5
+        i = math.floor(u)
+        t = u - i
+        if f["cubic"]:
+            w = [(-(t**3) + 2 * t**2 - t) / 2, (3 * t**3 - 5 * t**2 + 2) / 2]
+            w += [(-3 * t**3 + 4 * t**2 + t) / 2, (t**3 - t**2) / 2]
+        else:
+            w = [1 - t, t]
+        first = i - 1 if f["cubic"] else i
+        along.append([(min(max(first + k, 0), n - 1), weight) for k, weight in enumerate(w)])
+    total = np.zeros(f["features"][level])
+    for corner in itertools.product(*along):
+        total += vertex(f, level, arrays, tuple(i for i, _ in corner)) * math.prod(w for _, w in corner)
+    return total
+
+
+def value(f, tensors, levels, coord, n_levels):
+    """Sections 5 to 8: one value (C,) in float64."""
+    parts = [interpolated(f, k, a, coord) if k < n_levels else np.zeros(f["features"][k]) for k, a in enumerate(levels)]
+    x = np.concatenate(parts)
+    if f["hidden"]:
+        *layers, skip = tensors
+        h = x
+        for k in range(f["hidden"]):
+            h = layers[2 * k] @ h + layers[2 * k + 1]
+            h = np.maximum(h, 0) if f["relu"] else h
+        y = layers[-2] @ h + layers[-1] + skip @ x
+    else:
+        y = tensors[0] + tensors[1] @ x
+    offset, scale = np.array(f["ranges"]).T
+    if f["knee"]:
+        v = offset + f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40))
+    else:
+        v = offset + scale * y
+    return np.clip(v, np.minimum(offset, offset + scale), np.maximum(offset, offset + scale)) if f["clip"] else v
+
+
+@functools.cache
+def second_decoder(name):
+    """(header, tensors, levels): the integers are those of the package, which test_entropy_spec.py checks."""
+    data = (GOLDEN / f"{name}.nfld").read_bytes()
+    chunks = container.read(data)
+    f = read_fhdr(chunks.get(container.FHDR).data)
+    mlp = nfcodec.open(data).mlp
+    layers = itertools.chain.from_iterable(zip(mlp.weights, mlp.biases, strict=True)) if f["hidden"] else mlp.biases
+    return f, [t.astype(np.float64) for t in (*layers, mlp.skip)], nfcodec.open(data).grid.levels
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_samples_by_the_specification(name):
+    f, tensors, levels = second_decoder(name)
+    expected = EXPECTED[name]
+    for coord, all_levels, coarsest in zip(
+        expected["coords"], expected["values"], expected["values_level_0"], strict=True
+    ):
+        for n_levels, wanted in ((len(levels), all_levels), (1, coarsest)):
+            found = value(f, tensors, levels, coord, n_levels)
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=expected["tolerance"])
+
+
+@pytest.mark.parametrize("name", ["image-odd", "image-rgb8", "volume-1d", "volume-vector", "sdf-codebook"])
+def test_lattices_by_the_specification(name):
+    f, tensors, levels = second_decoder(name)
+    expected = EXPECTED[name]
+    factors = [
+        1 if f["origin"] else max(1, math.ceil(n / m - 1e-9))
+        for n, m in zip(f["extent"], expected["half_shape"], strict=True)
+    ]
+    places = list(itertools.product(*(range(m) for m in expected["half_shape"])))[:6]
+    for place, wanted in zip(places, expected["half_first"], strict=True):
+        fine = itertools.product(*(range(j * k, (j + 1) * k) for j, k in zip(place, factors, strict=True)))
+        shape = [m * k for m, k in zip(expected["half_shape"], factors, strict=True)]
+        coords = [[(i + 0.5) / n for i, n in zip(index, shape, strict=True)] for index in fine]
+        mean = np.mean([value(f, tensors, levels, coord, len(levels)) for coord in coords], axis=0)
+        np.testing.assert_allclose(mean, wanted, rtol=0, atol=expected["tolerance"])
+
+
+def test_network_tensors_are_integers_times_powers_of_two():
+    """Section 3, on the smallest golden: no hidden layers, so the biases come first."""
+    _, tensors, _ = second_decoder("tiny")
+    dnet = container.read((GOLDEN / "tiny.nfld").read_bytes()).get(container.DNET).data
+    for tensor, shift in zip(tensors, dnet[:2], strict=True):
+        assert np.array_equal(tensor * 2**shift, np.rint(tensor * 2**shift))
+    assert tensors[0].shape == (1,) and tensors[1].shape == (1, 2)

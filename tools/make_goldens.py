@@ -1,0 +1,234 @@
+"""Makes the golden files in spec/golden: small fields with random integers, and what a decoder must read from them.
+
+    python tools/make_goldens.py [--force] [--out spec/golden]
+
+Existing files are kept; --force replaces them, which is right only with a new draft of the format. Tests decode the
+goldens and never make them. No torch: the integers come from a seeded generator, the expected samples from `Field`,
+and tests/test_spec.py computes them again in float64 from the text of the specification.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import nfcodec  # noqa: E402
+from nfcodec import header  # noqa: E402
+from nfcodec.encodings import load  # noqa: E402
+from nfcodec.entropy.context import ContextNet, n_inputs  # noqa: E402
+from nfcodec.pack import Frozen, pack  # noqa: E402
+from nfcodec.spec import SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec  # noqa: E402
+
+GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
+MAX_BYTES = 8192
+N_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden file. resolutions: coarse first; spread: of the latents; empty: levels that are all zero."""
+
+    name: str
+    kind: str
+    extent: tuple[int, ...]
+    resolutions: tuple[tuple[int, ...], ...]
+    channels: int = 1
+    dtype: str = "u1"
+    n_features: tuple[int, ...] | None = None
+    encoding: str = "dense"
+    log2_size: int = 0
+    interpolation: str = "linear"
+    n_neurons: int = 6
+    n_hidden_layers: int = 1
+    activation: str = "relu"
+    offset: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (255.0,)
+    clip: bool = True
+    knee: float = 0.0
+    truncation: float = 0.0
+    spread: float = 3.0
+    empty: tuple[int, ...] = ()
+    sparse: bool = False  # only a corner of the finest level holds anything, so that it has a mask
+    context_layers: int = 1
+    meta: dict = field(default_factory=dict)
+
+
+def pyramid(finest: tuple[int, ...], n_levels: int) -> tuple[tuple[int, ...], ...]:
+    """Halving resolutions, coarse first."""
+    levels = [finest]
+    while len(levels) < n_levels:
+        levels.insert(0, header.halved(levels[0]))
+    return tuple(levels)
+
+
+CASES = (
+    Case("tiny", "image", (4, 5), ((2, 3), (4, 5)), n_hidden_layers=0, context_layers=0, meta={"source": "tiny"}),
+    Case("image-rgb8", "image", (24, 32), pyramid((24, 32), 4), 3, n_features=(3, 3, 3, 1), interpolation="cubic"),
+    Case("image-grey16", "image", (19, 27), pyramid((19, 27), 3), dtype="u2", scale=(65535.0,), interpolation="cubic"),
+    Case("image-rgba", "image", (16, 15), pyramid((16, 15), 3), 4, n_features=(4, 4, 2), n_hidden_layers=2),
+    Case("image-no-hidden", "image", (9, 9), pyramid((9, 9), 2), 3, n_features=(3, 3), n_hidden_layers=0),
+    Case("image-one-pixel", "image", (1, 1), ((1, 1),), interpolation="cubic"),
+    Case("image-bilevel", "image", (8, 8), pyramid((8, 8), 2), dtype="b1", scale=(1.0,)),
+    Case(
+        "image-odd", "image", (17, 3), ((2, 2), (5, 3), (16, 1)), context_layers=2, interpolation="cubic",
+        meta={"source": "é.png", "dpi": [72, 72]},
+    ),
+    Case("image-empty-level", "image", (20, 20), pyramid((20, 20), 3), empty=(1,), interpolation="cubic"),
+    Case("image-all-empty", "image", (70, 50), pyramid((70, 50), 3), empty=(0, 1, 2)),
+    Case("image-large", "image", (12, 12), pyramid((12, 12), 2), spread=2e5, dtype="f4", clip=False, scale=(1.0,)),
+    Case("image-mask", "image", (40, 48), pyramid((40, 48), 3), 2, n_features=(2, 2, 2), sparse=True),
+    Case("image-hash", "image", (32, 40), ((4, 5), (9, 12), (32, 40)), 3, n_features=(2, 2, 2), encoding="hash", log2_size=6),
+    Case("image-codebook", "image", (20, 21), ((5, 5), (20, 21)), n_features=(3, 1), encoding="codebook", log2_size=4, interpolation="cubic"),
+    Case("volume-1d", "volume", (61,), ((7,), (31,), (61,)), dtype="i2", offset=(-500.0,), scale=(1000.0,), interpolation="cubic"),
+    Case("volume-f4", "volume", (9, 10, 11), pyramid((9, 10, 11), 3), dtype="f4", scale=(2.5,), offset=(-1.0,), interpolation="cubic"),
+    Case("volume-mask", "volume", (10, 12, 13), pyramid((10, 12, 13), 2), dtype="u2", scale=(4095.0,), sparse=True),
+    Case("volume-vector", "volume", (5, 6, 4), pyramid((5, 6, 4), 2), 3, "f8", n_features=(3, 2), offset=(-1.0, 0.0, 5.0), scale=(2.0, -1.0, 0.5)),
+    Case("volume-4d", "volume", (4, 5, 6, 7), ((2, 3, 3, 4), (4, 5, 6, 7)), dtype="i1", offset=(-128.0,), scale=(255.0,), n_features=(1, 1)),
+    Case("volume-4d-cubic", "volume", (3, 4, 3, 4), ((3, 4, 3, 4),), dtype="f2", scale=(8.0,), n_features=(2,), interpolation="cubic", clip=False),
+    Case("volume-hash", "volume", (16, 16, 18), ((3, 3, 3), (7, 7, 8), (16, 16, 18)), dtype="f4", scale=(1.0,), n_features=(1, 2, 2), encoding="hash", log2_size=7),
+    Case("volume-hash-4d", "volume", (6, 7, 8, 9), ((2, 2, 2, 2), (6, 7, 8, 9)), dtype="i4", scale=(1e6,), n_features=(1, 1), encoding="hash", log2_size=5),
+    Case("volume-codebook", "volume", (8, 9, 10), ((3, 3, 3), (8, 9, 10)), dtype="u1", n_features=(2, 2), encoding="codebook", log2_size=3),
+    Case("volume-one-cell", "volume", (1, 1, 1), ((1, 1, 1),), dtype="f4", scale=(1.0,), encoding="codebook", log2_size=0),
+    Case("sdf-dense", "sdf", (12, 14, 16), pyramid((6, 7, 8), 3), dtype="f4", scale=(0.2,), knee=0.05, clip=False, interpolation="cubic"),
+    Case("sdf-hash", "sdf", (20, 18, 16), ((4, 4, 4), (10, 9, 8)), dtype="f4", scale=(0.2,), knee=0.05, clip=False, n_features=(2, 2), encoding="hash", log2_size=7),
+    Case("sdf-codebook", "sdf", (8, 8, 8), ((4, 4, 4), (8, 8, 8)), dtype="f4", scale=(0.2,), clip=False, n_features=(1, 2), encoding="codebook", log2_size=5),
+    Case("tsdf", "tsdf", (10, 10, 8), pyramid((5, 5, 4), 2), dtype="f4", scale=(0.2,), clip=False, truncation=0.6, interpolation="cubic"),
+    Case("occupancy", "occupancy", (8, 10, 8), pyramid((8, 10, 8), 2), dtype="f4", scale=(1.0,), activation="identity"),
+    Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
+)  # fmt: skip
+
+
+def build(case: Case) -> bytes:
+    """The bytes of a golden file."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    n_levels = len(case.resolutions)
+    n_features = case.n_features or (1,) * n_levels
+    d, surface = len(case.extent), case.kind in SURFACE_KINDS
+    n_neurons = case.n_neurons if case.n_hidden_layers else 0
+    per_channel = [tuple(float(np.float32(x)) for x in v * (case.channels // len(v))) for v in (case.offset, case.scale)]
+    steps = tuple(header.step_value(header.step_code(0.3 * 0.6**level / case.spread)) for level in range(n_levels))
+    spec = FieldSpec(
+        kind=case.kind,
+        extent=case.extent,
+        channels=case.channels,
+        dtype=case.dtype,
+        grid=GridSpec(case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size),
+        mlp=MlpSpec(sum(n_features), n_neurons, case.n_hidden_layers, case.channels, case.activation),
+        steps=steps,
+        value_offset=per_channel[0],
+        value_scale=per_channel[1],
+        knee=float(np.float32(case.knee)),
+        clip=case.clip,
+        origin=(-1.5, 0.25, 3.0) if surface else None,
+        cell=0.125 if surface else 0.0,
+        truncation=float(np.float32(case.truncation)),
+    )
+    shapes = header.mlp_shapes(spec.mlp)
+    tensors = [np.rint(rng.normal(0, 40, shape)).astype(np.int32) for shape in shapes]
+    if case.clip:
+        tensors[-2 if case.n_hidden_layers else 0][:] += 128  # one half: the middle of what is not clipped
+    shifts = [7 if len(shape) == 2 else 8 for shape in shapes]
+    levels = [_level(case, spec.grid, level, rng) for level in range(n_levels)]
+    net = context_net(rng, d, max(n_features) > 1, case.context_layers, case.spread) if case.encoding == "dense" else None
+    return pack(spec, Frozen(levels, tensors, shifts, net), case.meta)
+
+
+def _level(case: Case, grid: GridSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    out = {}
+    for name, shape in load(grid.encoding).level_shapes(grid, level).items():
+        if name == "indices":
+            values = np.minimum(rng.geometric(0.3, shape) - 1, (1 << grid.log2_size) - 1)
+        else:
+            values = np.rint(rng.laplace(0, case.spread, shape)).clip(-(1 << 24), 1 << 24)
+        if case.sparse and level == grid.n_levels - 1:
+            keep = np.zeros(shape, bool)
+            keep[(slice(None), *(slice(n // 2) for n in shape[1:]))] = True
+            values = values * keep
+        out[name] = (values * (level not in case.empty)).astype(np.int32)
+    return out
+
+
+def context_net(rng: np.random.Generator, d: int, multi: bool, n_hidden_layers: int, spread: float) -> ContextNet:
+    """A random context network whose scale is about right for values of this spread."""
+    n, n_neurons = n_inputs(d, multi), 5 if n_hidden_layers else 0
+    widths = [n, *[n_neurons] * n_hidden_layers, 2]
+    weights = [rng.integers(-12, 13, shape).astype(np.int32) for shape in zip(widths[1:], widths[:-1])]
+    biases = [rng.integers(-30, 31, width).astype(np.int32) for width in widths[1:]]
+    biases[-1][1] = round(64 * math.log2(spread))
+    skip = rng.integers(-3, 4, n - 2).astype(np.int32)
+    shifts = [7] * (n_hidden_layers + 1) + [5]
+    return ContextNet(d, n, multi, n_neurons, n_hidden_layers, weights, biases, skip, shifts)
+
+
+def digest(array: np.ndarray) -> str:
+    """SHA-256 of integers as int32, little endian, C order."""
+    return hashlib.sha256(np.ascontiguousarray(array, "<i4").tobytes()).hexdigest()
+
+
+def expectations(name: str, data: bytes) -> dict:
+    """What a decoder must find in a golden file."""
+    found = nfcodec.open(data)
+    d = found.spec.n_dims
+    rng = np.random.default_rng(zlib.crc32(name.encode()) + 1)
+    inner = np.round(rng.random((N_SAMPLES - 3, d)), 3)
+    coords = np.concatenate([np.zeros((1, d)), np.full((1, d), 0.5), np.ones((1, d)), inner])
+    shape = [max(1, n // 2) for n in found.spec.extent]
+    reduced = found.decode(shape, dtype="f4")
+    samples = found.sample(coords)
+    size = max(float(np.abs(samples).max()), *map(abs, found.spec.value_scale))
+    return {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "levels": [{key: digest(a) for key, a in level.items()} for level in found.grid.levels],
+        "tolerance": 2.0**-14 * size,
+        "coords": coords.tolist(),
+        "values": _listed(samples),
+        "values_level_0": _listed(found.sample(coords, level=0)),
+        "gradient": _listed(found.gradient(coords[3:5])),
+        "half_shape": shape,
+        "half_first": _listed(reduced.reshape(-1, reduced.shape[-1])[:6]),
+        "info": found.info(),
+    }
+
+
+def _listed(values: np.ndarray) -> list:
+    """Nested lists of the shortest decimals that give the same float32."""
+    if values.ndim:
+        return [_listed(v) for v in values]
+    return float(str(np.float32(values)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=GOLDEN)
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    index = options.out / "golden.json"
+    expected = json.loads(index.read_text("utf-8")) if index.exists() and not options.force else {}
+    for case in CASES:
+        path = options.out / f"{case.name}.nfld"
+        if path.exists() and not options.force:
+            print(f"{path.name}: kept")
+            continue
+        data = build(case)
+        if len(data) > MAX_BYTES:
+            sys.exit(f"{path.name}: got {len(data)} bytes, expected at most {MAX_BYTES}; make the case smaller")
+        path.write_bytes(data)
+        expected[case.name] = expectations(case.name, data)
+        print(f"{path.name}: {len(data)} bytes")
+    rows = (f"{json.dumps(name)}: {json.dumps(expected[name], ensure_ascii=False)}" for name in sorted(expected))
+    index.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
