@@ -17,7 +17,7 @@ def __getattr__(name: str):
     # imported on use, so that the command line can print its help without numpy
     import importlib
 
-    homes = {"Field": "field", "Signal": "spec", "encode": "encode", "open": "decode", "errors": "errors"}
+    homes = {"Field": "field", "Signal": "spec", "encode": "encoder", "open": "decode", "errors": "errors"}
     if name not in homes:
         raise AttributeError(f"module 'nfcodec' has no attribute {name!r}")
     module = importlib.import_module(f".{homes[name]}", __name__)

@@ -15,13 +15,9 @@ endian, varints LEB128 in their shortest form (`nfcodec.binary`).
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import zstandard
 
@@ -47,7 +43,6 @@ __all__ = [
     "read",
     "unpack_zstd",
     "write",
-    "write_atomic",
 ]
 
 SIGNATURE = b"\x89NFC\r\n\x1a\n"
@@ -292,49 +287,3 @@ def unpack_zstd(data: bytes, max_length: int) -> bytes:
     if len(content) != frame.content_size:
         raise FormatError(f"decompressing: got {len(content)} bytes, expected {frame.content_size}", "zstd")
     return content
-
-
-def write_atomic(path: str | os.PathLike[str], data: bytes, overwrite: bool = False) -> None:
-    """Writes a file wholly or not at all: a temporary file beside it, fsync, then one rename.
-
-    Without `overwrite` an existing file is left alone even if it appears while we write. Raises UsageError.
-    """
-    target = Path(os.path.realpath(path))  # a link stays a link, its target is replaced
-    exists = f"writing {path}: the file exists; pass --overwrite to replace it"
-    if target.exists():
-        if not target.is_file():
-            raise UsageError(f"writing {path}: got a folder or device, expected the name of a file")
-        if not overwrite:
-            raise UsageError(exists)
-    if not target.parent.is_dir():
-        raise UsageError(f"writing {path}: the folder {target.parent} does not exist; make it first")
-    temporary = target.parent / f".{target.name[:64]}.{secrets.token_hex(4)}.part"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            if target.exists():
-                shutil.copymode(target, temporary)
-            os.replace(temporary, target)
-        else:
-            _rename_new(temporary, target)
-    except FileExistsError:
-        raise UsageError(exists) from None
-    except OSError as error:
-        raise UsageError(f"writing {path}: {error.strerror or error}; choose another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _rename_new(temporary: Path, target: Path) -> None:
-    """Renames without replacing: a hard link fails where the name exists, os.replace does not."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: the window between check and rename is the best there is
-        if target.exists():
-            raise FileExistsError from None
-        os.replace(temporary, target)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import io
+from .atomic import check_output
 from .errors import UsageError
 from .field import Field, Region
 from .spec import MAX_OUTPUT_VALUES
@@ -63,8 +64,7 @@ def export(
     as_mesh = _is_mesh_format(path)
     if as_mesh and not field.is_surface:
         raise UsageError(f"writing {str(path)!r}: got a field of kind {field.kind}, expected a surface; choose a format such as {default_suffix(field)}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"writing {str(path)!r}: it exists already; pass --overwrite (overwrite=True) or another name")
+    check_output(path, overwrite)
     if as_mesh:
         for name, value in (("shape", shape), ("region", region), ("dtype", dtype)):
             if value is not None:

@@ -71,10 +71,10 @@ def chunk_of(name, kind):
     return next(c.data for c in CHUNKS[name] if c.type == kind)
 
 
-def test_the_goldens_themselves_are_sound():
+def test_the_goldens_themselves_are_sound(monkeypatch):
+    monkeypatch.undo()
     for name, data in FILES.items():
-        if sum(a.size for level in nfcodec.open(data).grid.levels for a in level.values()) < 1 << 12:
-            assert use(data) is None, name
+        assert use(data) is None, name
 
 
 # ---------------------------------------------------------------- random mutations
@@ -144,7 +144,7 @@ def test_mutated_tables():
             use(repaired(mutate_bytes(head, rng), payload), allow_truncated=bool(rng.integers(0, 2)))
 
 
-@pytest.mark.parametrize("name", ["tiny", "image-rgba", "volume-hash", "volume-codebook", "tsdf", "sdf-dense"])
+@pytest.mark.parametrize("name", ["tiny", "volume-hash", "volume-codebook", "tsdf"])
 def test_every_byte_of_the_field_header(name):
     data = chunk_of(name, FHDR)
     codes = set()
@@ -154,7 +154,7 @@ def test_every_byte_of_the_field_header(name):
     assert {"limit-dimensions", "limit-channels", "limit-levels", "fhdr-kind", "fhdr-encoding"} <= codes
 
 
-@pytest.mark.parametrize("name", ["tiny", "volume-vector", "sdf-hash", "udf"])
+@pytest.mark.parametrize("name", ["tiny", "sdf-hash", "volume-4d-cubic"])
 def test_floats_that_are_none(name):
     """Every four and eight bytes of the header as NaN, infinity, the greatest, the least and a subnormal float."""
     data = chunk_of(name, FHDR)

@@ -14,7 +14,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nfcodec import container, header, spec as s  # noqa: E402
+from nfcodec import container, header  # noqa: E402
+from nfcodec import spec as s  # noqa: E402
 from nfcodec.binary import Reader  # noqa: E402
 from nfcodec.container import CTXN, DNET, FHDR, GRID, TYPE_NAMES  # noqa: E402
 from nfcodec.entropy.context import n_inputs  # noqa: E402

@@ -19,8 +19,7 @@ import time
 from pathlib import Path
 
 import nfcodec
-from nfcodec import io
-from nfcodec.encode import encode
+from nfcodec import encode, io
 
 ROOT = Path(__file__).resolve().parent.parent
 _SCALE_OF_SPEED = {"image": 2.5}  # decode there; volumes at their own extent, surfaces at 256 on the longest axis

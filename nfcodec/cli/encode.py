@@ -14,7 +14,7 @@ from .jobs import STREAM, Job, plan, run_all
 from .values import SIZE, given, read_options
 
 if TYPE_CHECKING:
-    from ..encode import Encoded
+    from ..encoder import Encoded
 
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")

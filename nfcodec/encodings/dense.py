@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..entropy import lattice, levels as coder
+from ..entropy import lattice
+from ..entropy import levels as coder
 from ..spec import GridSpec
 from . import LatticeEncoding, LevelData
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..errors import FormatError
 from .laplace import LaplaceDecoder, cost_bits, encode_laplace
-from .static import decode_static, encode_static
+from .static import StaticDecoder, encode_static
 from .tables import N_SCALES
 
 _SCALES_TRIED = np.arange(N_SCALES)
@@ -75,4 +75,10 @@ def encode_indices(indices: np.ndarray, n_symbols: int) -> bytes:
 
 def decode_indices(reader: Reader, n: int, n_symbols: int) -> np.ndarray:
     """The inverse of `encode_indices`: (n,) int32."""
-    return decode_static(reader.bytes(reader.varint()), np.zeros(n, np.int64), n_symbols, 1)
+    decoder = StaticDecoder(reader.bytes(reader.varint()), n_symbols, 1)
+    indices = np.empty(n, np.int32)
+    for start in range(0, n, _STEP):
+        part = indices[start : start + _STEP]
+        part[:] = decoder.take(np.zeros(len(part), np.int8))
+    decoder.finish()
+    return indices

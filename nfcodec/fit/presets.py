@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import UsageError
 from ..header import halved
@@ -11,7 +12,9 @@ from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
 # training steps by effort for a signal of one unit of tiles; see n_steps
-_STEPS = {1: 60, 2: 130, 3: 300, 4: 600, 5: 1100, 6: 2200, 7: 4500, 8: 9000, 9: 18000}
+_STEPS = {1: 40, 2: 100, 3: 240, 4: 500, 5: 900, 6: 1800, 7: 4000, 8: 9000, 9: 20000}
+_SHORT_FIT = 400
+_STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
@@ -82,13 +85,22 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     )
 
 
-def n_steps(effort: int, n_tiles: int) -> int:
+def n_steps(effort: int, n_tiles: int, encoding: str = "dense") -> int:
     """Training steps; more tiles need more steps, but not in proportion: networks are shared."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
-    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5))
+    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5 * _STEP_SHARE[encoding]))
 
 
-def recipe_of(kind: str) -> dict[str, float]:
-    """Settings of `train.Recipe` that differ from its defaults: the large features of surfaces want small steps."""
-    return {"network_rate": 0.006} if kind in SURFACE_KINDS else {}
+def recipe_of(kind: str, n_steps: int) -> dict[str, Any]:
+    """Settings of `train.Recipe` that differ from its defaults.
+
+    A short fit must not leave its good start: less noise, smaller steps. The large features of surfaces want small
+    steps of the networks.
+    """
+    recipe: dict[str, Any] = {}
+    if n_steps < _SHORT_FIT:
+        recipe.update(latent_rate=0.015, network_rate=0.005, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
+    if kind in SURFACE_KINDS:
+        recipe.update(network_rate=0.005)
+    return recipe

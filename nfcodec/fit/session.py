@@ -94,8 +94,7 @@ class Session:
                 series = [t for t in series if t is trials[-1]] + [trial]
                 n_fits += 1
             else:
-                steps = presets.n_steps(self.settings.effort, len(fit.tiles))
-                recipe = Recipe(n_steps=max(20, round(steps * _REFINE_SHARE)), lmbda=lmbda, warm=True)
+                recipe = Recipe(n_steps=max(20, round(self._n_steps(fit) * _REFINE_SHARE)), lmbda=lmbda, warm=True)
                 self._run(fit, recipe, "refine", None)
                 trial = self._finish(fit, lmbda)
                 series.append(trial)
@@ -105,8 +104,8 @@ class Session:
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
         fit = self._build(lmbda)
-        steps = presets.n_steps(self.settings.effort, len(fit.tiles))
-        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind))
+        steps = self._n_steps(fit)
+        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps))
         lmbda = self._run(fit, recipe, "fit", self._target(fit))
         return fit, self._finish(fit, lmbda)
 
@@ -135,11 +134,11 @@ class Session:
         """A lmbda near the goal, from short fits."""
         for _ in range(_N_PILOTS):
             fit = self._build(lmbda)
-            full = presets.n_steps(self.settings.effort, len(fit.tiles))
+            full = self._n_steps(fit)
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
-            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind)), "fit", None)
+            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps)), "fit", None)
             if self.is_surface or self.goal.what == "max_error":
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:
@@ -166,6 +165,9 @@ class Session:
         if self.goal.what == "psnr":
             return Target(distortion=10 ** (-self.goal.value / 10))
         return None
+
+    def _n_steps(self, fit: Fit) -> int:
+        return presets.n_steps(self.settings.effort, len(fit.tiles), self.settings.encoding)
 
     def _build(self, lmbda: float) -> Fit:
         resolution = 0

@@ -31,10 +31,10 @@ class Recipe:
 
     n_steps: int = 1000
     lmbda: float = 1e-3
-    network_rate: float = 0.02
-    latent_rate: float = 0.07
-    temperature: tuple[float, float] = (0.35, 0.08)
-    sigma: tuple[float, float] = (0.22, 0.15)
+    network_rate: float = 0.01
+    latent_rate: float = 0.03
+    temperature: tuple[float, float] = (0.25, 0.08)
+    sigma: tuple[float, float] = (0.15, 0.12)
     hard_from: float = 0.88  # share of the run after which rounding is hard
     integers_from: float = 0.6  # ... and networks are fixed to integers
     network_fineness: float = 32.0
@@ -143,7 +143,7 @@ class Fit:
                 break
         return lmbda
 
-    def warm_up(self, n_steps: int = 200, n_values: int = 4096) -> None:
+    def warm_up(self, n_steps: int = 120, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
         and until it knows that most values are 0 a fit pulls in the wrong direction."""
         grid = self.model.grid

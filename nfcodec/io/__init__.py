@@ -47,10 +47,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nfcodec.atomic import replacing
 from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
 from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
 
-from .atomic import replacing
 from .placement import rescale_meta
 
 __all__ = [
@@ -59,7 +59,6 @@ __all__ = [
     "check_finite",
     "kind_of",
     "read",
-    "replacing",
     "rescale_meta",
     "suffixes",
     "write_lattice",

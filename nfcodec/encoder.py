@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from . import io
-from .container import write_atomic
-from .errors import UsageError
+from .atomic import check_output, write_atomic
+from .errors import MissingExtraError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
 from .spec import ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
@@ -70,23 +71,21 @@ def encode(
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
 
     The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. Raises
-    UsageError, SignalError, MissingExtraError. The same arguments on the same machine give the same bytes unless
+    UsageError (arguments and an output that cannot be written: before the source is read), SignalError,
+    MissingExtraError. The same arguments on the same machine give the same bytes unless
     time_limit cuts in.
     """
-    from .fit import session  # torch is imported here
-
     start = time.monotonic()
     goal = pick_goal(quality, psnr, max_error, size, bpp)
-    if output is not None and os.path.exists(output) and not overwrite:
-        raise UsageError(f"writing {os.fspath(output)}: it exists; pass overwrite (--overwrite) or another name")
+    if output is not None:
+        check_output(output, overwrite)
     if encoding != "auto" and encoding not in ENCODINGS:
         raise UsageError(f"choosing an encoding: got {encoding!r}, expected auto, {', '.join(ENCODINGS)}")
     if effort not in range(1, 10):
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     if time_limit is not None and not time_limit > 0:
         raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
-    signal, source_bytes = _load(source, kind, read_options or {})
-    io.check_finite(signal)
+    session = _import_session()
     settings = session.Settings(
         encoding="dense" if encoding == "auto" else encoding,
         quality=QUALITY if quality is None else float(quality),
@@ -95,6 +94,8 @@ def encode(
         device=session.pick_device(device),
         deadline=start + time_limit if time_limit is not None else math.inf,
     )
+    signal, source_bytes = _load(source, kind, read_options or {})
+    io.check_finite(signal)
     work = session.Session(signal, settings, goal, on_progress)
     trial = work.search()
     if output is not None:
@@ -111,6 +112,17 @@ def encode(
         target=None if goal is None else goal.text,
         lmbda=trial.lmbda,
     )
+
+
+def _import_session() -> ModuleType:
+    """`fit.session`, which imports torch. MissingExtraError where there is no torch."""
+    try:
+        from .fit import session
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # a fault of an installation, not an extra that was left out
+            raise
+        raise MissingExtraError.of("torch", "encode", "encoding") from error
+    return session
 
 
 def _load(source: Any, kind: str | None, options: dict[str, Any]) -> tuple[Signal, int]:
