@@ -64,7 +64,9 @@ def from_container(parts: Container) -> Field:
     for chunk in parts.all(GRID):
         # a chunk's key is its last level; it holds the levels since the chunk before
         if not len(levels) <= chunk.key < spec.grid.n_levels:
-            raise FormatError(f"reading levels: got a chunk up to level {chunk.key} after {len(levels)} levels", "grid-order")
+            raise FormatError(
+                f"reading levels: got a chunk up to level {chunk.key} after {len(levels)} levels", "grid-order"
+            )
         reader = Reader(chunk.data, "levels")
         while len(levels) <= chunk.key:
             data = reader.bytes(reader.varint())
@@ -83,13 +85,14 @@ def from_container(parts: Container) -> Field:
         except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
             warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
     stored = {c.type: len(c.data) for c in parts.chunks}
+    n_other = sum(len(c.data) for c in parts.chunks if c.type != FHDR)
     report = {
         "file_bytes": parts.file_length,
         "network_bytes": stored[DNET],
         "context_bytes": stored.get(CTXN, 0),
         "level_bytes": sizes,
         "meta_bytes": stored.get(META, 0),
-        "header_bytes": parts.file_length - sum(len(c.data) for c in parts.chunks if c.type != FHDR) if not parts.n_missing else 0,
+        "header_bytes": 0 if parts.n_missing else parts.file_length - n_other,
         "complete": not parts.n_missing,
         "warnings": warnings,
     }
@@ -103,7 +106,9 @@ def check_size(spec: FieldSpec) -> None:
     for level in range(spec.grid.n_levels):
         total += sum(math.prod(shape) for shape in encoding.level_shapes(spec.grid, level).values())
         if total > MAX_GRID_INTEGERS:
-            raise LimitError(f"reading the field header: got more than {MAX_GRID_INTEGERS} grid integers", "limit-grid-integers")
+            raise LimitError(
+                f"reading the field header: got more than {MAX_GRID_INTEGERS} grid integers", "limit-grid-integers"
+            )
 
 
 def _check_order(chunks: tuple[Chunk, ...]) -> None:

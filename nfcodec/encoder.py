@@ -24,7 +24,11 @@ __all__ = ["Encoded", "Report", "Status", "encode"]
 
 @dataclass(frozen=True)
 class Encoded:
-    """The result of `encode`. met: whether the target, if one was given, is reached on these bytes."""
+    """The result of `encode`.
+
+    target: what was asked for, such as "psnr 40 dB", and reached: what these bytes have of it, such as "39.2 dB"; None
+    without a target. met: whether that is enough.
+    """
 
     data: bytes
     report: Report
@@ -35,6 +39,7 @@ class Encoded:
     seconds: float
     met: bool
     target: str | None
+    reached: str | None
     lmbda: float
 
     @property
@@ -72,8 +77,7 @@ def encode(
 
     The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. Raises
     UsageError (arguments and an output that cannot be written: before the source is read), SignalError,
-    MissingExtraError. The same arguments on the same machine give the same bytes unless
-    time_limit cuts in.
+    MissingExtraError. The same arguments on the same machine give the same bytes unless time_limit cuts in.
     """
     start = time.monotonic()
     goal = pick_goal(quality, psnr, max_error, size, bpp)
@@ -110,6 +114,7 @@ def encode(
         seconds=time.monotonic() - start,
         met=goal is None or goal.met(trial, work.n_samples),
         target=None if goal is None else goal.text,
+        reached=None if goal is None else goal.reached(trial, work.n_samples),
         lmbda=trial.lmbda,
     )
 

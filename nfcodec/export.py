@@ -63,12 +63,18 @@ def export(
     path = Path(path)
     as_mesh = _is_mesh_format(path)
     if as_mesh and not field.is_surface:
-        raise UsageError(f"writing {str(path)!r}: got a field of kind {field.kind}, expected a surface; choose a format such as {default_suffix(field)}")
+        raise UsageError(
+            f"writing {str(path)!r}: got a field of kind {field.kind}, expected a surface; "
+            f"choose a format such as {default_suffix(field)}"
+        )
     check_output(path, overwrite)
     if as_mesh:
         for name, value in (("shape", shape), ("region", region), ("dtype", dtype)):
             if value is not None:
-                raise UsageError(f"writing {str(path)!r}: {name} does not apply to meshes; use resolution, or a lattice's format such as .npy")
+                raise UsageError(
+                    f"writing {str(path)!r}: {name} does not apply to meshes; "
+                    "use resolution, or a lattice's format such as .npy"
+                )
         if scale is not None and resolution is not None:
             raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
         if scale is not None:

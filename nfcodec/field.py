@@ -118,14 +118,17 @@ class Field:
         One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
         axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
         only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
-        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 9). UsageError when the arguments do
-        not fit or the result has more than max_values values.
+        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 9). UsageError
+        when the arguments do not fit or the result has more than max_values values.
         """
         region = self._region(region)
         shape = self._shape(shape, scale, resolution, region)
         n_values = math.prod(shape) * self.spec.channels
         if n_values > max_values:
-            raise UsageError(f"decoding to {shape}: got {n_values} values, expected at most {max_values}; ask for less or raise max_values")
+            raise UsageError(
+                f"decoding to {shape}: got {n_values} values, expected at most {max_values}; "
+                "ask for less or raise max_values"
+            )
         dtype = _dtype(self.spec.dtype if dtype is None else dtype)
         spans = [b - a for a, b in region]
         most = 1 if self.is_surface else MAX_SUPERSAMPLES[self.spec.n_dims]
@@ -247,7 +250,9 @@ class Field:
         except (TypeError, ValueError):
             pairs = []
         if len(pairs) != self.spec.n_dims or any(len(p) != 2 or not 0 <= p[0] < p[1] <= 1 for p in pairs):
-            raise UsageError(f"choosing a region: got {region}, expected {self.spec.n_dims} pairs of start < stop in [0, 1]")
+            raise UsageError(
+                f"choosing a region: got {region}, expected {self.spec.n_dims} pairs of start < stop in [0, 1]"
+            )
         return pairs
 
     def _shape(self, shape, scale, resolution, region) -> tuple[int, ...]:
@@ -265,7 +270,9 @@ class Field:
         except (TypeError, ValueError):
             raise UsageError(f"decoding: got scale {scale}, resolution {resolution}, expected a number") from None
         if not (0 < factor and factor * max(self.spec.extent) < 1 << 53):
-            raise UsageError(f"decoding: got a scale of {factor}, expected a positive number, and a lattice that fits memory")
+            raise UsageError(
+                f"decoding: got a scale of {factor}, expected a positive number, and a lattice that fits memory"
+            )
         return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
 
     def _bent(self, y: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ __all__ = ["isosurface"]
 Evaluate = Callable[[list[np.ndarray]], np.ndarray]
 
 _TILE = 4  # samples an axis of a tile, the unit that is kept or skipped
-_GROUP = 2  # tiles along z and y that are evaluated by one call: more samples, but fewer calls
+_GROUP = 4  # tiles along z and y that are evaluated by one call: more samples, but fewer calls
 _COARSE_SAMPLES = 1 << 18  # of one call while looking for the surface
 _CELLS = 1 << 22  # looked at at once; bounds the memory
 _MARGIN = 1e-3  # vertices keep this distance from samples, in samples: no triangle is without area

@@ -92,9 +92,10 @@ class FieldSpec:
     finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). steps: for each
     level the float value of one integer step of its features. value_offset, value_scale: (C,) each; value = offset +
     scale * network output. knee: 0, or the distance at which a surface's values begin to be stored on a logarithmic
-    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts need no precision. clip: whether values are clipped to [offset, offset + scale]. origin, cell: surfaces
-    only: world position (in axis order) of the corner at coordinate 0, and the edge of the cubic cells of which
-    `extent` lie along each axis. truncation: world distance at which a tsdf is cut, 0 for other kinds.
+    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts need no precision. clip:
+    whether values are clipped to [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
+    of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
+    world distance at which a tsdf is cut, 0 for other kinds.
     """
 
     kind: str

@@ -1,6 +1,5 @@
 """The container: chunks in, the same chunks out, and one clear error for everything else."""
 
-import os
 import struct
 import zlib
 
@@ -261,62 +260,3 @@ def test_floats_are_finite(value):
         Reader(struct.pack("<d", value)).f64()
     with pytest.raises(ValueError):
         Writer().f32(value)
-
-
-def test_writing_a_file(tmp_path):
-    path = tmp_path / "x.nfld"
-    container.write_atomic(path, b"old")
-    with pytest.raises(UsageError, match="--overwrite"):
-        container.write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    container.write_atomic(path, b"new", overwrite=True)
-    assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["x.nfld"]
-
-
-def test_places_that_cannot_be_written(tmp_path):
-    with pytest.raises(UsageError, match="does not exist"):
-        container.write_atomic(tmp_path / "no" / "x.nfld", b"")
-    with pytest.raises(UsageError, match="folder or device"):
-        container.write_atomic(tmp_path, b"", overwrite=True)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, error, call):
-    path = tmp_path / "x.nfld"
-    path.write_bytes(b"old")
-
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(container.os, call, fail)
-    with pytest.raises(UsageError if isinstance(error, OSError) else KeyboardInterrupt):
-        container.write_atomic(path, b"new", overwrite=True)
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["x.nfld"]
-
-
-def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
-    path = tmp_path / "x.nfld"
-    monkeypatch.setattr(container.os, "fsync", lambda _: path.write_bytes(b"another's"))
-    with pytest.raises(UsageError, match="--overwrite"):
-        container.write_atomic(path, b"mine")
-    assert path.read_bytes() == b"another's"
-    assert os.listdir(tmp_path) == ["x.nfld"]
-
-
-def test_file_systems_without_hard_links(tmp_path, monkeypatch):
-    def fail(*_):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(container.os, "link", fail)
-    container.write_atomic(tmp_path / "x.nfld", b"data")
-    assert (tmp_path / "x.nfld").read_bytes() == b"data"
-
-
-def test_a_link_stays_a_link(tmp_path):
-    (tmp_path / "real.nfld").write_bytes(b"old")
-    (tmp_path / "link.nfld").symlink_to("real.nfld")
-    container.write_atomic(tmp_path / "link.nfld", b"new", overwrite=True)
-    assert (tmp_path / "link.nfld").is_symlink() and (tmp_path / "real.nfld").read_bytes() == b"new"

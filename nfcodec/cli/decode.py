@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("-o", "--output", metavar="OUT", help="The file to write; its suffix is the format. - for stdout, with --format.")
+@click.option(
+    "-o", "--output", metavar="OUT", help="The file to write; its suffix is the format. - for stdout, with --format."
+)
 @click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below a FILE folder are kept.")
 @click.option("--format", "suffix", metavar="SUFFIX", help="Of the outputs: png, nrrd, obj ...  [default: the source's]")
 @click.option("--scale", type=float, metavar="X", help="A factor on the source's resolution, such as 2.5.")
-@click.option("--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any.")
+@click.option(
+    "--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any."
+)
 @click.option("--resolution", type=click.IntRange(2), metavar="N", help="Samples along the longest axis.  [meshes: 256]")
 @click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
 @click.option("--level", type=click.IntRange(0), metavar="K", help="Use levels 0 (coarsest) to K only.")
@@ -52,7 +56,9 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     if suffix is not None:
         options["suffix"] = suffix = "." + suffix.lower().lstrip(".")
     if options["output"] == STREAM and (suffix is None or options["as_json"]):
-        raise UsageError("decoding to stdout: got --json or no --format, expected --format (such as png) alone; or name a file with -o")
+        raise UsageError(
+            "decoding to stdout: got --json or no --format, expected --format (such as png) alone; or name a file with -o"
+        )
     jobs = plan(files, options["output"], options["out_dir"], (".nfld",), suffix)
     return run_all(
         jobs, lambda job: _decode(job, options), make_folders=options["out_dir"] is not None, as_json=options["as_json"]
@@ -86,7 +92,9 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     seconds = time.monotonic() - start
     if options["as_json"]:
         facts = {"input": job.source, "output": path, "kind": field.kind, **shape}
-        console.print_json({**facts, "file_bytes": field.sizes["file_bytes"], "output_bytes": n_bytes, "seconds": round(seconds, 3)})
+        console.print_json(
+            {**facts, "file_bytes": field.sizes["file_bytes"], "output_bytes": n_bytes, "seconds": round(seconds, 3)}
+        )
     if not options["quiet"]:
         made = "x".join(map(str, shape["shape"])) if "shape" in shape else f"{shape['n_faces']} faces"
         sizes = console.size_text(field.sizes["file_bytes"]), console.size_text(n_bytes)
@@ -98,4 +106,6 @@ def _tell_what_is_missing(job: Job, field: Field) -> None:
     for text in field.sizes["warnings"]:
         console.problem(f"warning: {job.name}: {text}")
     if field.n_levels < field.spec.grid.n_levels:
-        console.problem(f"warning: {job.name}: the file is cut short; using {field.n_levels} of {field.spec.grid.n_levels} levels")
+        console.problem(
+            f"warning: {job.name}: the file is cut short; using {field.n_levels} of {field.spec.grid.n_levels} levels"
+        )

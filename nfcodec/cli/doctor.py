@@ -91,7 +91,8 @@ def _torch() -> str:
     try:
         import torch
 
-        devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        devices = [torch.cuda.get_device_name(i) for i in range(n_devices)]
         return f"{torch.get_num_threads()} threads, {'CUDA: ' + ', '.join(devices) if devices else 'no CUDA'}"
     except Exception as error:
         return _failed(error)
@@ -142,7 +143,8 @@ def _round_trip() -> str:
             encoded = nfcodec.encode(picture, path, kind="image", effort=1)
             shape = nfcodec.open(path).decode(scale=2).shape
         seconds = time.perf_counter() - start
-        return f"ok: {len(encoded.data)} B at {encoded.report.psnr_db:.1f} dB, decoded to {shape[1]}x{shape[0]}, {seconds:.1f} s"
+        quality = f"{len(encoded.data)} B at {encoded.report.psnr_db:.1f} dB"
+        return f"ok: {quality}, decoded to {shape[1]}x{shape[0]}, {seconds:.1f} s"
     except Exception as error:
         return _failed(error)
 

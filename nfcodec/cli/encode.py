@@ -24,10 +24,14 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp")
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", metavar="OUT", help="The file to write, or - for stdout.  [default: beside INPUT, as .nfld]")
+@click.option(
+    "-o", "--output", metavar="OUT", help="The file to write, or - for stdout.  [default: beside INPUT, as .nfld]"
+)
 @click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below an INPUT folder are kept.")
 @click.option("--kind", type=click.Choice(KINDS), help="What the input is.  [default: told from the file]")
-@click.option("--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="How features are laid out.")
+@click.option(
+    "--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="How features are laid out."
+)
 @click.option("--quality", type=float, metavar="0..100", help="The one knob for quality.  [default: 50]")
 @click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR. Surfaces: 20 log10(diagonal / RMS distance).")
 @click.option("--max-error", type=float, metavar="X", help="No value further off than this; surfaces: distance / diagonal.")
@@ -71,11 +75,12 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
+    passed_on = (*_TARGETS, "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
     try:
         encoded = nfcodec.encode(
             job.source,
             None if job.output == STREAM else job.output,
-            **{key: options[key] for key in (*_TARGETS, "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")},
+            **{key: options[key] for key in passed_on},
             on_progress=progress,
             read_options=given(options),
         )
@@ -89,7 +94,10 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     if not options["quiet"]:
         click.echo(_summary(job, encoded), err=True)
     if not encoded.met:
-        console.problem(f"{job.name}: the target of {encoded.target} was missed; the file was written: try a higher --effort")
+        console.problem(
+            f"{job.name}: the target of {encoded.target} was missed, {encoded.reached} was reached; the file was written: "
+            "try a higher --effort or another target"
+        )
         return console.EXIT_TARGET
     return 0
 
@@ -115,6 +123,7 @@ def _facts(job: Job, encoded: Encoded, options: dict[str, Any]) -> dict[str, Any
         "bpp": encoded.bpp,
         **dataclasses.asdict(encoded.report),
         "target": encoded.target,
+        "reached": encoded.reached,
         "met": encoded.met,
         "effort": options["effort"],
         "seed": options["seed"],

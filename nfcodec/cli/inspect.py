@@ -60,9 +60,12 @@ def _verify(file: str, source: str | None, options: dict[str, Any], as_json: boo
         raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
     probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
     if not np.isfinite(probe).all():
-        raise FormatError(f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values")
-    facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": field.sizes["file_bytes"], "n_levels": field.n_levels}
-    text = f"{file}: sound, {console.size_text(field.sizes['file_bytes'])}, {field.kind}, {field.n_levels} levels"
+        raise FormatError(
+            f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values"
+        )
+    n_bytes = field.sizes["file_bytes"]
+    facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": n_bytes, "n_levels": field.n_levels}
+    text = f"{file}: sound, {console.size_text(n_bytes)}, {field.kind}, {field.n_levels} levels"
     if source is not None:
         measured = _measure(field, source, options)
         if measured is None:
@@ -114,11 +117,13 @@ def describe(facts: dict[str, Any]) -> list[str]:
         f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",
         f"encoding   {facts['encoding']}, {facts['interpolation']} interpolation",
         f"network    {' -> '.join(map(str, facts['network']))}",
-        f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, network {size(facts['network_bytes'])}, "
-        f"context {size(facts['context_bytes'])}, metadata {size(facts['meta_bytes'])}",
+        f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, "
+        f"network {size(facts['network_bytes'])}, context {size(facts['context_bytes'])}, "
+        f"metadata {size(facts['meta_bytes'])}",
     ]
     for level, n_bytes in enumerate(facts["level_bytes"]):
-        lines.append(f"level {level:<4} {times(facts['resolutions'][level])}, {facts['n_features'][level]} features, {size(n_bytes)}")
+        resolution, n_features = times(facts["resolutions"][level]), facts["n_features"][level]
+        lines.append(f"level {level:<4} {resolution}, {n_features} features, {size(n_bytes)}")
     if not facts["complete"]:
         lines.append(f"cut short  {facts['n_levels_present']} of {facts['n_levels']} levels are there")
     if facts["box"] is not None:

@@ -85,7 +85,9 @@ def _expand(given: str, known: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
                 n_found += 1
                 yield os.path.join(folder, name), Path(os.path.relpath(folder, given), name)
     if not n_found:
-        raise UsageError(f"searching the folder {given}: found no file that ends in {' '.join(known)}; name the files themselves")
+        raise UsageError(
+            f"searching the folder {given}: found no file that ends in {' '.join(known)}; name the files themselves"
+        )
 
 
 def _check_folder(output: str) -> None:
@@ -106,7 +108,8 @@ def _refuse_clashes(jobs: list[Job]) -> None:
             raise UsageError(f"naming the output: {target} is the input itself; choose another name")
         if place in taken:
             raise UsageError(
-                f"naming the outputs: {taken[place]} and {job.source} would both become {target}; rename one, or run them apart"
+                f"naming the outputs: {taken[place]} and {job.source} would both become {target}; "
+                "rename one, or run them apart"
             )
         taken[place] = job.source
 

@@ -97,11 +97,15 @@ def fractions_of(
         return None
     text = "x".join(map(str, extent))
     if len(region) != len(extent):
-        raise UsageError(f"choosing a region: got {len(region)} axes, expected {len(extent)} for a source of {text} samples")
+        raise UsageError(
+            f"choosing a region: got {len(region)} axes, expected {len(extent)} for a source of {text} samples"
+        )
     out = []
     for (start, stop), n in zip(region, extent):
         a, b = (default if x is None else x[0] / (100 if x[1] else n) for x, default in ((start, 0.0), (stop, 1.0)))
         if not 0 <= a < b <= 1:
-            raise UsageError(f"choosing a region: got {a * n:g}:{b * n:g}, expected start < stop within a source of {text} samples")
+            raise UsageError(
+                f"choosing a region: got {a * n:g}:{b * n:g}, expected start < stop within a source of {text} samples"
+            )
         out.append((a, b))
     return tuple(out)

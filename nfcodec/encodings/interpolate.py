@@ -9,7 +9,9 @@ the rounding of a coordinate next to a vertex never matters.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -45,8 +47,10 @@ def taps(x: np.ndarray, n: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.n
 
 def axis_span(x: np.ndarray, n: int, kind: str) -> tuple[int, int]:
     """The contiguous run of vertices that coordinates x (M,) touch: the first one and their number."""
-    index, _, _ = taps(np.array([np.min(x), np.max(x)]), n, kind)
-    return int(index.min()), int(index.max() - index.min()) + 1
+    # as in `taps`, in plain floats: this is called for every level, axis and block of a lattice
+    low, high = (math.floor(min(max(float(end), 0.0), 1.0) * n - 0.5) for end in (np.min(x), np.max(x)))
+    first = min(max(low + 1 - N_TAPS[kind] // 2, 0), n - 1)
+    return first, min(max(high + N_TAPS[kind] // 2, 0), n - 1) - first + 1
 
 
 def axis_matrix(x: np.ndarray, n: int, kind: str) -> tuple[int, np.ndarray]:
@@ -55,8 +59,8 @@ def axis_matrix(x: np.ndarray, n: int, kind: str) -> tuple[int, np.ndarray]:
     Returns (first, A): A (M, K) float32 so that values = A @ vertices[first : first + K].
     """
     index, w, _ = taps(x, n, kind)
-    first, n_vertices = axis_span(x, n, kind)
-    matrix = np.zeros((len(index), n_vertices), np.float32)
+    first = int(index.min())
+    matrix = np.zeros((len(index), int(index.max()) - first + 1), np.float32)
     np.add.at(matrix, (np.arange(len(index))[:, None], index - first), w)
     return first, matrix
 
@@ -69,11 +73,11 @@ def corners(coords: np.ndarray, resolution: tuple[int, ...], kind: str):
     for choice in itertools.product(range(N_TAPS[kind]), repeat=d):
         index = np.stack([axes[k][0][:, t] for k, t in enumerate(choice)], 1)
         weights = [axes[k][1][:, t] for k, t in enumerate(choice)]
-        weight = np.prod(weights, axis=0)
+        weight = functools.reduce(np.multiply, weights)
         gradient = np.empty((len(index), d), np.float32)
         for k in range(d):
             others = [axes[k][2][:, choice[k]] if j == k else weights[j] for j in range(d)]
-            gradient[:, k] = np.prod(others, axis=0)
+            gradient[:, k] = functools.reduce(np.multiply, others)
         yield index, weight, gradient
 
 

@@ -74,7 +74,10 @@ class ContextModel(nn.Module):
             np.clip(np.rint(t.detach().cpu().numpy() * 2.0**s), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int32)
             for t, s in zip([*self.weights, self.skip], self.shifts)
         ]
-        biases = [np.clip(np.rint(b.detach().cpu().numpy()[:, 0] * FRACTION), -MAX_BIAS, MAX_BIAS).astype(np.int32) for b in self.biases]
+        biases = [
+            np.clip(np.rint(b.detach().cpu().numpy()[:, 0] * FRACTION), -MAX_BIAS, MAX_BIAS).astype(np.int32)
+            for b in self.biases
+        ]
         return ContextNet(
             n_dims=self.n_dims,
             n_inputs=self.n_gathered + 2,

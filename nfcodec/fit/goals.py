@@ -41,9 +41,19 @@ class Goal:
 
     @property
     def text(self) -> str:
-        """As a user would say it."""
-        unit = {"size": " bytes", "bpp": " bits a sample", "psnr": " dB", "max_error": ""}[self.what]
-        return f"{self.what.replace('_', ' ')} {self.value:g}{unit}"
+        """As a user would say it: "psnr 40 dB"."""
+        return f"{self.what.replace('_', ' ')} {self._with_unit(self.value)}"
+
+    def reached(self, trial: Trial, n_samples: int) -> str:
+        """What a trial has instead of `value`, as a user would say it: "39.2 dB"."""
+        n_bytes, report = len(trial.data), trial.report
+        found = {"size": n_bytes, "bpp": 8 * n_bytes / n_samples, "psnr": report.psnr_db, "max_error": report.max_error}
+        return self._with_unit(found[self.what])
+
+    def _with_unit(self, value: float) -> str:
+        if self.what == "size":
+            return f"{value:.0f} bytes"
+        return f"{value:.6g}" + {"bpp": " bits a sample", "psnr": " dB", "max_error": ""}[self.what]
 
     def bytes_for(self, n_samples: int) -> float | None:
         """The file size that the goal allows, or None for goals of another kind."""
@@ -78,7 +88,8 @@ def pick_goal(quality, psnr, max_error, size, bpp) -> Goal | None:
     given = {"quality": quality, "psnr": psnr, "max_error": max_error, "size": size, "bpp": bpp}
     given = {name: float(value) for name, value in given.items() if value is not None}
     if len(given) > 1:
-        raise UsageError(f"choosing a target: got {' and '.join(given)}, expected one of quality, psnr, max_error, size, bpp")
+        names = " and ".join(given)
+        raise UsageError(f"choosing a target: got {names}, expected one of quality, psnr, max_error, size, bpp")
     for name, value in given.items():
         if not math.isfinite(value) or (value <= 0 and name != "quality"):
             raise UsageError(f"choosing a target: got {name} {value:g}, expected a positive number")

@@ -85,7 +85,9 @@ class FieldModel(nn.Module):
         """Rounds everything to the integers of a file."""
         if self.shifts is None:
             self.choose_shifts(64.0)
-        tensors = [torch.round(t.detach() * 2.0**s).cpu().numpy().astype(np.int32) for t, s in zip(self.tensors, self.shifts)]
+        tensors = [
+            torch.round(t.detach() * 2.0**s).cpu().numpy().astype(np.int32) for t, s in zip(self.tensors, self.shifts)
+        ]
         return Frozen(self.grid.freeze(), tensors, list(self.shifts), self.grid.context_net())
 
 

@@ -68,7 +68,7 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     small = n_samples < 1 << 13
     mlp = MlpSpec(sum(n_features), 8 if small else 16, 1 if small else 2, channels)
     step_fine = 2.5 * math.sqrt(lmbda * channels)
-    ratio = 0.65 ** (d / 2)
+    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.6}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]

@@ -59,7 +59,8 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise UsageError(f"choosing a device: got {name!r}, expected cpu" + (" or cuda" if torch.cuda.is_available() else " (no CUDA here)"))
+        known = "cpu or cuda" if torch.cuda.is_available() else "cpu (no CUDA here)"
+        raise UsageError(f"choosing a device: got {name!r}, expected {known}")
     return name
 
 

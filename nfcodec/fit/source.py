@@ -21,8 +21,9 @@ _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a q
 class Source:
     """A signal on a lattice, ready to be fitted.
 
-    target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of squared errors, or
-    None for 1 everywhere. distance: the exact surface, for surfaces. origin, cell, truncation as in FieldSpec.
+    target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
+    squared errors, or None for 1 everywhere. distance: the exact surface, for surfaces. origin, cell, truncation as in
+    FieldSpec.
     """
 
     kind: str
@@ -56,17 +57,23 @@ def from_lattice(signal: Signal) -> Source:
         raise SignalError(f"{name}: got an empty {signal.kind} of shape {values.shape}, expected at least one sample")
     n_dims, channels = values.ndim - 1, values.shape[-1]
     if not 1 <= n_dims <= MAX_DIMS or channels > MAX_CHANNELS:
-        raise SignalError(f"{name}: got shape {values.shape}, expected 1 to {MAX_DIMS} axes and at most {MAX_CHANNELS} channels")
+        raise SignalError(
+            f"{name}: got shape {values.shape}, expected 1 to {MAX_DIMS} axes and at most {MAX_CHANNELS} channels"
+        )
     dtype = values.dtype.str.lstrip("<>|=")
     if dtype not in DTYPES:
-        raise SignalError(f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first")
+        raise SignalError(
+            f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first"
+        )
     if signal.kind == "image" and dtype in ("u1", "u2"):
         low, high = 0.0, float(np.iinfo(values.dtype).max)
     else:
         low, high = float(values.min()), float(values.max())
     span = high - low if high > low else 1.0
     if not np.isfinite(np.float32(span)):
-        raise SignalError(f"{name}: got values from {low:g} to {high:g}, expected a range that float32 can hold; rescale them")
+        raise SignalError(
+            f"{name}: got values from {low:g} to {high:g}, expected a range that float32 can hold; rescale them"
+        )
     target = ((values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low) / span).astype(np.float32)
     is_color = signal.kind == "image" and channels in (3, 4)
     return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, clip=True, is_color=is_color)
@@ -130,5 +137,7 @@ def prepare(signal: Signal, resolution: int) -> Source:
     if signal.kind in SURFACE_KINDS:
         return from_mesh(signal, resolution)
     if signal.values is None:
-        raise UsageError(f"encoding as {signal.kind}: got a mesh, expected an image or a volume; choose one of {SURFACE_KINDS}")
+        raise UsageError(
+            f"encoding as {signal.kind}: got a mesh, expected an image or a volume; choose one of {SURFACE_KINDS}"
+        )
     return from_lattice(signal)

@@ -20,7 +20,6 @@ from .encodings import Rounding
 from .model import FieldModel
 from .plan import Plan
 
-
 _WARM_UP_TILES = 16
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 

@@ -16,7 +16,7 @@ the default given here. World axes of spacing and origin are in array order (z, 
     dtype         lattice  numpy name of the values' dtype; stored_dtype: of the file, where it differs (64-bit integers)
     axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB)
     value_range   lattice  [least, greatest] finite value
-    bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12), else 16 for deep PNG
+    bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG
     palette       image    true: the source had a palette, expanded to RGB(A)
     alpha         image    true: the last channel is straight alpha
     colour_space  image    "sRGB" (assumed where nothing is said), "icc" or "unknown"
@@ -29,8 +29,8 @@ the default given here. World axes of spacing and origin are in array order (z, 
     affine        volume   4 rows of 4: sample index (x, y, z, 1) -> world (x, y, z, 1)
     space         volume   the world frame of affine: "RAS" (NIfTI), "LPS" or NRRD's own word
     time_step     volume   between frames, with time_units ("s", "ms", "us"); time_origin: time of the first frame
-    nrrd, nifti   volume   further header fields, restored by the writer of the format; nifti holds slope and intercept, which
-                           are kept for the writer and not applied to the values
+    nrrd, nifti   volume   further header fields, restored by the writer of the format; nifti holds slope and intercept,
+                           which are kept for the writer and not applied to the values
     hdf5          volume   dataset (its name) and attrs (the JSON-able ones)
     npz           volume   name of the array
     n_vertices, n_faces, n_parts, n_instances, watertight, n_boundary_edges, n_nonmanifold_edges, consistent_winding,
@@ -143,9 +143,9 @@ def _format_of(path: str | os.PathLike) -> tuple[str, Format]:
         if name.endswith(suffix) and len(name) > len(suffix):
             return suffix, FORMATS[suffix]
     got = Path(path).suffix
+    problem = f"the unknown suffix {got!r}" if got else "no suffix"
     raise UsageError(
-        f"{str(path)!r} has {f'the unknown suffix {got!r}' if got else 'no suffix'}, expected one of {' '.join(suffixes())}; "
-        "convert or rename the file"
+        f"{str(path)!r} has {problem}, expected one of {' '.join(suffixes())}; convert or rename the file"
     )
 
 
@@ -160,10 +160,10 @@ def read(
 ) -> Signal:
     """Read a signal; see the module's docstring for its meta.
 
-    kind: a key of spec.KINDS to override what the file suggests: "image" or "volume" for 2-D lattices, any surface kind for a mesh.
-    dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW data, shape in the order
-    of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or "xyz", for HDF5, NPY, NPZ, NRRD and RAW;
-    without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
+    kind: a key of spec.KINDS to override what the file suggests: "image" or "volume" for 2-D lattices, any surface kind
+    for a mesh. dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW
+    data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
+    "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
@@ -206,7 +206,9 @@ def read(
 
 def _as_kind(signal: Signal, kind: str, name: str) -> Signal:
     if kind == "image" and len(signal.extent) != 2:
-        raise UsageError(f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; name its channels with axes='yxc'")
+        raise UsageError(
+            f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; name its channels with axes='yxc'"
+        )
     return replace(signal, kind=kind)
 
 
@@ -222,7 +224,10 @@ def _unreadable(path: Path, format: Format, err: Exception) -> str:
         return f"reading {path.name!r} as {format.name}: its content looks like {looks}; give the file the right suffix"
     lines = str(err).strip().splitlines()
     detail = f"{type(err).__name__}: {lines[0][:160]}" if lines else type(err).__name__
-    return f"reading {path.name!r} as {format.name}: the content is damaged, cut short or of another format ({detail}); check the file"
+    return (
+        f"reading {path.name!r} as {format.name}: the content is damaged, cut short or of another format ({detail}); "
+        "check the file"
+    )
 
 
 def check_finite(signal: Signal) -> None:
@@ -240,8 +245,9 @@ def check_finite(signal: Signal) -> None:
         return
     first = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), values.shape))
     raise SignalError(
-        f"{signal.meta.get('source', 'signal')}: {count} of {values.size} values are NaN or infinite, the first at index {first} "
-        f"(value {values[first]}); expected finite values: fill them first, for example with numpy.nan_to_num"
+        f"{signal.meta.get('source', 'signal')}: {count} of {values.size} values are NaN or infinite, "
+        f"the first at index {first} (value {values[first]}); expected finite values: fill them first, "
+        "for example with numpy.nan_to_num"
     )
 
 
@@ -255,7 +261,10 @@ def write_lattice(
     """
     suffix, format = _writable_format(path, lattice=True)
     if values.ndim < 3 or values.size == 0:
-        raise UsageError(f"writing {str(path)!r}: got an array of shape {values.shape}, expected (*extent, C) with 2 to 4 axes of samples")
+        raise UsageError(
+            f"writing {str(path)!r}: got an array of shape {values.shape}, "
+            "expected (*extent, C) with 2 to 4 axes of samples"
+        )
     module = importlib.import_module(f".{format.module}", __name__)
     with replacing(path, overwrite) as temporary:
         getattr(module, format.writer)(temporary, values, meta or {}, format.name, Path(path).name)

@@ -31,8 +31,8 @@ def _h5py(what: str):
 def read(path: Path, format: str, dataset: str | None = None, axes: str | None = None) -> Signal:
     """A volume from the dataset named, else the only or largest numeric one of 2 to 5 axes.
 
-    Spacing is taken from an attribute spacing_zyx, spacing_xyz, spacing (array order) or element_size_um; origin_zyx, units,
-    affine, space, axes, time_step likewise. All JSON-able attributes are kept.
+    Spacing is taken from an attribute spacing_zyx, spacing_xyz, spacing (array order) or element_size_um; origin_zyx,
+    units, affine, space, axes, time_step likewise. All JSON-able attributes are kept.
     """
     h5py = _h5py("reading HDF5")
     with h5py.File(path, "r") as file:
@@ -46,7 +46,9 @@ def read(path: Path, format: str, dataset: str | None = None, axes: str | None =
         name = choose(path.name, found, dataset)
         check_shape(path.name, *found[name])
         if found[name][1].kind not in "biufc":
-            raise SignalError(f"reading {path.name!r}: dataset {name!r} is of type {found[name][1]}, expected numbers; name another")
+            raise SignalError(
+                f"reading {path.name!r}: dataset {name!r} is of type {found[name][1]}, expected numbers; name another"
+            )
         attrs = _plain_attributes(file[name].attrs)
         array = file[name][()]
     if axes is None and isinstance(attrs.get("axes"), str) and len(attrs["axes"]) == array.ndim:
@@ -70,7 +72,7 @@ def _plain_attributes(attrs: Any) -> dict[str, Any]:
             value = value.item()
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.size <= MAX_ATTRIBUTE_VALUES:
             value = value.tolist() if np.isfinite(value).all() else None
-        if isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)) or isinstance(value, list):
+        if isinstance(value, (bool, int, str, list)) or (isinstance(value, float) and math.isfinite(value)):
             plain[key] = value
     return plain
 

@@ -176,7 +176,9 @@ def colour_meta(profile: bytes | None, name: str) -> dict[str, Any]:
     if not profile or any("sRGB IEC61966-2".encode(text) in profile for text in ("ascii", "utf-16-be")):
         return {"colour_space": "sRGB"}
     if len(profile) > MAX_ICC_BYTES:
-        warnings.warn(f"{name}: its ICC profile of {len(profile)} bytes is not kept, the limit is {MAX_ICC_BYTES}", stacklevel=2)
+        warnings.warn(
+            f"{name}: its ICC profile of {len(profile)} bytes is not kept, the limit is {MAX_ICC_BYTES}", stacklevel=2
+        )
         return {"colour_space": "unknown"}
     return {"colour_space": "icc", "icc_profile": base64.b64encode(profile).decode("ascii")}
 
@@ -194,7 +196,10 @@ def icc_profile_of(meta: dict[str, Any]) -> bytes | None:
 
 
 def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, name: str) -> None:
-    """Write (H, W, C) to `path`; `name` is the final file's, for messages. A format that holds less loses it with a warning."""
+    """Write (H, W, C) to `path`; `name` is the final file's, for messages.
+
+    What a format cannot hold is lost, with a warning.
+    """
     array = _writable(values, format, name)
     # 10 and 12 bits in AVIF, as the source had them
     bits = 8 * array.dtype.itemsize
@@ -216,17 +221,24 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
 def _writable(values: np.ndarray, format: str, name: str) -> np.ndarray:
     """The values as the format can hold them, (H, W, C) uint8 or uint16."""
     if values.ndim != 3:
-        raise UsageError(f"writing {name!r}: {format.upper()} holds 2-D images, got shape {values.shape[:-1]}; write .tif or .npy")
+        raise UsageError(
+            f"writing {name!r}: {format.upper()} holds 2-D images, got shape {values.shape[:-1]}; write .tif or .npy"
+        )
     if values.shape[-1] > 4:
-        raise UsageError(f"writing {name!r}: {format.upper()} holds 1 to 4 channels, got {values.shape[-1]}; write .tif or .npy")
+        raise UsageError(
+            f"writing {name!r}: {format.upper()} holds 1 to 4 channels, got {values.shape[-1]}; write .tif or .npy"
+        )
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype not in (np.uint8, np.uint16):
         raise UsageError(
-            f"writing {name!r}: {format.upper()} holds 8 or 16-bit unsigned integers, got {values.dtype}; write .tif or .npy"
+            f"writing {name!r}: {format.upper()} holds 8 or 16-bit unsigned integers, got {values.dtype}; "
+            "write .tif or .npy"
         )
     if values.dtype == np.uint16 and format in ("jpeg", "webp"):
-        warnings.warn(f"{name}: {format.upper()} holds 8 bits, 16-bit values are rounded; write .png to keep them", stacklevel=4)
+        warnings.warn(
+            f"{name}: {format.upper()} holds 8 bits, 16-bit values are rounded; write .png to keep them", stacklevel=4
+        )
         values = ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if format == "jpeg" and values.shape[-1] in (2, 4):
         warnings.warn(f"{name}: JPEG has no alpha, the image is laid over white; write .png to keep it", stacklevel=4)

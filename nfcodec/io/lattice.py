@@ -13,7 +13,17 @@ import numpy as np
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.spec import DTYPES, MAX_CHANNELS, MAX_EXTENT, Signal
 
-__all__ = ["DEFAULT_AXES", "MAX_SOURCE_BYTES", "arrange", "axes_of", "check_shape", "native", "new_signal", "tidy", "to_array"]
+__all__ = [
+    "DEFAULT_AXES",
+    "MAX_SOURCE_BYTES",
+    "arrange",
+    "axes_of",
+    "check_shape",
+    "native",
+    "new_signal",
+    "tidy",
+    "to_array",
+]
 
 ORDER = "tzyxc"
 # without a word from the file or the user, a 3-D array is a scalar volume, never an image with channels
@@ -48,7 +58,9 @@ def native(name: str, array: np.ndarray) -> np.ndarray:
     """
     kind = array.dtype.kind
     if kind == "c":
-        raise SignalError(f"reading {name!r}: got complex values ({array.dtype}); store magnitude or real and imaginary parts")
+        raise SignalError(
+            f"reading {name!r}: got complex values ({array.dtype}); store magnitude or real and imaginary parts"
+        )
     if kind not in "biuf":
         raise SignalError(f"reading {name!r}: got dtype {array.dtype}, expected bool, integer or float values")
     if kind == "f" and array.dtype.itemsize > 8:
@@ -58,7 +70,9 @@ def native(name: str, array: np.ndarray) -> np.ndarray:
         for narrow in (np.int32, np.uint32):
             if np.iinfo(narrow).min <= low and high <= np.iinfo(narrow).max:
                 return array.astype(narrow)
-        raise SignalError(f"reading {name!r}: 64-bit integers from {low} to {high} do not fit 32 bits; store them as float64")
+        raise SignalError(
+            f"reading {name!r}: 64-bit integers from {low} to {high} do not fit 32 bits; store them as float64"
+        )
     array = np.asarray(array, dtype=array.dtype.newbyteorder("="))
     assert array.dtype.str[1:] in DTYPES
     return array
@@ -84,7 +98,9 @@ def arrange(name: str, array: np.ndarray, axes: str | None = None) -> tuple[np.n
     if "c" not in axes:
         values = values[..., None]
     if values.shape[-1] > MAX_CHANNELS:
-        raise SignalError(f"reading {name!r}: got {values.shape[-1]} channels, at most {MAX_CHANNELS} are possible; split them")
+        raise SignalError(
+            f"reading {name!r}: got {values.shape[-1]} channels, at most {MAX_CHANNELS} are possible; split them"
+        )
     return np.ascontiguousarray(values), ordered
 
 
@@ -121,7 +137,7 @@ def axes_of(meta: dict[str, Any], n_dims: int) -> str:
 
 
 def to_array(values: np.ndarray, meta: dict[str, Any]) -> tuple[np.ndarray, str]:
-    """values (*extent, C) -> (array, axes) as the source had it: a single channel loses its axis unless the source had one."""
+    """values (*extent, C) -> (array, axes) as the source had it: one channel loses its axis unless the source had one."""
     axes = axes_of(meta, values.ndim - 1)
     if values.shape[-1] == 1 and not str(meta.get("axes", "")).endswith("c"):
         return values[..., 0], axes

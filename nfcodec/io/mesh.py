@@ -1,8 +1,8 @@
 """Triangle meshes through trimesh: OBJ, STL, PLY, OFF, GLB and glTF; scenes are flattened with their transforms.
 
 The surface is cleaned of what cannot matter to it, and nothing else: vertices that no face uses, faces without area and
-repeated faces go; identical positions are welded only where the faces do not already close. Holes, soups and inconsistent winding
-stay as they are and are counted in meta:
+repeated faces go; identical positions are welded only where the faces do not already close. Holes, soups and
+inconsistent winding stay as they are and are counted in meta:
 
     n_vertices, n_faces     after cleaning
     n_instances             meshes placed in the scene; n_parts: components connected by shared vertices
@@ -60,7 +60,9 @@ def read(path: Path, format: str) -> Signal:
         if err.name != "charset_normalizer":
             raise
         # trimesh guesses encodings with it; the formats have none but UTF-8, so the text is damaged
-        raise SignalError(f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again") from err
+        raise SignalError(
+            f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again"
+        ) from err
     vertices, faces, n_instances = [], [], 0
     dropped: set[str] = set()
     offset = 0
@@ -74,7 +76,9 @@ def read(path: Path, format: str) -> Signal:
             points = points @ transform[:3, :3].T + transform[:3, 3]
         corners = np.asarray(part.faces, np.int64)
         if corners.min() < 0 or corners.max() >= len(points):
-            raise SignalError(f"reading {path.name!r}: a face refers to vertex {corners.max()} of {len(points)}; repair the file")
+            raise SignalError(
+                f"reading {path.name!r}: a face refers to vertex {corners.max()} of {len(points)}; repair the file"
+            )
         if np.linalg.det(transform[:3, :3]) < 0:
             corners = corners[:, ::-1]  # a mirror turns surfaces inside out
         dropped |= _dropped(part)
@@ -83,7 +87,10 @@ def read(path: Path, format: str) -> Signal:
         offset += len(points)
         n_instances += 1
     if not faces:
-        raise SignalError(f"reading {path.name!r}: got no triangles{_why_empty(path, format)}, expected a mesh with faces; export it as one")
+        raise SignalError(
+            f"reading {path.name!r}: got no triangles{_why_empty(path, format)}, expected a mesh with faces; "
+            "export it as one"
+        )
     mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces))
     meta = {"source": path.name, "format": format, "n_instances": n_instances, **counts}
     if scene.units:
@@ -145,7 +152,8 @@ def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dic
     if bad.any():
         first = vertices[bad][0].tolist()
         raise SignalError(
-            f"reading {name!r}: {int(bad.sum())} of {len(vertices)} vertices are NaN, infinite or beyond {MAX_COORDINATE:g}, "
+            f"reading {name!r}: {int(bad.sum())} of {len(vertices)} vertices are NaN, infinite or beyond "
+            f"{MAX_COORDINATE:g}, "
             f"the first is {first}; repair or rescale the mesh"
         )
     n_read = len(faces)
@@ -172,7 +180,8 @@ def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dic
         raise SignalError(f"reading {name!r}: none of its {n_read} faces has an area; check the mesh and its scale")
     vertices, faces = _without_unused(vertices, faces)
     found = {"n_vertices": len(vertices), "n_faces": len(faces), **counts}
-    for key, count in (("n_welded", n_welded), ("n_removed_degenerate", n_degenerate), ("n_removed_duplicate", n_duplicate)):
+    removed = {"n_welded": n_welded, "n_removed_degenerate": n_degenerate, "n_removed_duplicate": n_duplicate}
+    for key, count in removed.items():
         if count:
             found[key] = count
     return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces)), found
@@ -218,7 +227,7 @@ def _has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def topology(faces: np.ndarray) -> dict[str, Any]:
-    """Counts of parts and edges of faces (T, 3), and whether they close and agree in winding; see the module's docstring."""
+    """Counts of parts and edges of faces (T, 3), and whether they close and agree in winding: see the module."""
     try:
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
@@ -254,7 +263,9 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
     if len(faces) == 0:
         raise UsageError(f"writing {name!r}: the mesh has no faces; raise the resolution or check the field's level set")
     if normals is not None and np.shape(normals) != vertices.shape:
-        raise UsageError(f"writing {name!r}: got normals of shape {np.shape(normals)}, expected {vertices.shape}, one a vertex")
+        raise UsageError(
+            f"writing {name!r}: got normals of shape {np.shape(normals)}, expected {vertices.shape}, one a vertex"
+        )
     surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
     with_normals = normals is not None
     if format == "obj":

@@ -166,7 +166,7 @@ def _known(table: dict[str, str], key: Any) -> str | None:
 
 
 def _with_fields(data: bytes, header_type: Any, fields: dict[str, Any]) -> bytes:
-    """The file's bytes with the kept header fields and the slope put in; nibabel would apply a slope to the samples instead."""
+    """The file's bytes with the kept header fields and the slope put in; nibabel would apply the slope to the samples."""
     size = header_type.template_dtype.itemsize
     header = header_type(data[:size], check=False)
     for key in _KEPT:

@@ -1,7 +1,7 @@
 """Where samples lie in the world: spacing, origin, affine and resolution, and how they follow a change of the lattice.
 
-Pure functions on meta dictionaries (keys: see `nfcodec.io`). Meta may come from a file that nobody vouches for, so the getters
-return None for anything malformed. Samples are cell-centred: centre i of n lies at (i + 0.5) / n of the axis.
+Pure functions on meta dictionaries (keys: see `nfcodec.io`). Meta may come from a file that nobody vouches for, so the
+getters return None for anything malformed. Samples are cell-centred: centre i of n lies at (i + 0.5) / n of the axis.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _stored_affine(meta: dict[str, Any]) -> np.ndarray | None:
 
 
 def affine_of(meta: dict[str, Any], n_dims: int) -> np.ndarray | None:
-    """(4, 4) float64, sample index (x, y, z, 1) -> world (x, y, z, 1): the stored one, else from spacing and origin, else None."""
+    """(4, 4) float64, sample index (x, y, z, 1) -> world (x, y, z, 1): as stored, else by spacing and origin, else None."""
     affine = _stored_affine(meta)
     if affine is not None:
         return affine
@@ -74,8 +74,10 @@ def affine_of(meta: dict[str, Any], n_dims: int) -> np.ndarray | None:
 
 
 def affine_ras(affine: np.ndarray, space: Any) -> np.ndarray:
-    """The affine (4, 4) in the frame that NIfTI uses, RAS; frames other than the permutations of RAS/LPI are left as they are."""
-    if not isinstance(space, str) or len(space) != 3 or not set(space) <= set(_RAS) or len({_RAS[s][0] for s in space}) != 3:
+    """The affine (4, 4) in NIfTI's frame, RAS; frames other than permutations of RAS/LPI are left as they are."""
+    if not isinstance(space, str) or len(space) != 3 or not set(space) <= set(_RAS):
+        return affine
+    if len({_RAS[s][0] for s in space}) != 3:
         return affine
     turned = np.eye(4)
     for row, letter in enumerate(space):
@@ -92,10 +94,11 @@ def rescale_meta(
 ) -> dict[str, Any]:
     """A copy of meta for a lattice of out_shape samples over `region`, such that the physical box stays what it was.
 
-    source_extent: samples of the source an axis, array order; region: for each axis (start, stop) as fractions in [0, 1] of
-    the source's box, None for all of it; out_shape: samples an axis of the new lattice. Along an axis of n source samples,
-    sample j of m in [a, b] lies at source index n * (a + (j + 0.5) * (b - a) / m) - 0.5: spacing is scaled by
-    n * (b - a) / m and the first centre moves. Changes spacing, origin, affine, time_step, time_origin and dpi where present.
+    source_extent: samples of the source an axis, array order; region: for each axis (start, stop) as fractions in [0, 1]
+    of the source's box, None for all of it; out_shape: samples an axis of the new lattice. Along an axis of n source
+    samples, sample j of m in [a, b] lies at source index n * (a + (j + 0.5) * (b - a) / m) - 0.5: spacing is scaled by
+    n * (b - a) / m and the first centre moves. Changes spacing, origin, affine, time_step, time_origin and dpi where
+    present.
     """
     region = tuple(region) if region is not None else ((0.0, 1.0),) * len(source_extent)
     scale = [n * (b - a) / m for n, (a, b), m in zip(source_extent, region, out_shape, strict=True)]

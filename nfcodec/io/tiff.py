@@ -44,14 +44,18 @@ def read(path: Path, format: str) -> Signal:
         series = file.series[0]
         lost = [text for text in complaints if "invalid page offset" in text or "corrupted" in text]
         if lost:
-            raise SignalError(f"reading {path.name!r}: pages are missing or damaged ({lost[0][:120]}); copy or export the file again")
+            raise SignalError(
+                f"reading {path.name!r}: pages are missing or damaged ({lost[0][:120]}); copy or export the file again"
+            )
         if len(file.series) > 1:
             warnings.warn(f"{path.name}: only the first of {len(file.series)} image series is read", stacklevel=2)
         page = series.keyframe
         if int(page.photometric) not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE):
             return read_with_pillow(path, format)
         if series.dtype is None:
-            raise SignalError(f"reading {path.name!r}: got a TIFF sample type that numpy has not; convert it to 8, 16 or 32 bits")
+            raise SignalError(
+                f"reading {path.name!r}: got a TIFF sample type that numpy has not; convert it to 8, 16 or 32 bits"
+            )
         check_shape(path.name, tuple(series.shape), series.dtype)
         array, axes = _named_axes(series.asarray(), series.axes)
         stack = "z" in axes or "t" in axes
@@ -72,7 +76,7 @@ def read(path: Path, format: str) -> Signal:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collects what tifffile logs: of a file cut short it returns the pages that are left and only logs that some are not."""
+    """Collects what tifffile logs: of a file cut short it returns the pages that are left and only logs the loss."""
     texts: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: texts.append(record.getMessage())
@@ -142,7 +146,8 @@ def _resolution(file: Any, page: Any, stack: bool) -> dict[str, Any]:
     per_unit = []
     for name in ("YResolution", "XResolution"):
         value = _tag(page, name)
-        per_unit.append(value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1] else 0.0)
+        is_ratio = isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]
+        per_unit.append(value[0] / value[1] if is_ratio else 0.0)
     unit = _PER_UNIT.get(int(_tag(page, "ResolutionUnit") or 1))
     if not stack:
         if unit is None or not all(per_unit):

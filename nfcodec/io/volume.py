@@ -68,7 +68,7 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def choose(file: str, arrays: dict[str, tuple[tuple[int, ...], np.dtype]], name: str | None) -> str:
-    """The name of the array to read among name -> (shape, dtype): the one asked for, else the largest numeric one of 2 to 5 axes.
+    """The array to read among name -> (shape, dtype): the one asked for, else the largest numeric one of 2 to 5 axes.
 
     Raises UsageError for a name that is not there or if several are largest, SignalError if none is suitable.
     """
@@ -81,7 +81,9 @@ def choose(file: str, arrays: dict[str, tuple[tuple[int, ...], np.dtype]], name:
         key: math.prod(shape) for key, (shape, dtype) in arrays.items() if dtype.kind in "biuf" and 2 <= len(shape) <= 5
     }
     if not sizes:
-        raise SignalError(f"reading {file!r}: found no numeric array of 2 to 5 axes among {_names(arrays)}; store one or name it")
+        raise SignalError(
+            f"reading {file!r}: found no numeric array of 2 to 5 axes among {_names(arrays)}; store one or name it"
+        )
     largest = [key for key, size in sizes.items() if size == max(sizes.values())]
     if len(largest) > 1:
         raise UsageError(f"reading {file!r}: several arrays are equally large; name one with dataset: {_names(largest)}")
@@ -120,13 +122,16 @@ def read_raw(path: Path, format: str, shape: Any = None, dtype: Any = None, axes
         shape = tuple(int(n) for n in shape)
         dtype = np.dtype(dtype if dtype is not None else np.uint8)
     except (TypeError, ValueError) as err:
-        raise UsageError(f"reading {path.name!r}: got shape {shape!r} and dtype {dtype!r}, expected whole numbers and a numpy dtype") from err
+        raise UsageError(
+            f"reading {path.name!r}: got shape {shape!r} and dtype {dtype!r}, expected whole numbers and a numpy dtype"
+        ) from err
     check_shape(path.name, shape, dtype)
     expected = math.prod(shape) * dtype.itemsize
     got = path.stat().st_size
     if got != expected:
         raise SignalError(
-            f"reading {path.name!r}: the file has {got} bytes, but shape {shape} of {dtype} takes {expected}; check shape and dtype"
+            f"reading {path.name!r}: the file has {got} bytes, but shape {shape} of {dtype} takes {expected}; "
+            "check shape and dtype"
         )
     return new_signal(path.name, format, np.fromfile(path, dtype).reshape(shape), axes, "volume", {})
 

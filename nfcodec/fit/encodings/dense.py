@@ -19,7 +19,9 @@ class Twin(GridTwin):
 
     uses_context = True
 
-    def __init__(self, spec: GridSpec, steps, latents: list[np.ndarray], masks: list[np.ndarray | None], context: ContextModel):
+    def __init__(
+        self, spec: GridSpec, steps, latents: list[np.ndarray], masks: list[np.ndarray | None], context: ContextModel
+    ):
         """latents[l] (F_l, *resolution) float in units of steps; masks[l] (*resolution) bool or None for all."""
         super().__init__(spec, steps)
         self.context = context
