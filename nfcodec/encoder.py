@@ -97,6 +97,7 @@ def encode(
         seed=seed,
         device=session.pick_device(device),
         deadline=start + time_limit if time_limit is not None else math.inf,
+        kind_is_free=kind is None and not isinstance(source, Signal),
     )
     signal, source_bytes = _load(source, kind, read_options or {})
     io.check_finite(signal)
@@ -107,7 +108,7 @@ def encode(
     return Encoded(
         data=trial.data,
         report=trial.report,
-        kind=signal.kind,
+        kind=work.signal.kind,
         encoding=settings.encoding,
         n_samples=work.n_samples,
         source_bytes=source_bytes,

@@ -16,6 +16,7 @@ from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 POINTS_PER_BLOCK = 1 << 16
 VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
+UDF_ISO = 1.2  # source cells
 MAX_BENT = np.float32(40.0)
 Region = Sequence[tuple[float, float]]
 
@@ -145,8 +146,8 @@ class Field:
     def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
-        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, half a
-        source cell for udf, whose surface is then a thin closed shell. UsageError for fields that are no surfaces.
+        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2
+        source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease. UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 
@@ -154,7 +155,7 @@ class Field:
             raise UsageError(f"meshing: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
         shape = self._shape(None, None, resolution, self._region(None))
         if iso is None:
-            iso = {"occupancy": 0.5, "udf": 0.5 * self.spec.cell}.get(self.kind, 0.0)
+            iso = {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0)
         step = self.box_size / np.array(shape)
         sign = -1 if self.kind == "occupancy" else 1  # occupancy grows inwards, distances outwards
 

@@ -16,6 +16,7 @@ _STEPS = {1: 40, 2: 100, 3: 240, 4: 500, 5: 900, 6: 1800, 7: 4000, 8: 9000, 9: 2
 _SHORT_FIT = 400
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
+_SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost least
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 
@@ -85,11 +86,12 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     )
 
 
-def n_steps(effort: int, n_tiles: int, encoding: str = "dense") -> int:
+def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:
     """Training steps; more tiles need more steps, but not in proportion: networks are shared."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
-    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5 * _STEP_SHARE[encoding]))
+    share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if kind in SURFACE_KINDS else 1.0)
+    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5 * share))
 
 
 def recipe_of(kind: str, n_steps: int) -> dict[str, Any]:

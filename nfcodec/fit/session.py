@@ -16,8 +16,9 @@ from ..pack import pack
 from ..spec import SURFACE_KINDS, Signal
 from . import presets
 from .build import build
+from .distance import MeshDistance
 from .goals import Goal, Status
-from .source import Source, prepare
+from .source import Source, from_lattice, from_mesh, measure_mesh
 from .train import Fit, Progress, Recipe, Target
 
 _PILOT_SHARE = 0.06  # of the steps of a full fit, to find lmbda for a goal
@@ -35,7 +36,7 @@ _FIXED_BYTES = 1300  # header and networks, before the first file says better
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller chose. deadline: of time.monotonic()."""
+    """What the caller chose. deadline: of time.monotonic(). kind_is_free: nobody asked for the signal's kind."""
 
     encoding: str
     quality: float
@@ -43,6 +44,7 @@ class Settings:
     seed: int
     device: str
     deadline: float
+    kind_is_free: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Session:
         self.start = time.monotonic()
         self.is_surface = signal.kind in SURFACE_KINDS
         self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
+        self._distance: MeshDistance | None = None
+        if self.is_surface:
+            self.signal, self._distance = measure_mesh(signal, settings.kind_is_free)
         self._source: Source | None = None
         self._resolution = 0
 
@@ -168,7 +173,7 @@ class Session:
         return None
 
     def _n_steps(self, fit: Fit) -> int:
-        return presets.n_steps(self.settings.effort, len(fit.tiles), self.settings.encoding)
+        return presets.n_steps(self.settings.effort, len(fit.tiles), self.signal.kind, self.settings.encoding)
 
     def _build(self, lmbda: float) -> Fit:
         resolution = 0
@@ -176,7 +181,11 @@ class Session:
             quality = presets.quality_of(lmbda, self.signal.kind)
             resolution = presets.surface_resolution(quality, self.settings.effort)
         if self._source is None or resolution != self._resolution:
-            self._source, self._resolution = prepare(self.signal, resolution), resolution
+            if self.is_surface:
+                self._source = from_mesh(self.signal, self._distance, resolution)
+            else:
+                self._source = from_lattice(self.signal)
+            self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
         fit.deadline = self.settings.deadline

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import SignalError, UsageError
-from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, SURFACE_KINDS, Signal
+from ..errors import SignalError
+from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Signal
 from .distance import MeshDistance, lattice_distance
 
 _MARGIN = 0.04  # room around a mesh, of its longest edge
@@ -22,7 +22,7 @@ class Source:
     """A signal on a lattice, ready to be fitted.
 
     target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
-    squared errors, or None for 1 everywhere. distance: the exact surface, for surfaces. origin, cell, truncation as in
+    squared errors, or None for 1 everywhere. origin, cell, truncation as in
     FieldSpec.
     """
 
@@ -35,7 +35,6 @@ class Source:
     knee: float = 0.0
     is_color: bool = False
     weight: np.ndarray | None = None
-    distance: MeshDistance | None = None
     origin: tuple[float, ...] | None = None
     cell: float = 0.0
     truncation: float = 0.0
@@ -79,19 +78,13 @@ def from_lattice(signal: Signal) -> Source:
     return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, clip=True, is_color=is_color)
 
 
-def from_mesh(signal: Signal, resolution: int) -> Source:
+def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source:
     """A surface, as distances on a lattice of about `resolution` cells along the longest axis.
 
     sdf: signed distance, exact near the surface. tsdf: the same cut at `truncation`. udf: without sign. occupancy: 1
     inside, 0 outside, with a ramp two cells wide so that the surface lies between samples as in the mesh.
     """
-    mesh = signal.mesh
     name = signal.meta.get("source", "mesh")
-    if mesh is None or not len(mesh.faces) or not len(mesh.vertices):
-        raise SignalError(f"{name}: got a mesh without faces, expected at least one triangle")
-    distance = MeshDistance(mesh)
-    if signal.kind != "udf" and not distance.sign_is_reliable:
-        warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
     used = distance.mesh.vertices[np.unique(distance.mesh.faces)]
     low, high = used.min(0), used.max(0)
     longest = float((high - low).max())
@@ -125,19 +118,30 @@ def from_mesh(signal: Signal, resolution: int) -> Source:
         clip=signal.kind == "occupancy",
         knee=knee,
         weight=weight.astype(np.float32),
-        distance=distance,
         origin=tuple(float(x) for x in origin[::-1]),
         cell=cell,
         truncation=truncation,
     )
 
 
-def prepare(signal: Signal, resolution: int) -> Source:
-    """The signal as targets; `resolution` is used for surfaces only."""
-    if signal.kind in SURFACE_KINDS:
-        return from_mesh(signal, resolution)
-    if signal.values is None:
-        raise UsageError(
-            f"encoding as {signal.kind}: got a mesh, expected an image or a volume; choose one of {SURFACE_KINDS}"
-        )
-    return from_lattice(signal)
+def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistance]:
+    """The exact surface, and the signal with the kind that suits it.
+
+    Where no sign makes sense (open sheets, soups) a kind that nobody asked for becomes udf; one that was asked for
+    stays, with a warning.
+    """
+    mesh = signal.mesh
+    name = signal.meta.get("source", "mesh")
+    if mesh is None or not len(mesh.faces) or not len(mesh.vertices):
+        raise SignalError(f"{name}: got a mesh without faces, expected at least one triangle")
+    distance = MeshDistance(mesh)
+    if signal.kind != "udf" and not distance.sign_is_reliable:
+        if kind_is_free:
+            signal = replace(signal, kind="udf")
+            warnings.warn(
+                f"{name}: it is no solid, so it is kept as udf; for a signed field pass --kind sdf. {distance.diagnosis.advice}",
+                stacklevel=2,
+            )
+        else:
+            warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
+    return signal, distance
