@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from . import io
 from .atomic import check_output, write_atomic
-from .errors import MissingExtraError, UsageError
+from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
 from .spec import ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
@@ -89,6 +90,8 @@ def encode(
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     if time_limit is not None and not time_limit > 0:
         raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 63:
+        raise UsageError(f"choosing a seed: got {seed}, expected an integer from 0 to 2**63 - 1")
     session = _import_session()
     settings = session.Settings(
         encoding="dense" if encoding == "auto" else encoding,
@@ -100,6 +103,7 @@ def encode(
         kind_is_free=kind is None and not isinstance(source, Signal),
     )
     signal, source_bytes = _load(source, kind, read_options or {})
+    _check(signal)
     io.check_finite(signal)
     work = session.Session(signal, settings, goal, on_progress)
     trial = work.search()
@@ -121,28 +125,45 @@ def encode(
 
 
 def _import_session() -> ModuleType:
-    """`fit.session`, which imports torch. MissingExtraError where there is no torch."""
+    """`fit.session`, which imports torch and scipy. MissingExtraError where one of them is not there."""
     try:
         from .fit import session
     except ModuleNotFoundError as error:
-        if error.name != "torch":  # a fault of an installation, not an extra that was left out
+        if error.name not in ("torch", "scipy"):  # a fault of an installation, not an extra that was left out
             raise
-        raise MissingExtraError.of("torch", "encode", "encoding") from error
+        raise MissingExtraError.of(error.name, "encode", "encoding") from error
     return session
 
 
 def _load(source: Any, kind: str | None, options: dict[str, Any]) -> tuple[Signal, int]:
     """The signal and its size in bytes before encoding."""
     if isinstance(source, Signal):
-        size = source.values.nbytes if source.values is not None else source.mesh.vertices.nbytes + source.mesh.faces.nbytes
-        return source, size
+        arrays = [source.values] if source.mesh is None else [source.mesh.vertices, source.mesh.faces]
+        return source if kind is None else replace(source, kind=kind), sum(getattr(a, "nbytes", 0) for a in arrays)
     if isinstance(source, Mesh):
         if kind is not None and kind not in SURFACE_KINDS:
             raise UsageError(f"encoding a mesh: got kind {kind!r}, expected one of {', '.join(SURFACE_KINDS)}")
         return Signal(kind or "sdf", mesh=source), source.vertices.nbytes + source.faces.nbytes
     if isinstance(source, np.ndarray):
         return _from_array(source, kind), source.nbytes
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"encoding: got a {type(source).__name__}, expected a path, a Signal, a Mesh or a numpy array")
     return io.read(source, kind, **options), os.path.getsize(source)
+
+
+def _check(signal: Signal) -> None:
+    """What `io` promises of its signals, and a caller's own may lack: SignalError."""
+    if signal.kind not in KINDS:
+        raise SignalError(f"encoding a signal: got kind {signal.kind!r}, expected one of {', '.join(KINDS)}")
+    wanted, other = ("mesh", "values") if signal.kind in SURFACE_KINDS else ("values", "mesh")
+    if getattr(signal, wanted) is None or getattr(signal, other) is not None:
+        raise SignalError(f"encoding a signal: got kind {signal.kind!r} and not its {wanted} alone, expected no {other}")
+    if signal.kind == "image" and signal.values.ndim != 3:
+        raise SignalError(f"encoding an image: got values of shape {signal.values.shape}, expected (H, W, C)")
+    try:
+        json.dumps(signal.meta, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SignalError(f"encoding a signal: got metadata that JSON cannot hold ({error}); leave it out") from error
 
 
 def _from_array(values: np.ndarray, kind: str | None) -> Signal:

@@ -63,6 +63,8 @@ class TriangleTree:
             raise SignalError("searching a mesh: got no faces, expected at least one triangle: check the input")
         if not np.isfinite(self.vertices).all():
             raise SignalError("searching a mesh: got NaN or infinite vertices, expected finite ones: repair the input")
+        # libigl's winding number computes in float32, which far from the origin cannot tell points apart
+        self._middle = (self.vertices.min(axis=0) + self.vertices.max(axis=0)) / 2
         self._boxes = None
         self._dipoles = None
 
@@ -89,11 +91,11 @@ class TriangleTree:
         points = _checked(points)
         if self._dipoles is None:
             self._dipoles = self._igl.FastWindingNumberBVH()
-            self._dipoles.init(self.vertices, self.faces)
+            self._dipoles.init(self.vertices - self._middle, self.faces)
         winding = np.empty(len(points))
         if len(points):
             order = morton_order(points)
-            winding[order] = self._dipoles.winding_number(points[order])
+            winding[order] = self._dipoles.winding_number(points[order] - self._middle)
         return winding
 
 

@@ -17,7 +17,8 @@ from .errors import FormatError, LimitError
 from .mlp import Mlp
 from .spec import FieldSpec, GridSpec, MlpSpec
 
-FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE, FLAG_ONE_RANGE, FLAG_HALVING = 1, 2, 4, 8, 16, 32
+FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE = 1, 2, 4, 8
+FLAG_ONE_RANGE, FLAG_HALVING, FLAG_SHARED_FEATURES = 16, 32, 64
 MAX_SHIFT = 24
 MAX_WORLD = 1e30  # of positions and cells, so that no box leaves float64 or float32
 
@@ -30,8 +31,10 @@ def pack_spec(spec: FieldSpec) -> bytes:
     grid, mlp = spec.grid, spec.mlp
     one_range = len(set(spec.value_offset)) == 1 and len(set(spec.value_scale)) == 1
     halving = all(coarse == halved(fine) for coarse, fine in zip(grid.resolutions[:-1], grid.resolutions[1:]))
+    shared = grid.n_levels > 2 and len(set(grid.n_features[:-1])) == 1
     flags = FLAG_CLIP * spec.clip | FLAG_PLACED * (spec.origin is not None) | FLAG_TRUNCATED * (spec.truncation > 0)
     flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * one_range | FLAG_HALVING * halving
+    flags |= FLAG_SHARED_FEATURES * shared
     w = Writer()
     w.u8(s.KINDS[spec.kind])
     w.u8(flags)
@@ -58,7 +61,7 @@ def pack_spec(spec: FieldSpec) -> bytes:
     for resolution in grid.resolutions[-1:] if halving else grid.resolutions:
         for n in resolution:
             w.varint(n)
-    for f in grid.n_features:
+    for f in grid.n_features[-2:] if shared else grid.n_features:
         w.u8(f)
     for x in spec.steps:
         w.u16(step_code(x))
@@ -74,7 +77,7 @@ def unpack_spec(data: bytes) -> FieldSpec:
     r = Reader(data, "the field header")
     kind = _name(s.KINDS, r.u8(), "kind")
     flags = r.u8()
-    if flags >= 2 * FLAG_HALVING:
+    if flags >= 2 * FLAG_SHARED_FEATURES:
         raise FormatError(f"reading the field header: got flags {flags:#x}, expected only known bits", "fhdr-flags")
     n_dims = _limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
     channels = _limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
@@ -103,7 +106,12 @@ def unpack_spec(data: bytes) -> FieldSpec:
     if flags & FLAG_HALVING:
         while len(resolutions) < n_levels:
             resolutions.insert(0, halved(resolutions[0]))
-    n_features = tuple(_limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_levels))
+    n_counts = 2 if flags & FLAG_SHARED_FEATURES else n_levels
+    n_features = tuple(_limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_counts))
+    if flags & FLAG_SHARED_FEATURES:
+        if n_levels < 2:
+            raise FormatError("reading the field header: got shared features for one level, expected two or more", "fhdr-flags")
+        n_features = n_features[:1] * (n_levels - 1) + n_features[1:]
     steps = tuple(step_value(r.u16()) for _ in range(n_levels))
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")
     n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")

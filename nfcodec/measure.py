@@ -20,11 +20,12 @@ _N_SURFACE_SAMPLES = 100_000
 class Report:
     """What was measured on decoded output.
 
-    psnr_db: images: RGB PSNR of the rounded pixels; volumes: peak = value range; surfaces: 20 log10(diagonal / RMS),
-    source to decoded. max_error: images and volumes: largest difference of a sample, in source units; surfaces:
-    largest distance source to decoded over the samples, relative to the diagonal. rms: surfaces: source to decoded,
-    relative to the bounding-box diagonal; else the root of the mean squared difference in source units. rms_back:
-    surfaces: decoded to source, else None. normal_deg: surfaces: mean angle of normals, source to decoded, else None.
+    psnr_db: images of 8 and 16 bit: RGB PSNR of the pixels; other lattices: peak = value range; surfaces:
+    20 log10(diagonal / RMS), source to decoded. max_error: images and volumes: largest difference of a sample, in
+    source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
+    surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
+    source units. rms_back: surfaces: decoded to source, else None. normal_deg: surfaces: mean angle of normals, source
+    to decoded, else None.
     """
 
     psnr_db: float
@@ -46,9 +47,11 @@ def measure(field: Field, signal: Signal) -> Report:
             f"{signal.channels}, expected the file's own source"
         )
     decoded = field.decode()
-    psnr = metrics.image_psnr_db if field.kind == "image" else metrics.volume_psnr_db
-    squared = np.mean(np.square(decoded.astype(np.float32) - signal.values.astype(np.float32)), dtype=np.float64)
-    return Report(psnr(signal.values, decoded), metrics.max_error(signal.values, decoded), math.sqrt(squared))
+    # pictures of other dtypes than 8 and 16 bit have no white: their range of values is the peak, as for volumes
+    is_picture = field.kind == "image" and field.spec.dtype in ("u1", "u2")
+    psnr = metrics.image_psnr_db if is_picture else metrics.volume_psnr_db
+    values = signal.values
+    return Report(psnr(values, decoded), metrics.max_error(values, decoded), metrics.rms_error(values, decoded))
 
 
 def _surface(field: Field, signal: Signal) -> Report:

@@ -26,6 +26,7 @@ __all__ = [
     "mean_psnr_db",
     "normal_angle_deg",
     "psnr_db",
+    "rms_error",
     "ssim",
     "surface_distance",
     "surface_error",
@@ -95,6 +96,12 @@ def mean_psnr_db(psnrs_db: Iterable[float]) -> float:
 def max_error(a: np.ndarray, b: np.ndarray) -> float:
     """Largest absolute difference of two arrays of one shape. Raises UsageError as `psnr_db`."""
     return _compare(a, b)[2]
+
+
+def rms_error(a: np.ndarray, b: np.ndarray) -> float:
+    """Root of the mean squared difference of two arrays of one shape. Raises UsageError as `psnr_db`."""
+    n_values, squares, _ = _compare(a, b)
+    return float(np.sqrt(squares / n_values))
 
 
 def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:

@@ -103,7 +103,7 @@ def with_bytes(at, value):
     [
         ("kind", b"\x06", "fhdr-kind"),
         ("kind", b"\x02", "fhdr-kind"),  # a surface without a place
-        ("flags", b"\x40", "fhdr-flags"),
+        ("flags", b"\x80", "fhdr-flags"),
         ("d", b"\x00", "limit-dimensions"),
         ("d", b"\x05", "limit-dimensions"),
         ("channels", b"\x00", "limit-channels"),

@@ -165,7 +165,7 @@ def read_fhdr(data):
     c, f = Cursor(data), {}
     names = {key: {number: name for name, number in table(key).items()} for key in ("Kinds", "Encodings", "Activations")}
     f["kind"], flags, d, f["channels"], _ = names["Kinds"][c.take("B")], *(c.take("B") for _ in range(4))
-    f["clip"], placed, truncated, knee, one_range, halving = (bool(flags >> bit & 1) for bit in range(6))
+    f["clip"], placed, truncated, knee, one_range, halving, shared = (bool(flags >> bit & 1) for bit in range(7))
     f["extent"] = [c.varint() for _ in range(d)]
     ranges = [(c.take("f"), c.take("f")) for _ in range(1 if one_range else f["channels"])]
     f["ranges"] = ranges * f["channels"] if one_range else ranges
@@ -178,7 +178,8 @@ def read_fhdr(data):
     resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
     while len(resolutions) < n_levels:
         resolutions.insert(0, [(n + 1) // 2 for n in resolutions[0]])
-    f["resolutions"], f["features"] = resolutions, [c.take("B") for _ in range(n_levels)]
+    f["resolutions"], f["features"] = resolutions, [c.take("B") for _ in range(2 if shared else n_levels)]
+    f["features"] = f["features"][:1] * (n_levels - len(f["features"])) + f["features"]
     f["steps"] = [struct.unpack("<f", struct.pack("<I", c.take("H") << 16))[0] for _ in range(n_levels)]
     f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
     f["neurons"] = c.varint() if f["hidden"] else 0

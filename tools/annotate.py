@@ -121,7 +121,9 @@ def _field_header(notes: Notes) -> None:
     for level in [n_levels - 1] if flags & header.FLAG_HALVING else range(n_levels):
         for axis in range(d):
             notes.read("varint", f"resolution of level {level}, axis {axis}: {{}}")
-    for level in range(n_levels):
+    if flags & header.FLAG_SHARED_FEATURES:
+        notes.read("u8", f"features of levels 0 to {n_levels - 2}: {{}}")
+    for level in [n_levels - 1] if flags & header.FLAG_SHARED_FEATURES else range(n_levels):
         notes.read("u8", f"features of level {level}: {{}}")
     for level in range(n_levels):
         notes.read("u16", lambda value, level=level: f"step of level {level}: {header.step_value(value):.4g}")

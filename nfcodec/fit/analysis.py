@@ -7,8 +7,9 @@ Adelson 1983, with the field's own interpolation). The linear skip of the networ
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
-from ..encodings.interpolate import apply_axes, axis_matrix
+from ..encodings.interpolate import apply_axes, taps
 from ..spec import GridSpec
 
 # rows: luma, green-magenta, orange-blue of RGB; orthogonal, so that errors weigh the same in both spaces
@@ -37,12 +38,12 @@ def pyramid(planes: np.ndarray, spec: GridSpec) -> list[np.ndarray]:
     for resolution, f in zip(spec.resolutions, spec.n_features):
         up, down = [], []
         for x, n in zip(axes, resolution):
-            first, run = axis_matrix(x, n, spec.interpolation)
-            matrix = np.zeros((len(x), n), np.float32)
-            matrix[:, first : first + run.shape[1]] = run
-            near = np.maximum(matrix, 0)  # averages must not overshoot
-            up.append(matrix)
-            down.append((near / np.maximum(near.sum(0), 1e-6)).T)
+            index, weights, _ = taps(x, n, spec.interpolation)
+            row = np.repeat(np.arange(len(x)), index.shape[1])
+            up.append(sparse.csr_matrix((weights.ravel(), (row, index.ravel())), (len(x), n)))
+            near = sparse.csr_matrix((np.maximum(weights, 0).ravel(), (row, index.ravel())), (len(x), n))
+            # averages must not overshoot, so what lies below 0 is left out
+            down.append((near @ sparse.diags(1 / np.maximum(near.sum(0).A1, 1e-6))).T.tocsr().astype(np.float32))
         low = apply_axes(left[..., :f], down)
         out.append(np.ascontiguousarray(np.moveaxis(low, -1, 0)))
         left[..., :f] -= apply_axes(low, up)

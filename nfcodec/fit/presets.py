@@ -12,7 +12,7 @@ from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
 # training steps by effort for a signal of one unit of tiles; see n_steps
-_STEPS = {1: 40, 2: 100, 3: 240, 4: 500, 5: 900, 6: 1800, 7: 4000, 8: 9000, 9: 20000}
+_STEPS = {1: 40, 2: 100, 3: 240, 4: 450, 5: 800, 6: 1800, 7: 4000, 8: 9000, 9: 20000}
 _SHORT_FIT = 400
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces

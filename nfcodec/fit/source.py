@@ -14,6 +14,7 @@ from .distance import MeshDistance, lattice_distance
 _MARGIN = 0.04  # room around a mesh, of its longest edge
 _BAND = 6.0  # distance from the surface, in target samples, within which distances are exact
 _KNEE = 4.0  # distance, in target samples, from which signed distances are kept on a logarithmic scale
+_MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
 
@@ -68,14 +69,28 @@ def from_lattice(signal: Signal) -> Source:
         low, high = 0.0, float(np.iinfo(values.dtype).max)
     else:
         low, high = float(values.min()), float(values.max())
-    span = high - low if high > low else 1.0
-    if not np.isfinite(np.float32(span)):
+    scale = high - low  # 0 for a constant signal, which is then exactly its offset
+    _check_range(name, low, high, exceeds_float32=dtype in ("f8", "u4", "i4"))
+    target = values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low
+    target = (target / (scale or 1.0)).astype(np.float32)
+    is_color = signal.kind == "image" and channels in (3, 4)
+    return Source(signal.kind, target, dtype, (low,) * channels, (scale,) * channels, clip=True, is_color=is_color)
+
+
+def _check_range(name: str, low: float, high: float, exceeds_float32: bool) -> None:
+    """Fields compute in float32: values must lie within its range, and not so close together that it rounds them to
+    a few."""
+    most, least = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+    largest = max(abs(low), abs(high))
+    if high - low > most or largest > most or 0 < largest < least:
         raise SignalError(
             f"{name}: got values from {low:g} to {high:g}, expected a range that float32 can hold; rescale them"
         )
-    target = ((values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low) / span).astype(np.float32)
-    is_color = signal.kind == "image" and channels in (3, 4)
-    return Source(signal.kind, target, dtype, (low,) * channels, (span,) * channels, clip=True, is_color=is_color)
+    if exceeds_float32 and 0 < high - low < _MIN_STEPS * np.spacing(np.float32(largest)):
+        raise SignalError(
+            f"{name}: got values from {low!r} to {high!r}, closer together than float32 can tell apart; subtract "
+            f"{low:g} from them first"
+        )
 
 
 def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source:
@@ -134,6 +149,16 @@ def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistan
     name = signal.meta.get("source", "mesh")
     if mesh is None or not len(mesh.faces) or not len(mesh.vertices):
         raise SignalError(f"{name}: got a mesh without faces, expected at least one triangle")
+    if mesh.vertices.shape[1:] != (3,) or mesh.faces.shape[1:] != (3,):
+        raise SignalError(
+            f"{name}: got vertices and faces of shapes {mesh.vertices.shape} and {mesh.faces.shape}, expected (V, 3) and "
+            "(T, 3)"
+        )
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise SignalError(
+            f"{name}: got faces of vertices {mesh.faces.min()} to {mesh.faces.max()}, expected 0 to "
+            f"{len(mesh.vertices) - 1}; repair the mesh"
+        )
     distance = MeshDistance(mesh)
     if signal.kind != "udf" and not distance.sign_is_reliable:
         if kind_is_free:

@@ -21,6 +21,7 @@ from .model import FieldModel
 from .plan import Plan
 
 _WARM_UP_TILES = 16
+_NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 
 
@@ -72,8 +73,8 @@ class Target:
     def correction(self, distortion: float, bits: float) -> float:
         """The factor that lmbda should take, were rate and distortion to answer as they usually do."""
         if self.bits_per_sample is not None:
-            return (bits / self.bits_per_sample) ** 1.6
-        return (self.distortion / distortion) ** 1.3
+            return (max(bits, _NOTHING) / self.bits_per_sample) ** 1.6
+        return (self.distortion / max(distortion, _NOTHING)) ** 1.3
 
 
 @dataclass

@@ -70,7 +70,7 @@ class Twin(GridTwin):
         for level, index in enumerate(self._chosen):
             f = self.spec.n_features[level]
             share = plan.shares[offset : offset + len(index) * f : f]
-            total = total + (self._costs(level).index_select(0, index) * share).sum()
+            total = total + (self._costs(level).to(share).index_select(0, index) * share).sum()
             offset += len(index) * f
         return total
 
