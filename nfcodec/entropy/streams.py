@@ -25,8 +25,8 @@ def best_scale(values: np.ndarray) -> int:
     if values.size == 0:
         return 0
     distinct, counts = np.unique(values, return_counts=True)
-    costs = [counts @ cost_bits(distinct, 0, int(scale)) for scale in _SCALES_TRIED]
-    return int(np.argmin(costs))
+    costs = cost_bits(np.tile(distinct, N_SCALES), 0, np.repeat(_SCALES_TRIED, distinct.size))
+    return int(np.argmin(costs.reshape(N_SCALES, -1) @ counts))
 
 
 def encode_tensors(tensors: list[np.ndarray]) -> bytes:

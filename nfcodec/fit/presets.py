@@ -18,6 +18,7 @@ _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the cod
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost least
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
+_SHORT_AXIS = 8
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 
 
@@ -59,7 +60,8 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     n_samples = math.prod(extent)
     finest = extent
     if d >= 3 and not (source.kind == "volume" and lmbda < 2e-5):
-        finest = halved(extent)
+        # of few samples, such as the frames of a short film, each counts
+        finest = tuple(n if n < _SHORT_AXIS else half for n, half in zip(extent, halved(extent)))
     resolutions = [finest]
     while max(resolutions[0]) > _COARSEST[d]:
         resolutions.insert(0, halved(resolutions[0]))

@@ -189,7 +189,13 @@ class Session:
         preset = presets.choose(self._source, lmbda, self.settings.encoding)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
         fit.deadline = self.settings.deadline
-        fit.warm_up()
+        # its steps are so small that threads would mostly wait for each other, for a minute where the cores are busy
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            fit.warm_up()
+        finally:
+            torch.set_num_threads(n_threads)
         return fit
 
     def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:

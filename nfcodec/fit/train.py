@@ -185,6 +185,7 @@ class Fit:
     def _losses(self, tile: Tile, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed squared error (mean over channels) and bits of the whole tile, as estimated from one phase."""
         phase = self.phases[self.generator.integers(len(self.phases))]
+        phase = tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
         out, integers = self.model(tile.plan, rounding, phase, self.stride)
         pick = tuple(slice(p, None, self.stride) for p in phase)
         target = tile.target[(slice(None), *pick)]
