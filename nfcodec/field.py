@@ -146,8 +146,9 @@ class Field:
     def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
-        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2
-        source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease. UsageError for fields that are no surfaces.
+        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2 source
+        cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease.
+        UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 

@@ -110,7 +110,9 @@ def unpack_spec(data: bytes) -> FieldSpec:
     n_features = tuple(_limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_counts))
     if flags & FLAG_SHARED_FEATURES:
         if n_levels < 2:
-            raise FormatError("reading the field header: got shared features for one level, expected two or more", "fhdr-flags")
+            raise FormatError(
+                "reading the field header: got shared features for one level, expected two or more", "fhdr-flags"
+            )
         n_features = n_features[:1] * (n_levels - 1) + n_features[1:]
     steps = tuple(step_value(r.u16()) for _ in range(n_levels))
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")

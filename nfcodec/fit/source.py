@@ -164,7 +164,7 @@ def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistan
         if kind_is_free:
             signal = replace(signal, kind="udf")
             warnings.warn(
-                f"{name}: it is no solid, so it is kept as udf; for a signed field pass --kind sdf. {distance.diagnosis.advice}",
+                f"{name}: got no solid ({distance.diagnosis.advice}), so it is kept as udf; for a signed field pass --kind sdf",
                 stacklevel=2,
             )
         else:
