@@ -163,10 +163,8 @@ def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistan
     if signal.kind != "udf" and not distance.sign_is_reliable:
         if kind_is_free:
             signal = replace(signal, kind="udf")
-            warnings.warn(
-                f"{name}: got no solid ({distance.diagnosis.advice}), so it is kept as udf; for a signed field pass --kind sdf",
-                stacklevel=2,
-            )
+            share = f"{distance.diagnosis.open_share:.0%} of the surface is open or of unclear orientation"
+            warnings.warn(f"{name}: {share}, so it becomes a udf; for a signed field pass --kind sdf", stacklevel=2)
         else:
             warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
     return signal, distance
