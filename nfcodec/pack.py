@@ -15,7 +15,7 @@ from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .spec import FieldSpec
 
-_SMALL_CHUNK = 2048  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
+_SMALL_CHUNK = 3584  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
 
 
 @dataclass
