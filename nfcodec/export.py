@@ -85,7 +85,7 @@ def export(
     if iso is not None:
         raise UsageError(f"writing {str(path)!r}: iso applies to meshes only; leave it out")
     values = field.decode(
-        shape, scale=scale, resolution=resolution, region=region, level=level, dtype=_dtype(dtype), max_values=max_values
+        shape, scale=scale, resolution=resolution, region=region, level=level, dtype=dtype, max_values=max_values
     )
     io.write_lattice(path, values, _lattice_meta(field, region, values), overwrite=overwrite)
     return {"shape": values.shape}
@@ -105,18 +105,6 @@ def vertex_normals(field: Field, vertices: np.ndarray, level: int | None = None)
 def _is_mesh_format(path: Path) -> bool:
     suffix = next((s for s in io.suffixes("sdf") if path.name.lower().endswith(s)), None)
     return suffix is not None
-
-
-def _dtype(dtype: Any) -> np.dtype | None:
-    if dtype is None:
-        return None
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found.kind not in "biuf":
-        raise UsageError(f"choosing a dtype: got {dtype!r}, expected a number's type such as uint8, uint16 or float32")
-    return found
 
 
 def _lattice_meta(field: Field, region: Region | None, values: np.ndarray) -> dict[str, Any]:

@@ -332,6 +332,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _dtype(name: Any) -> np.dtype:
+    """The numpy dtype of that name. UsageError for what is no real number type."""
     try:
         dtype = np.dtype(name)
     except TypeError:

@@ -27,13 +27,3 @@ def _tail(u: torch.Tensor) -> torch.Tensor:
     """P(X > u) of the standard Laplace distribution."""
     half = 0.5 * torch.exp(-u.abs())
     return torch.where(u >= 0, half, 1 - half)
-
-
-def column_bits(x: torch.Tensor, log2_b: torch.Tensor) -> torch.Tensor:
-    """Bits of columns x (..., F) under zero-mean Laplace distributions of scales 2**log2_b (F,)."""
-    return laplace_bits(x, torch.zeros_like(x), log2_b.expand_as(x))
-
-
-def categorical_bits(log_p: torch.Tensor) -> torch.Tensor:
-    """Bits from natural log probabilities."""
-    return log_p * (-1 / math.log(2.0))
