@@ -1,4 +1,4 @@
-"""What a file is worth: its field decoded and compared with the signal. One meaning for encode, verify and the tools."""
+"""What a file is worth: what it decodes to, compared with the signal. One meaning for encode, verify and compare."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from . import metrics
 from .errors import UsageError
 from .field import Field
-from .geometry import bounding_box_diagonal, sample_surface
-from .spec import Signal
+from .geometry import bounding_box_diagonal, count_edges, sample_surface, weld
+from .spec import Mesh, Signal
 
 _N_SURFACE_SAMPLES = 100_000
 
@@ -24,8 +24,9 @@ class Report:
     20 log10(diagonal / RMS), source to decoded. max_error: images and volumes: largest difference of a sample, in
     source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
     surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
-    source units. rms_back: surfaces: decoded to source, else None. normal_deg: surfaces: mean angle of normals, source
-    to decoded, else None.
+    source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
+    surfaces: decoded to source. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    None where there is no such thing.
     """
 
     psnr_db: float
@@ -33,38 +34,76 @@ class Report:
     rms: float
     rms_back: float | None = None
     normal_deg: float | None = None
+    max_back: float | None = None
+    normal_back_deg: float | None = None
+    ssim: float | None = None
+    iou: float | None = None
+
+    @property
+    def rms_symmetric(self) -> float:
+        """Surfaces: the root of the mean of both squared RMS."""
+        return self.rms if self.rms_back is None else math.sqrt((self.rms**2 + self.rms_back**2) / 2)
 
 
 def measure(field: Field, signal: Signal) -> Report:
     """Decodes at the source's resolution and compares. UsageError where they are of different kinds or shapes."""
+    if field.kind != "udf" or signal.mesh is None:
+        return measure_decoded(decode_for(field, signal), signal)
+    # an unsigned field has no surface to extract exactly where it is 0: take its values on the source's surface
+    points, _ = sample_surface(signal.mesh, _N_SURFACE_SAMPLES, np.random.default_rng(0))
+    values = np.abs(field.sample(field.from_world(points))[:, 0].astype(np.float64)) / bounding_box_diagonal(signal.mesh)
+    rms = float(np.sqrt(np.mean(values**2)))
+    return Report(_surface_psnr(rms), float(values.max()), rms)
+
+
+def decode_for(field: Field, signal: Signal) -> np.ndarray | Mesh:
+    """The field at the resolution of its source: values (*extent, C) in its dtype, or a mesh.
+
+    UsageError where field and signal are of different kinds or shapes.
+    """
     if field.is_surface != (signal.mesh is not None):
         raise UsageError(f"measuring: got a {field.kind} field and a {signal.kind} signal, expected the file's own source")
     if field.is_surface:
-        return _surface(field, signal)
+        return field.to_mesh(max(field.spec.extent))
     if field.spec.extent != signal.extent or field.spec.channels != signal.channels:
         raise UsageError(
             f"measuring: got a field of {field.spec.extent} x {field.spec.channels} and a signal of {signal.extent} x "
             f"{signal.channels}, expected the file's own source"
         )
-    decoded = field.decode()
-    # pictures of other dtypes than 8 and 16 bit have no white: their range of values is the peak, as for volumes
-    is_picture = field.kind == "image" and field.spec.dtype in ("u1", "u2")
-    psnr = metrics.image_psnr_db if is_picture else metrics.volume_psnr_db
+    return field.decode()
+
+
+def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = False) -> Report:
+    """Compares what any codec gave back with its source: values (*extent, C) or a mesh.
+
+    full: SSIM and IoU too, which take seconds. UsageError for other shapes, SignalError for a mesh without area.
+    """
+    if signal.mesh is not None:
+        return _surface(decoded, signal.mesh, full)
     values = signal.values
-    return Report(psnr(values, decoded), metrics.max_error(values, decoded), metrics.rms_error(values, decoded))
+    # pictures of other dtypes than 8 and 16 bit have no white: their range of values is the peak, as for volumes
+    is_picture = signal.kind == "image" and values.dtype in (np.uint8, np.uint16)
+    psnr = metrics.image_psnr_db if is_picture else metrics.volume_psnr_db
+    ssim = None
+    if full and is_picture and min(signal.extent) >= metrics.SSIM_WINDOW:
+        ssim = metrics.ssim(values, decoded, float(np.iinfo(values.dtype).max))
+    return Report(psnr(values, decoded), metrics.max_error(values, decoded), metrics.rms_error(values, decoded), ssim=ssim)
 
 
-def _surface(field: Field, signal: Signal) -> Report:
-    diagonal = bounding_box_diagonal(signal.mesh)
-    if field.kind == "udf":
-        # an unsigned field has no surface to extract exactly where it is 0: take its values on the source's surface
-        points, _ = sample_surface(signal.mesh, _N_SURFACE_SAMPLES, np.random.default_rng(0))
-        values = np.abs(field.sample(field.from_world(points))[:, 0].astype(np.float64)) / diagonal
-        rms = float(np.sqrt(np.mean(values**2)))
-        return Report(_surface_psnr(rms), float(values.max()), rms)
-    errors = metrics.surface_error(signal.mesh, field.to_mesh(max(field.spec.extent)), _N_SURFACE_SAMPLES)
+def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:
+    errors = metrics.surface_error(source, decoded, _N_SURFACE_SAMPLES)
     there, back = errors.source_to_decoded, errors.decoded_to_source
-    return Report(_surface_psnr(there.rms), there.hausdorff, there.rms, back.rms, there.normal_deg)
+    closed = full and all(count_edges(weld(mesh)).boundary == 0 for mesh in (source, decoded))
+    return Report(
+        psnr_db=_surface_psnr(there.rms),
+        max_error=there.hausdorff,
+        rms=there.rms,
+        rms_back=back.rms,
+        normal_deg=there.normal_deg,
+        max_back=back.hausdorff,
+        normal_back_deg=back.normal_deg,
+        iou=metrics.volumetric_iou(source, decoded) if closed else None,
+    )
 
 
 def _surface_psnr(rms: float) -> float:

@@ -36,6 +36,7 @@ __all__ = [
 
 _CHUNK = 1 << 22  # values compared at once in float64; bounds the memory on large volumes
 _N_SAMPLES = 100_000
+SSIM_WINDOW = 11  # samples: smaller sides have no SSIM
 
 
 def psnr_db(a: np.ndarray, b: np.ndarray, peak: float) -> float:
@@ -113,9 +114,9 @@ def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
     """
     a, b = np.asarray(a), np.asarray(b)
     channel_axis = -1 if a.ndim > 2 and a.shape[-1] <= 4 else None
-    if a.shape != b.shape or min(a.shape[:channel_axis], default=0) < 11:
+    if a.shape != b.shape or min(a.shape[:channel_axis], default=0) < SSIM_WINDOW:
         raise UsageError(
-            f"measuring SSIM: got shapes {a.shape} and {b.shape}, expected equal ones with sides of 11 or more"
+            f"measuring SSIM: got shapes {a.shape} and {b.shape}, expected equal ones with sides of {SSIM_WINDOW} or more"
         )
     try:
         from skimage.metrics import structural_similarity
@@ -258,12 +259,16 @@ def volumetric_iou(a: Mesh, b: Mesh, n: int = 200_000, seed: int = 0) -> float:
 
 
 def bd_rate(
-    rates_a: Iterable[float], psnrs_a_db: Iterable[float], rates_b: Iterable[float], psnrs_b_db: Iterable[float]
+    rates_a: Iterable[float],
+    psnrs_a_db: Iterable[float],
+    rates_b: Iterable[float],
+    psnrs_b_db: Iterable[float],
+    within_db: tuple[float, float] = (-np.inf, np.inf),
 ) -> float:
     """Mean difference in rate of curve b against curve a at equal PSNR, in per cent; -20 means a fifth fewer bytes.
 
-    Bjontegaard (VCEG-M33, 2001) with log rate over PSNR interpolated by PCHIP, averaged over the common range of PSNR.
-    rates: bytes or bpp, positive; at least two points a curve, in any order.
+    Bjontegaard (VCEG-M33, 2001) with log rate over PSNR interpolated by PCHIP, averaged over the common range of PSNR
+    within within_db. rates: bytes or bpp, positive; at least two points a curve, in any order.
     Raises UsageError when the ranges do not overlap, for equal PSNRs in one curve and for values that are not finite or
     rates that are not positive; MissingExtraError without scipy.
     """
@@ -272,7 +277,8 @@ def bd_rate(
     except ImportError as error:
         raise MissingExtraError.of("scipy", "encode", "measuring BD-rate") from error
     curves = [_curve(rates_a, psnrs_a_db), _curve(rates_b, psnrs_b_db)]
-    low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    low = max(within_db[0], *(x[0] for x, _ in curves))
+    high = min(within_db[1], *(x[-1] for x, _ in curves))
     if not low < high:
         ranges = " and ".join(f"{x[0]:.2f}..{x[-1]:.2f} dB" for x, _ in curves)
         raise UsageError(f"measuring BD-rate: got curves over {ranges}, expected ranges that overlap: add points")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import nfcodec
-from nfcodec import spec
+from nfcodec import spec, text
 from nfcodec.cli import commands, console, doctor, main
 from nfcodec.cli.jobs import plan, stem_of
 from nfcodec.cli.values import REGION, SHAPE, SIZE, fractions_of
@@ -139,15 +139,20 @@ def test_regions_in_samples_and_per_cent():
             fractions_of(REGION.convert(text, None, None), (40, 8))
 
 
-@pytest.mark.parametrize("n_bytes, text", [(0, "0 B"), (305, "305 B"), (999, "999 B"), (4200, "4.2 KB"), (61000, "61 KB"), (999600, "1.0 MB"), (4.2e6, "4.2 MB"), (5e12, "5000 GB")])
-def test_size_text(n_bytes, text):
-    assert console.size_text(n_bytes) == text
+@pytest.mark.parametrize("n_bytes, expected", [(0, "0 B"), (305, "305 B"), (999, "999 B"), (4200, "4.2 KB"), (61000, "61 KB"), (999600, "1.0 MB"), (4.2e6, "4.2 MB"), (5e12, "5000 GB")])
+def test_size_text(n_bytes, expected):
+    assert text.size_text(n_bytes) == expected
+
+
+def test_size_text_of_three_digits():
+    assert [text.size_text(n, 3) for n in (999, 17812, 147026, 1.5e6)] == ["999 B", "17.8 KB", "147 KB", "1.50 MB"]
+    assert text.ratio_text(1.934, 3) == "1.93x" and text.ratio_text(99.96, 3) == "100x"
 
 
 def test_other_numbers():
-    assert console.small_text(2.13e-4) == "2.1e-4" and console.small_text(0) == "0"
-    assert console.ratio_text(69.2) == "69x" and console.ratio_text(0.314) == "0.3x"
-    assert console.seconds_text(0.012) == "12 ms" and console.seconds_text(12.4) == "12 s"
+    assert text.small_text(2.13e-4) == "2.1e-4" and text.small_text(0) == "0"
+    assert text.ratio_text(69.2) == "69x" and text.ratio_text(0.314) == "0.3x"
+    assert text.seconds_text(0.012) == "12 ms" and text.seconds_text(12.4) == "12 s"
 
 
 # ---- inputs and outputs

@@ -1,17 +1,18 @@
 """Rate-distortion and speed on any folder of signals; rows are appended to a TSV under results/.
 
     python tools/bench.py rd FOLDER_OR_FILE ... [--quality 20,50,80] [--encoding dense,hash,codebook] [--effort 5]
+                             [--peers "AVIF 4:4:4,JPEG 4:4:4"] [--within 28:40]
     python tools/bench.py speed FOLDER_OR_FILE ... [--repeat 3]
 
-rd: encodes every signal at every quality and writes what was measured on the finished file. speed: medians of encode,
-open (entropy decoding) and decode of each signal, with numba's kernels and with numpy alone, all in one run.
+rd: what `nfcodec compare` measures, every file a row, then the BD-rates averaged over the signals. speed: medians of
+encode, open (entropy decoding) and decode of each signal, with numba's kernels and with numpy alone, all in one run.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,21 +20,15 @@ import time
 from pathlib import Path
 
 import nfcodec
-from nfcodec import encode, io
+from nfcodec import encode
+from nfcodec.compare import NFCODEC, Comparison, Store, compare, default_folder
+from nfcodec.compare.machine import machine
+from nfcodec.compare.match import curves_bd_rate, rows_front
+from nfcodec.compare.sets import signals_of
+from nfcodec.compare.table import row_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 _SCALE_OF_SPEED = {"image": 2.5}  # decode there; volumes at their own extent, surfaces at 256 on the longest axis
-
-
-def machine() -> str:
-    """Processor and cores, as far as the system tells."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as file:
-            name = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{name} x{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
 
 
 def commit() -> str:
@@ -44,11 +39,7 @@ def commit() -> str:
 
 def signals(paths: list[str]) -> list[Path]:
     """Files named, and files of known suffixes below the folders named."""
-    found = []
-    for path in map(Path, paths):
-        known = tuple(io.suffixes())
-        found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(known)) if path.is_dir() else [path]
-    return found
+    return [file for path in map(Path, paths) for file in (signals_of(path) if path.is_dir() else [path])]
 
 
 class Table:
@@ -79,22 +70,40 @@ def _cell(value) -> str:
 
 def rate_distortion(args) -> None:
     """The `rd` command."""
-    columns = "file kind encoding effort seed target bytes bpp psnr_db rms rms_back max_error normal_deg encode_s met"
+    columns = "input kind codec setting effort seed bytes bpp psnr_db rms rms_back max_error max_back normal_deg "
+    columns += "normal_back_deg ssim iou encode_s decode_s"
     table = Table(args.output or ROOT / "results" / "rd.tsv", columns.split())
-    if args.size:
-        targets = [{"size": int(x)} for x in args.size.split(",")]
-    else:
-        targets = [{"quality": float(x)} for x in args.quality.split(",")]
+    targets = [{"size": int(x)} for x in args.size.split(",")] if args.size else []
+    targets = targets or [{"quality": float(x)} for x in args.quality.split(",")]
+    store = Store(None if args.no_cache else default_folder())
+    rates: dict[tuple[str, str], list[float]] = {}
     for path in signals(args.paths):
         for encoding in args.encoding.split(","):
-            for target in targets:
-                (name, value), = target.items()
-                e = encode(path, encoding=encoding, effort=args.effort, seed=args.seed, kind=args.kind, **target)
-                r = e.report
-                table.add(
-                    path.name, e.kind, encoding, args.effort, args.seed, f"{name}={value:g}", len(e.data), e.bpp,
-                    r.psnr_db, r.rms, r.rms_back, r.max_error, r.normal_deg, e.seconds, int(e.met),
-                )  # fmt: skip
+            found = compare(
+                path, targets=targets, encoding=encoding, effort=args.effort, seed=args.seed, kind=args.kind,
+                peers=args.peers.split(",") if args.peers else (), store=store,
+            )  # fmt: skip
+            if found.unfinished:
+                sys.exit(f"bench: {path}: {found.unfinished}")
+            for row in found.rows:
+                is_ours = row.codec == NFCODEC
+                facts = row_dict(found, row)
+                facts["codec"] = f"{NFCODEC} {encoding}" if is_ours else row.codec
+                facts.update(effort=args.effort if is_ours else None, seed=args.seed if is_ours else None)
+                table.add(*(facts[column] for column in columns.split()))
+            for codec, rate in _bd_rates(found, args.within).items():
+                rates.setdefault((encoding, codec), []).append(rate)
+    for (encoding, codec), values in rates.items():
+        print(f"BD-rate of {encoding} against {codec}: {statistics.fmean(values):+.2f} % over {len(values)} signals")
+
+
+def _bd_rates(found: Comparison, within: str) -> dict[str, float]:
+    """Of nfcodec against each codec, per cent, where they have a range of dB in common."""
+    low, high = (float(x) for x in within.split(":")) if within else (-math.inf, math.inf)
+    ours = rows_front(found, NFCODEC)
+    others = [codec.name for codec in found.codecs if codec.name != NFCODEC]
+    rates = {name: curves_bd_rate(rows_front(found, name), ours, (low, high)) for name in others}
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def speed(args) -> None:
@@ -148,6 +157,9 @@ def main() -> None:
             sub.add_argument("--quality", default="20,50,80")
             sub.add_argument("--size", help="bytes, instead of qualities")
             sub.add_argument("--encoding", default="dense")
+            sub.add_argument("--peers", help="names, comma-separated, as nfcodec compare prints them; none by default")
+            sub.add_argument("--within", help="dB over which BD-rates are taken, such as 28:40")
+            sub.add_argument("--no-cache", action="store_true", help="measure again what was measured before")
         else:
             sub.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()

@@ -15,6 +15,7 @@ import click
 
 from .. import __version__
 from . import console
+from .compare import compare
 from .decode import decode
 from .doctor import doctor
 from .encode import encode
@@ -36,7 +37,7 @@ def commands(context: click.Context) -> int:
     return 0
 
 
-for command in (encode, decode, info, verify, doctor):
+for command in (encode, decode, info, verify, compare, doctor):
     commands.add_command(command)
 
 

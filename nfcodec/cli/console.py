@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import NfldError
+from ..text import size_text
 
 if TYPE_CHECKING:
     from ..fit.goals import Status
@@ -88,39 +89,6 @@ def _strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-# ---- numbers
-
-
-def size_text(n_bytes: float) -> str:
-    """305 B, 4.2 KB, 61 KB, 1.5 MB: two digits at least, powers of 1000."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if n_bytes < 999.5 or unit == "GB":
-            break
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} {unit}" if unit != "B" and n_bytes < 9.95 else f"{n_bytes:.0f} {unit}"
-
-
-def small_text(value: float) -> str:
-    """2.1e-4: two digits, and an exponent without padding."""
-    mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if value and math.isfinite(value) else f"{value:g}"
-
-
-def seconds_text(seconds: float) -> str:
-    if seconds < 0.0995:
-        return f"{1000 * seconds:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-
-
-def ratio_text(ratio: float) -> str:
-    return f"{ratio:.1f}x" if ratio < 9.95 else f"{ratio:.0f}x"
-
-
-def quality_text(psnr_db: float, rms: float, is_surface: bool) -> str:
-    """Surfaces are judged by their RMS distance, everything else in dB."""
-    return f"{small_text(rms)} RMS" if is_surface else f"{psnr_db:.2f} dB"
 
 
 # ---- progress

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..text import seconds_text, size_text
 from . import console
 from .jobs import STREAM, Job, plan, run_all
 from .values import REGION, SHAPE, fractions_of
@@ -97,8 +98,8 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
         )
     if not options["quiet"]:
         made = "x".join(map(str, shape["shape"])) if "shape" in shape else f"{shape['n_faces']} faces"
-        sizes = console.size_text(field.sizes["file_bytes"]), console.size_text(n_bytes)
-        click.echo(f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({made}, {console.seconds_text(seconds)})", err=True)
+        sizes = size_text(field.sizes["file_bytes"]), size_text(n_bytes)
+        click.echo(f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({made}, {seconds_text(seconds)})", err=True)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..text import quality_text, ratio_text, seconds_text, size_text
 from . import console
 from .jobs import STREAM, Job, plan, run_all
 from .values import SIZE, given, read_options
@@ -104,10 +105,10 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
 
 def _summary(job: Job, encoded: Encoded) -> str:
     n_bytes, report = len(encoded.data), encoded.report
-    quality = console.quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
-    details = [console.ratio_text(encoded.source_bytes / n_bytes), quality, console.seconds_text(encoded.seconds)]
+    quality = quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
+    details = [ratio_text(encoded.source_bytes / n_bytes), quality, seconds_text(encoded.seconds)]
     name = "stdout" if job.output == STREAM else job.output.rsplit("/", 1)[-1]
-    sizes = console.size_text(encoded.source_bytes), console.size_text(n_bytes)
+    sizes = size_text(encoded.source_bytes), size_text(n_bytes)
     return f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({', '.join(details)})"
 
 

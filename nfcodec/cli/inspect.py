@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FormatError
+from ..text import size_text, small_text
 from . import console
 from .jobs import STREAM, Job, run_one
 from .values import given, read_options
@@ -65,7 +66,7 @@ def _verify(file: str, source: str | None, options: dict[str, Any], as_json: boo
         )
     n_bytes = field.sizes["file_bytes"]
     facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": n_bytes, "n_levels": field.n_levels}
-    text = f"{file}: sound, {console.size_text(n_bytes)}, {field.kind}, {field.n_levels} levels"
+    text = f"{file}: sound, {size_text(n_bytes)}, {field.kind}, {field.n_levels} levels"
     if source is not None:
         measured = _measure(field, source, options)
         if measured is None:
@@ -101,8 +102,8 @@ def _measure(field: Field, source: str, options: dict[str, Any]) -> Report | Non
 def _measured_text(field: Field, report: Report) -> str:
     if not field.is_surface:
         return f"{report.psnr_db:.2f} dB, max error {report.max_error:g}"
-    back = "" if report.rms_back is None else f" and {console.small_text(report.rms_back)} back"
-    return f"{console.small_text(report.rms)} RMS of the diagonal{back}, largest {console.small_text(report.max_error)}"
+    back = "" if report.rms_back is None else f" and {small_text(report.rms_back)} back"
+    return f"{small_text(report.rms)} RMS of the diagonal{back}, largest {small_text(report.max_error)}"
 
 
 def describe(facts: dict[str, Any]) -> list[str]:
@@ -111,7 +112,7 @@ def describe(facts: dict[str, Any]) -> list[str]:
     def times(numbers: list[int]) -> str:
         return "x".join(map(str, numbers))
 
-    size = console.size_text
+    size = size_text
     lines = [
         f"kind       {facts['kind']}",
         f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",

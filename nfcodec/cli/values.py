@@ -10,7 +10,7 @@ import click
 
 from ..errors import UsageError
 
-__all__ = ["REGION", "SHAPE", "SIZE", "fractions_of", "given", "read_options"]
+__all__ = ["NAMES", "NUMBERS", "REGION", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -63,7 +63,40 @@ class _Region(click.ParamType):
         return tuple(pairs)
 
 
+class _Numbers(click.ParamType):
+    """20,35.5,50 -> (20.0, 35.5, 50.0)"""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"got {value!r}, expected numbers such as 20,50,80", param, ctx)
+
+
+class _Sizes(click.ParamType):
+    """10KB,1.5MB -> (10000, 1500000)"""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        return value if isinstance(value, tuple) else tuple(SIZE.convert(part, param, ctx) for part in value.split(","))
+
+
+class _Names(click.ParamType):
+    """PNG, AVIF 4:4:4 -> ("PNG", "AVIF 4:4:4")"""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 SIZE, SHAPE, REGION = _Size(), _Shape(), _Region()
+NUMBERS, SIZES, NAMES = _Numbers(), _Sizes(), _Names()
 
 _READ_OPTIONS = {
     "dataset": click.option("--dataset", metavar="NAME", help="The array to read from HDF5 or NPZ."),
