@@ -36,7 +36,9 @@ def small_text(value: float) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """12 ms, 0.9 s, 58 s."""
+    """12 ms, 0.9 s, 58 s; below a millisecond `< 1 ms`."""
+    if seconds < 0.0005:
+        return "< 1 ms"
     if seconds < 0.0995:
         return f"{1000 * seconds:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"

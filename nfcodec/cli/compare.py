@@ -57,6 +57,10 @@ def compare(input: str | None, files: tuple[str, ...], folder: str | None, **opt
     for path in (options["html"], options["csv_path"]):
         if path is not None:
             check_output(path, options["overwrite"])
+    if options["html"]:
+        from ..compare import report
+
+        report.require()
     store = Store(None if options["no_cache"] else options["cache"] or default_folder())
     return _set(folder, store, options) if folder is not None else _one(input, files, store, options)
 

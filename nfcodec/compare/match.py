@@ -162,14 +162,14 @@ def _at_reference(comparison: Comparison, row: Row, found: list[Match]) -> str:
             larger.append(f"{match.codec} ({match.bytes_ratio:.3g} times as large)")
     parts = []
     if smaller:
-        parts.append(f"it loses to {_listed(smaller)}")
+        parts.append(f"loses to {_listed(smaller)}")
     if equal:
         parts.append(f"is level with {_listed(equal)}")
     if larger:
         parts.append(f"beats {_listed(larger)}")
     if never:
-        parts.append(f"and {_listed(never)} never {'gets' if len(never) == 1 else 'get'} as close")
-    return f"At {quality_of(comparison, row)} nfcodec needs {row.n_bytes:,} bytes: {', '.join(parts)}."
+        parts.append(f"reaches what {_listed(never)} never {'does' if len(never) == 1 else 'do'}")
+    return f"At {quality_of(comparison, row)} nfcodec needs {row.n_bytes:,} bytes: it {_listed(parts, '; ')}."
 
 
 def _over_all(comparison: Comparison) -> list[str]:
@@ -197,5 +197,5 @@ def quality_of(comparison: Comparison, row: Row) -> str:
     return quality_text(comparison.db(row), comparison.error(row), comparison.is_surface, digits=1)
 
 
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def _listed(items: Sequence[str], comma: str = ", ") -> str:
+    return items[0] if len(items) == 1 else f"{comma.join(items[:-1])} and {items[-1]}"

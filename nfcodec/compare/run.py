@@ -272,7 +272,7 @@ class _Run:
         """What a row's file decodes to."""
         peer = self._peers[row.codec]
         if peer.lossless:
-            return self.signal.values
+            return self.signal.values if self.signal.mesh is None else self.signal.mesh
         found = self.store.get(row.key)
         data = found[1] if found is not None else peer.encode(self.signal, **self._settings[row.key])
         return peer.decode(data, self.signal)
