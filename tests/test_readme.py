@@ -33,6 +33,9 @@ def folder(tmp_path, monkeypatch):
     z, y, x = np.mgrid[0:12, 0:14, 0:16]
     np.save("scan.npy", (np.sin(z / 3) + np.cos(x / 4) * y).astype(np.float32))
     io.write_mesh("scene.obj", sphere(2))
+    os.mkdir("photos")
+    Image.open("photo.png").save("photos/one.png")
+    monkeypatch.setenv("NFCODEC_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -49,9 +52,13 @@ def test_the_commands_run(folder):
         if arguments[0] == "encode":
             # so that it takes seconds here
             arguments += ["--effort", "1", *([] if "--size" in arguments else ["--quality", "20"])]
+        if arguments[0] == "compare":
+            if "--html" in arguments:
+                pytest.importorskip("matplotlib", reason="reports need matplotlib")
+            arguments += ["--effort", "1", "--quality", "20"]
         assert main(arguments) == 0, shlex.join(command)
     assert os.path.getsize("small.nfld") <= 2000
-    for output in ("scene.nfld", "scene.glb", "large.png", "part.png", "scan.nrrd", "back/photo.png", "back/scan.npy"):
+    for output in ("scene.nfld", "scene.glb", "large.png", "part.png", "scan.nrrd", "back/photo.png", "back/scan.npy", "report.html", "scan.csv"):
         assert os.path.getsize(output) > 0, output
 
 

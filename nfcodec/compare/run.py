@@ -34,6 +34,7 @@ TARGETS: tuple[Setting, ...] = tuple({"quality": quality} for quality in (20.0, 
 _OUR_CODE = ("encodings", "entropy", "fit", "io", "kernels", "container.py", "decode.py", "encoder.py", "field.py",
              "header.py", "isosurface.py", "mlp.py", "pack.py", "spec.py")  # fmt: skip
 _MEASURING_CODE = ("measure.py", "metrics.py", "geometry.py", "compare/run.py")
+_PEERS_CODE = ("compare/peers", "fit/distance.py")
 _REPEAT_BELOW = 0.5  # seconds: shorter calls are timed three times
 _N_BISECTIONS = 3  # files of a peer added between those of its ladder, for equal bytes and again for equal error
 _CLOSE = {"bytes": 0.01, "db": 0.05}  # near enough: a share of the bytes, decibels
@@ -261,7 +262,7 @@ class _Run:
         elif isinstance(peer, Finished):
             depends = [hashlib.sha256(peer.encode(self.signal, **setting)).hexdigest(), code_hash(*_OUR_CODE)]
         else:
-            depends = [peer.version(), code_hash("compare/peers")]
+            depends = [peer.version(), code_hash(*_PEERS_CODE)]
         return key_of(self._content, peer.name, setting, depends, code_hash(*_MEASURING_CODE), machine())
 
     def codec(self, peer: Peer) -> Codec:
