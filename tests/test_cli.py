@@ -135,9 +135,9 @@ def test_regions_in_samples_and_per_cent():
     assert fractions_of(REGION.convert("10:20,25%:75%", None, None), (40, 8)) == ((0.25, 0.5), (0.25, 0.75))
     assert fractions_of(REGION.convert(":,2:", None, None), (40, 8)) == ((0.0, 1.0), (0.25, 1.0))
     assert fractions_of(None, (3, 4)) is None
-    for text in ("0:50,:", "5:5,:", "8:2,:", ":"):
+    for region in ("0:50,:", "5:5,:", "8:2,:", ":"):
         with pytest.raises(UsageError, match="choosing a region"):
-            fractions_of(REGION.convert(text, None, None), (40, 8))
+            fractions_of(REGION.convert(region, None, None), (40, 8))
 
 
 @pytest.mark.parametrize("n_bytes, expected", [(0, "0 B"), (305, "305 B"), (999, "999 B"), (4200, "4.2 KB"), (61000, "61 KB"), (999600, "1.0 MB"), (4.2e6, "4.2 MB"), (5e12, "5000 GB")])
@@ -447,8 +447,8 @@ def test_exit_codes_of_exceptions():
 
 def test_warnings_are_one_line_once(made, monkeypatch, capsys):
     def warn(*args, **kwargs):
-        for text in ("mind\nthe gap", "mind\nthe gap"):
-            warnings.warn(text, stacklevel=2)
+        for message in ("mind\nthe gap", "mind\nthe gap"):
+            warnings.warn(message, stacklevel=2)
         warnings.warn("deprecated by somebody", DeprecationWarning, stacklevel=2)
         raise UsageError("stop")
 

@@ -153,7 +153,7 @@ def test_both_ways_of_matching_agree():
 
 
 def test_a_codec_of_twice_our_bytes_is_said_to_lose():
-    ours = [(NFCODEC, 1000, 30.0), (NFCODEC, 2000, 35.0), (NFCODEC, 4000, 40.0)]
+    ours = [(NFCODEC, 1000, 30.0), (NFCODEC, 2000, 35.0), (NFCODEC, 4000, 40.0), (NFCODEC, 8000, 45.0)]
     double = [("double", 2 * n, db) for _, n, db in ours]
     half = [("half", n // 2, db) for _, n, db in ours]
     found = {m.codec: m for m in compare.matches(of(rows=[*ours, *double, *half]), of(rows=ours).reference)}
@@ -161,8 +161,14 @@ def test_a_codec_of_twice_our_bytes_is_said_to_lose():
     assert found["double"].bd_rate == pytest.approx(-50) and found["half"].bd_rate == pytest.approx(100)
     first, second = compare.sentences(of(rows=[*ours, *double, *half]))
     assert "loses to half (50% smaller)" in first and "beats double (2 times as large)" in first
-    assert second.startswith("None of its 3 files is the smallest: half at 30.0 dB, 35.0 dB and 40.0 dB")
-    assert compare.sentences(of(rows=[*ours, *double]))[1].startswith("Over all 3 of its files nfcodec is the smallest")
+    assert second.startswith("None of its 4 files is the smallest: half at 30.0 dB, 35.0 dB, 40.0 dB and 45.0 dB")
+    assert compare.sentences(of(rows=[*ours, *double]))[1].startswith("Over all 4 of its files nfcodec is the smallest")
+
+
+def test_a_bd_rate_wants_four_points():
+    curve = [(1000.0 * 2**i, 30.0 + 3 * i) for i in range(4)]
+    assert match.curves_bd_rate(curve, curve) == pytest.approx(0)
+    assert match.curves_bd_rate(curve[:3], curve) is None and match.curves_bd_rate(curve, [*curve[:3], (1, math.inf)]) is None
 
 
 def test_sentences_without_anything_to_say():

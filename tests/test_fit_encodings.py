@@ -155,7 +155,7 @@ def counted(model, tiles, weights):
         start, parts = 0, weights(plan)
         for total, rows in zip(sums, plan.rows, strict=True):
             part = parts[start : start + total.shape[1] * len(rows)]
-            total[rows.numpy()] += part.reshape(len(rows), total.shape[1])
+            total[rows.numpy()] += part.reshape(total.shape[1], len(rows)).T
             start += part.size
     return sums
 

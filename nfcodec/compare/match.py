@@ -30,6 +30,7 @@ __all__ = [
 
 Point = tuple[float, float]  # bytes, dB
 _EQUAL = 0.02  # sizes this close are called equal
+_MIN_POINTS = 4  # of a curve for a BD-rate, as Bjontegaard has them
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,15 @@ def _match(comparison: Comparison, codec: str, row: Row) -> Match | None:
 def curves_bd_rate(
     against: Sequence[Point], curve: Sequence[Point], within_db: tuple[float, float] = (-math.inf, math.inf)
 ) -> float | None:
-    """`metrics.bd_rate` of two fronts, lossless files left out; None where they have no range in common."""
+    """`metrics.bd_rate` of two fronts, lossless files left out; None where they have no range in common or fewer than 4
+    points: through fewer, the curve between them is anybody's guess."""
     pairs = [[point for point in points if math.isfinite(point[1])] for points in (against, curve)]
+    if min(map(len, pairs)) < _MIN_POINTS:
+        return None
     try:
         (x, x_db), (y, y_db) = (zip(*points) for points in pairs)
         return bd_rate(x, x_db, y, y_db, within_db)
-    except (UsageError, ValueError):  # too few points, or apart
+    except UsageError:  # apart
         return None
 
 

@@ -51,6 +51,11 @@ class ContextModel(nn.Module):
         o = torch.addmm(self.biases[-1], weights[-1], h)
         return o[0] + (skip @ gathered)[0], o[1]
 
+    def layers(self) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+        """(weights, biases, skip (G,)) as `forward` uses them."""
+        *weights, skip = self._rounded()
+        return weights, list(self.biases), skip[0]
+
     def choose_shifts(self, fineness: float) -> None:
         """Fixes the rounding of the weights: steps of about rms / fineness that leave no weight out of range."""
         self.shifts = []

@@ -11,6 +11,7 @@ from torch import nn
 from ..header import mlp_shapes
 from ..pack import Frozen
 from ..spec import FieldSpec
+from . import fused
 from .encodings import GridTwin, Rounding
 from .plan import Plan
 from .quantizers import straight_through
@@ -75,6 +76,14 @@ class FieldModel(nn.Module):
         for w, b in zip(layers[:-2:2], layers[1:-2:2]):
             h = torch.relu(torch.addmm(b[:, None], w, h))
         return torch.addmm(torch.addmm(layers[-1][:, None], skip, features), layers[-2], h)
+
+    def squared_error(self, features: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Sum over the points of weight * mean over channels of squared error; target (C, M), weight (M,) or None."""
+        if self.spec.mlp.n_hidden_layers and fused.is_available(features):
+            *layers, skip = self.network()
+            return fused.squared_error(features, target, weight, layers[::2], layers[1::2], skip)
+        error = (self.mlp(features) - target).square().mean(0)
+        return (error if weight is None else error * weight).sum()
 
     def forward(self, plan: Plan, rounding: Rounding, phase: tuple[int, ...], stride: int):
         """(outputs (C, M), integer values of the step as `Plan` lays them out)."""

@@ -2,10 +2,11 @@
 
 A step looks at one tile, a block of the source's lattice. Its `Plan` holds
 
-    rows[l]      (n_l,) int64: rows of level l's parameter that the step reads; their F_l values each are laid end to
-                 end over the levels, then one 0, into the step's vector v of all values
+    rows[l]      (n_l,) int64: rows of level l's parameter that the step reads; their values, feature by feature, are
+                 laid end to end over the levels, then one 0, into the step's vector v of all values
     context      (n_gathered, M) int32 into v: inputs of the context network for M positions, or None
     constants    (2, M) float32: the context network's two constant inputs
+    runs         what `kernels.rate.runs_of` finds in context, once it was asked
     own          (M,) int32 into v: the values whose bits this step counts, with a context network
     shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
     blocks       for each level: indices into v (F_l, *K) and, for each axis, a matrix (M_k, K_k) that interpolates
@@ -34,6 +35,7 @@ class Plan:
     shares: torch.Tensor | None = None
     context: torch.Tensor | None = None
     constants: torch.Tensor | None = None
+    runs: np.ndarray | None = None
     blocks: list[tuple[torch.Tensor, list[torch.Tensor]]] = field(default_factory=list)
 
     def to(self, device: str) -> "Plan":
@@ -151,7 +153,7 @@ def share_out(plans: list[Plan], spec: GridSpec) -> None:
     """Sets `shares` so that over all plans every row counts once, in even parts."""
     counts = [np.bincount(np.concatenate([p.rows[level].numpy() for p in plans])) for level in range(spec.n_levels)]
     for plan in plans:
-        parts = [np.repeat(1 / c[r.numpy()], f) for c, r, f in zip(counts, plan.rows, spec.n_features)]
+        parts = [np.tile(1 / c[r.numpy()], f) for c, r, f in zip(counts, plan.rows, spec.n_features)]
         plan.shares = torch.from_numpy(np.concatenate(parts).astype(np.float32))
 
 
@@ -182,7 +184,7 @@ class _Touched:
             inside = inside & (i >= 0) & (i < n)
             clipped.append(np.clip(i, a, b - 1) - a)
         local = self._local[level][tuple(clipped)]
-        found = (self._offset[level] + local * f)[..., None] + np.arange(f)
+        found = self._offset[level] + local[..., None] + np.arange(f) * len(self.rows[level])
         return np.where((inside & (local >= 0))[..., None], found, self.zero)
 
 

@@ -186,14 +186,14 @@ class Fit:
         """Summed squared error (mean over channels) and bits of the whole tile, as estimated from one phase."""
         phase = self.phases[self.generator.integers(len(self.phases))]
         phase = tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
-        out, integers = self.model(tile.plan, rounding, phase, self.stride)
+        integers, values = self.model.grid.values(tile.plan, rounding)
+        features = self.model.features(values, tile.plan, phase, self.stride)
         pick = tuple(slice(p, None, self.stride) for p in phase)
         target = tile.target[(slice(None), *pick)]
-        error = (out - target.reshape(len(target), -1)).square().mean(0)
-        if tile.weight is not None:
-            error = error * tile.weight[pick].reshape(-1)
-        scale = tile.target[0].numel() / error.numel()
-        return error.sum() * scale, self.model.grid.bits(tile.plan, integers)
+        weight = None if tile.weight is None else tile.weight[pick].reshape(-1)
+        error = self.model.squared_error(features, target.reshape(len(target), -1), weight)
+        scale = tile.target[0].numel() / features.shape[1]
+        return error * scale, self.model.grid.bits(tile.plan, integers)
 
     def _schedule(self):
         """Endless (tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""

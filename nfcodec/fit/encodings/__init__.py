@@ -69,7 +69,7 @@ class GridTwin(nn.Module):
 def lay_out(theta, steps, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
     """(integers, features) of the rows that a plan reads, laid end to end with a closing 0."""
     picked = [t.index_select(0, r) for t, r in zip(theta, plan.rows)]
-    integers = rounding(torch.cat([p.reshape(-1) for p in picked]))
+    integers = rounding(torch.cat([p.t().reshape(-1) for p in picked]))
     scale = torch.cat([integers.new_full((p.numel(),), s) for s, p in zip(steps, picked)])
     zero = integers.new_zeros(1)
     return torch.cat([integers, zero]), torch.cat([integers * scale, zero])

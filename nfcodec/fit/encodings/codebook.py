@@ -59,7 +59,7 @@ class Twin(GridTwin):
             # the value is the entry, its gradient goes to both the entry and the vertex's vector
             value = entry + (z - z.detach())
             chosen.append(index)
-            scaled.append((value * self.steps[level]).reshape(-1))
+            scaled.append((value * self.steps[level]).t().reshape(-1))
         self._chosen = chosen
         flat = torch.cat([*scaled, scaled[0].new_zeros(1)])
         return flat, flat
@@ -69,7 +69,7 @@ class Twin(GridTwin):
         offset = 0
         for level, index in enumerate(self._chosen):
             f = self.spec.n_features[level]
-            share = plan.shares[offset : offset + len(index) * f : f]
+            share = plan.shares[offset : offset + len(index)]  # the same for every feature of a vertex
             total = total + (self._costs(level).to(share).index_select(0, index) * share).sum()
             offset += len(index) * f
         return total

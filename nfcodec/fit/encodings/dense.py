@@ -8,6 +8,7 @@ from torch import nn
 
 from ...entropy.context import ContextNet
 from ...spec import GridSpec
+from .. import fused
 from ..context import ContextModel, compand
 from ..plan import Plan
 from ..rate import laplace_bits
@@ -37,6 +38,8 @@ class Twin(GridTwin):
         return lay_out(self.theta, self.steps, plan, rounding)
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
+        if fused.is_available(v):
+            return fused.context_bits(v, plan, *self.context.layers())
         flat = plan.context.reshape(-1)
         gathered = v.index_select(0, flat).view(plan.context.shape)
         companded = compand(v).index_select(0, flat).view(plan.context.shape)

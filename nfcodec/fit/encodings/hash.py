@@ -36,7 +36,7 @@ class Twin(GridTwin):
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         # every row that the tile reads, shared out evenly over the tiles that read it
-        log2_b = torch.cat([s.expand(len(r), -1).reshape(-1) for s, r in zip(self.log2_scales, plan.rows)])
+        log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(self.log2_scales, plan.rows)])
         return (laplace_bits(v[:-1], torch.zeros_like(log2_b), log2_b) * plan.shares).sum()
 
     def freeze(self) -> list[dict[str, np.ndarray]]:

@@ -1,0 +1,137 @@
+"""The two costly parts of a training step as single operations for autograd, on a CPU with numba.
+
+Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`); threads take an even share
+of the blocks each. What they mean is written in torch beside their callers, which ask `is_available` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import torch
+
+from ..kernels import use_numba
+from .plan import Plan
+from .rate import LOG2_B_MAX, LOG2_B_MIN, P_MIN
+
+__all__ = ["context_bits", "is_available", "squared_error"]
+
+_LIMITS = np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN])
+
+
+def is_available(x: torch.Tensor) -> bool:
+    """Whether the kernels take this tensor: float32 in main memory, and numba is there and allowed."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel())
+
+
+def context_bits(
+    v: torch.Tensor, plan: Plan, weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], skip: torch.Tensor
+) -> torch.Tensor:
+    """Bits of what the plan owns: `ContextModel` and `laplace_bits`. skip (G,); the rest as in `ContextModel`."""
+    return _ContextBits.apply(plan, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
+
+
+def squared_error(
+    features: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None,
+    weights: Sequence[torch.Tensor],
+    biases: Sequence[torch.Tensor],
+    skip: torch.Tensor,
+) -> torch.Tensor:
+    """Sum over the points of weight * mean over channels of squared error. features (F, M), target (C, M), skip (C, F)."""
+    return _SquaredError.apply(target, weight, len(weights), features, skip, *weights, *biases)
+
+
+class _ContextBits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, plan, n_layers, v, skip, *tensors):
+        from ..kernels.blocks import pack, pad
+        from ..kernels.rate import context_bits as kernel
+        from ..kernels.rate import runs_of
+
+        layers = [t.detach().numpy() for t in tensors]
+        flat, widths = pack(layers[:n_layers], layers[n_layers:])
+        context = plan.context.numpy()
+        if plan.runs is None:
+            plan.runs = runs_of(context)
+        values = v.detach().numpy()
+        size = np.abs(values)
+        companded, slopes = np.copysign(np.log2(1 + size), values), np.float32(1 / np.log(2)) / (1 + size)
+        index = (context.view(np.uint32), plan.runs, plan.constants.numpy(), plan.own.numpy().view(np.uint32))
+        fixed = (values, companded, slopes, *index, flat, widths)
+        wanted = any(ctx.needs_input_grad)
+        rows = pad(skip.detach().numpy()[None])
+        sizes = len(values) if wanted else 0, len(flat), rows.size
+
+        def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
+            return kernel(first, last, *fixed, rows, _LIMITS, d_values, d_flat, d_skip.reshape(rows.shape))
+
+        bits, d_values, d_flat, d_skip = _shared_out(part, plan.runs.shape[1], sizes)
+        if wanted:
+            ctx.gradients = (d_values, d_skip[: len(skip)], *_unpacked(d_flat, layers, n_layers))
+        return v.new_tensor(bits)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, None, *_scaled(ctx.gradients, grad)
+
+
+class _SquaredError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, target, weight, n_layers, features, skip, *tensors):
+        from ..kernels.blocks import POINTS, pack, pad
+        from ..kernels.synthesis import squared_error as kernel
+
+        layers = [t.detach().numpy() for t in tensors]
+        flat, widths = pack(layers[:n_layers], layers[n_layers:])
+        x, wanted = features.detach().numpy(), any(ctx.needs_input_grad)
+        d_features = np.empty_like(x) if wanted else np.empty((len(x), 0), np.float32)
+        scale = np.ones(x.shape[1], np.float32) if weight is None else weight.numpy()
+        rows = pad(skip.detach().numpy())
+        fixed = (x, target.numpy(), scale, flat, widths, rows, d_features)
+
+        def part(first: int, last: int, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
+            return kernel(first, last, *fixed, d_flat, d_skip.reshape(rows.shape))
+
+        error, d_flat, d_skip = _shared_out(part, -(-x.shape[1] // POINTS), (len(flat), rows.size))
+        if wanted:
+            d_skip = d_skip.reshape(rows.shape)[: len(skip), : skip.shape[1]]
+            ctx.gradients = (d_features, d_skip, *_unpacked(d_flat, layers, n_layers))
+        return features.new_tensor(error)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, None, None, *_scaled(ctx.gradients, grad)
+
+
+def _scaled(gradients: Sequence[np.ndarray], grad: torch.Tensor) -> list[torch.Tensor]:
+    """In place: a loss is differentiated once."""
+    return [torch.from_numpy(np.ascontiguousarray(g)).mul_(grad) for g in gradients]
+
+
+def _unpacked(d_flat: np.ndarray, layers: list[np.ndarray], n_layers: int) -> list[np.ndarray]:
+    from ..kernels.blocks import unpack
+
+    weights, biases = unpack(d_flat, [w.shape for w in layers[:n_layers]])
+    return [*weights, *biases]
+
+
+def _shared_out(part: Callable[..., float], n_blocks: int, sizes: Sequence[int]) -> list:
+    """[sum of part(first, last, *arrays), *sums of the arrays (size,)], the blocks shared out among torch's threads."""
+    n_threads = min(torch.get_num_threads(), n_blocks)
+    arrays = [[np.zeros(size, np.float32) for size in sizes] for _ in range(max(n_threads, 1))]
+    cuts = [i * n_blocks // len(arrays) for i in range(len(arrays) + 1)]
+    if len(arrays) == 1:
+        return [part(0, n_blocks, *arrays[0]), *arrays[0]]
+    futures = [_pool().submit(part, a, b, *own) for a, b, own in zip(cuts[1:], cuts[2:], arrays[1:])]
+    value = part(cuts[0], cuts[1], *arrays[0]) + sum(future.result() for future in futures)
+    return [value, *(np.sum(parts, axis=0) for parts in zip(*arrays))]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="nfcodec-fit")
