@@ -382,6 +382,7 @@ def test_the_command_prints_a_table(peers, fits, folder, capsys, tmp_path):
     lines = out.splitlines()
     assert lines[0].startswith("a.png: image 24x32x3 uint8")
     assert any(line.startswith("exact") and "lossless" in line for line in lines)
+    assert f"Versions: nfcodec {nfcodec.__version__}; coarse 1." in lines
     assert "without absent: needs no-such-package: pip install no-such-package" in lines
 
 

@@ -40,6 +40,7 @@ def as_lines(comparison: Comparison) -> list[str]:
             lines.append(f"RMS distances are relative to the bounding box's diagonal, {judged}.")
     lines += sentences(comparison)
     lines += [f"{c.name}: {c.aim}" for c in comparison.codecs if c.aim]
+    lines.append(f"Versions: {'; '.join(dict.fromkeys(c.version for c in comparison.codecs))}.")
     for skipped in comparison.skipped:
         lines.append(f"without {skipped.codec}: {skipped.why}{f': {skipped.cure}' if skipped.cure else ''}")
     if comparison.unfinished:
