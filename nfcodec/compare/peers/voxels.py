@@ -11,6 +11,7 @@ A file is a header and zstd frames. Distances are negative inside; see voxel_lat
 from __future__ import annotations
 
 import struct
+from abc import abstractmethod
 
 import numpy as np
 
@@ -77,13 +78,13 @@ class _Voxels(Peer):
         libzstd = ".".join(map(str, zstandard.ZSTD_VERSION))
         return f"libzstd {libzstd} ({', '.join(map(package_version, ('zstandard', 'libigl', 'scikit-image')))})"
 
+    @abstractmethod
     def _parts(self, values: np.ndarray) -> list[np.ndarray]:
         """What the frames of a file hold, from (N, N, N) values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _lattice(self, frames: bytes, n: int) -> np.ndarray:
         """The inverse of `_parts`."""
-        raise NotImplementedError
 
 
 class DenseVoxels(_Voxels):
