@@ -256,6 +256,19 @@ def test_peers_that_fail_are_named_and_the_others_go_on(peers, fits):
     assert found.rows_of("coarse") and not found.rows_of("broken")
 
 
+def test_a_later_fit_that_fails_costs_only_itself(peers, fitted, monkeypatch):
+    def encode(source, on_progress=None, **settings):
+        if settings["quality"] == 80:
+            raise MemoryError
+        return fitted
+
+    monkeypatch.setattr(compare.ours, "encode", encode)
+    found = compare.compare(Signal("image", values=picture()), effort=1)
+    assert len(found.rows_of(NFCODEC)) == 4 and not found.unfinished
+    (told,) = found.skipped
+    assert told.codec == NFCODEC and told.why.startswith("quality=80: MemoryError")
+
+
 def test_an_interrupt_keeps_what_is_done(peers, fits, monkeypatch, tmp_path):
     kept = store.Store(tmp_path)
 
@@ -432,7 +445,8 @@ def test_an_interrupted_command_shows_what_it_has(peers, fits, folder, capsys, m
 
     monkeypatch.setattr(Exact, "encode", interrupt)
     assert run_command(folder / "a.png", "--effort", 1, "--no-cache", "--quiet") == 130
-    assert "Not finished (interrupted)" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "Not finished (interrupted)" in out and "goes on from there" in err
 
 
 def test_numbers_of_a_table_stand_below_each_other():

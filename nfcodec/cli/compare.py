@@ -80,15 +80,15 @@ def _one(input: str, files: tuple[str, ...], store: Store, options: dict[str, An
         comparison = compare(input, files, store=store, on_progress=progress, **_settings(options))
     finally:
         progress.close()
-    if options["html"]:
-        from ..compare import report
-
-        _write(options["html"], report.html(comparison), options)
     _write(options["csv_path"], table.as_csv([comparison]), options)
     if options["as_json"]:
         console.print_json(table.as_dict(comparison))
     else:
         click.echo("\n".join(table.as_lines(comparison)))
+    if options["html"]:  # last: of large meshes it takes a minute
+        from ..compare import report
+
+        _write(options["html"], report.html(comparison), options)
     return _code(comparison, options)
 
 
@@ -110,10 +110,6 @@ def _set(folder: str, store: Store, options: dict[str, Any]) -> int:
             bar.close()
     for name, why in found.failed:
         console.problem(f"{name}: {why}")
-    if options["html"]:
-        from ..compare import report
-
-        _write(options["html"], report.html_of_set(found), options)
     _write(options["csv_path"], table.as_csv(found.comparisons), options)
     if options["as_json"]:
         console.print_json(table.set_dict(found))
@@ -121,6 +117,10 @@ def _set(folder: str, store: Store, options: dict[str, Any]) -> int:
         for kind, comparisons in by_kind(found.finished).items():
             click.echo(f"{found.name}: {len(comparisons)} {kind}s\n")
             click.echo("\n".join([*table.set_lines(comparisons), ""]))
+    if options["html"]:
+        from ..compare import report
+
+        _write(options["html"], report.html_of_set(found), options)
     return _code(found, options) or (2 if found.failed else 0)
 
 
@@ -135,6 +135,7 @@ def _write(path: str | None, text: str, options: dict[str, Any]) -> None:
 
 def _code(done: Comparison | SetComparison, options: dict[str, Any]) -> int:
     if done.unfinished == "interrupted":
+        console.problem(f"{done.name}: interrupted; what is done is kept, and the same command goes on from there")
         return console.EXIT_INTERRUPTED
     if done.unfinished:
         console.problem(f"warning: {done.name}: not everything was run within {seconds_text(options['time_limit'])}")

@@ -211,7 +211,7 @@ class _Run:
         except (_TimeOver, KeyboardInterrupt):
             raise
         except Exception as error:
-            if is_ours:  # without ours there is nothing to compare
+            if is_ours and (not self.rows or isinstance(peer, Finished)):  # nothing to compare with, or not its file
                 raise
             text = str(error) if isinstance(error, NfldError) else f"{type(error).__name__}: {error}"
             self.skipped.append(Skipped(peer.name, f"{text_of(setting)}: {' '.join(text.split())[:200]}"))
