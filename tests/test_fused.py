@@ -11,7 +11,7 @@ from nfcodec.fit.context import ContextModel, compand  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
 from nfcodec.fit.rate import laplace_bits  # noqa: E402
 from nfcodec.kernels.blocks import pack, padded, unpack  # noqa: E402
-from nfcodec.kernels.rate import runs_of  # noqa: E402
+from nfcodec.kernels.rate import RUN, SAME, runs_of  # noqa: E402
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-4}  # sums of thousands of float32 in another order
 
@@ -41,8 +41,10 @@ def make_context(n_gathered, n_neurons, n_hidden_layers, n_values, m, seed=0):
     v[rng.random(n_values) < 0.2] = 0.0
     context = rng.integers(0, n_values, (n_gathered, m), np.int32)
     for i in range(0, n_gathered, 2):
-        context[i] = np.arange(m) % (n_values - 7) + i % 7
-    own = rng.integers(0, n_values, m, np.int32)
+        context[i] = (np.arange(m) // (1 + i // 2 % 2)) % (n_values - 7) + i % 7 * (1 - np.arange(m) % 2)
+    context[1, : m // 2] = n_values - 1
+    own = np.arange(m, dtype=np.int32) % n_values
+    own[m // 2 :] = rng.integers(0, n_values, m - m // 2)
     constants = rng.integers(0, 7, (2, m)).astype(np.float32)
     model = ContextModel(2, False, n_gathered, n_neurons, n_hidden_layers)
     with torch.no_grad():
@@ -97,9 +99,17 @@ def test_squared_error(n_features, widths, n_channels, m, weighted, n_threads):
     assert_same(gradients(found, tensors), gradients(expected, tensors))
 
 
-def test_runs_count_up_by_one():
-    context = np.stack([np.arange(200), np.arange(200)[::-1], np.arange(200) // 2]).astype(np.int32)
-    np.testing.assert_array_equal(runs_of(context), [[0, 64, 128, -1], [-1] * 4, [-1] * 4])  # the last block is not whole
+def test_runs_and_pairs_of_runs():
+    parents = np.arange(200) // 2
+    nearer = parents + np.arange(200) % 2 * 2
+    found = runs_of(np.stack([np.arange(200), np.arange(200)[::-1], parents, nearer, np.full(200, 5)]).astype(np.int32), np.arange(3, 203))
+    starts = np.arange(0, 192, 16)
+    assert found[2, :12].tolist() == np.stack([starts // 2, starts // 2], 1).tolist()
+    assert found[3, :12].tolist() == np.stack([starts // 2, starts // 2 + 2], 1).tolist()
+    assert found[0, :12].tolist() == np.stack([starts, np.full(12, RUN)], 1).tolist()
+    assert found[5, :12].tolist() == np.stack([starts + 3, np.full(12, RUN)], 1).tolist()
+    assert found[4, :12].tolist() == [[5, SAME]] * 12
+    assert (found[1] == -1).all() and (found[:, 12:] == -1).all()  # the last vector is not whole
 
 
 def test_packing_leads_back():

@@ -19,7 +19,7 @@ from .rate import LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
 __all__ = ["context_bits", "is_available", "squared_error"]
 
-_LIMITS = np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN])
+_LIMITS = np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0.0, 0.0], np.float32)
 
 
 def is_available(x: torch.Tensor) -> bool:
@@ -49,7 +49,7 @@ def squared_error(
 class _ContextBits(torch.autograd.Function):
     @staticmethod
     def forward(ctx, plan, n_layers, v, skip, *tensors):
-        from ..kernels.blocks import pack, pad
+        from ..kernels.blocks import POINTS, pack, pad
         from ..kernels.rate import context_bits as kernel
         from ..kernels.rate import runs_of
 
@@ -57,7 +57,7 @@ class _ContextBits(torch.autograd.Function):
         flat, widths = pack(layers[:n_layers], layers[n_layers:])
         context = plan.context.numpy()
         if plan.runs is None:
-            plan.runs = runs_of(context)
+            plan.runs = runs_of(context, plan.own.numpy())
         values = v.detach().numpy()
         size = np.abs(values)
         companded, slopes = np.copysign(np.log2(1 + size), values), np.float32(1 / np.log(2)) / (1 + size)
@@ -68,9 +68,9 @@ class _ContextBits(torch.autograd.Function):
         sizes = len(values) if wanted else 0, len(flat), rows.size
 
         def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, rows, _LIMITS, d_values, d_flat, d_skip.reshape(rows.shape))
+            return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS, d_values, d_flat, d_skip)
 
-        bits, d_values, d_flat, d_skip = _shared_out(part, plan.runs.shape[1], sizes)
+        bits, d_values, d_flat, d_skip = _shared_out(part, -(-context.shape[1] // POINTS), sizes)
         if wanted:
             ctx.gradients = (d_values, d_skip[: len(skip)], *_unpacked(d_flat, layers, n_layers))
         return v.new_tensor(bits)
@@ -92,10 +92,10 @@ class _SquaredError(torch.autograd.Function):
         d_features = np.empty_like(x) if wanted else np.empty((len(x), 0), np.float32)
         scale = np.ones(x.shape[1], np.float32) if weight is None else weight.numpy()
         rows = pad(skip.detach().numpy())
-        fixed = (x, target.numpy(), scale, flat, widths, rows, d_features)
+        fixed = (x, target.numpy(), scale, flat, widths, rows.reshape(-1), d_features)
 
         def part(first: int, last: int, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, d_flat, d_skip.reshape(rows.shape))
+            return kernel(first, last, *fixed, d_flat, d_skip)
 
         error, d_flat, d_skip = _shared_out(part, -(-x.shape[1] // POINTS), (len(flat), rows.size))
         if wanted:
