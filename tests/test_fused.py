@@ -9,7 +9,7 @@ pytest.importorskip("numba", reason="the kernels need numba")
 from nfcodec.fit import fused  # noqa: E402
 from nfcodec.fit.context import ContextModel, compand  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
-from nfcodec.fit.rate import laplace_bits  # noqa: E402
+from nfcodec.fit.rate import as_coded, laplace_bits  # noqa: E402
 from nfcodec.kernels.blocks import pack, padded, unpack  # noqa: E402
 from nfcodec.kernels.rate import RUN, SAME, runs_of  # noqa: E402
 
@@ -56,11 +56,13 @@ def make_context(n_gathered, n_neurons, n_hidden_layers, n_values, m, seed=0):
     return torch.from_numpy(v).requires_grad_(True), plan, model
 
 
-def plain_bits(v, plan, model):
+def plain_bits(v, plan, model, rounded=False):
     # compand has no derivative at 0; the twins agree to differ there, so it is taken as 1 / ln 2 here too
     companded = compand(v) + torch.where(v == 0, v / np.log(2), 0 * v)
     index = plan.context.long()
     mu, log2_b = model(v[index], companded[index], plan.constants)
+    if rounded:
+        mu, log2_b = as_coded(mu, log2_b)
     return laplace_bits(v[plan.own.long()], mu, log2_b).sum()
 
 
@@ -71,6 +73,15 @@ def test_bits_of_latents(shape, n_threads):
     found = fused.context_bits(v, plan, *model.layers())
     expected = plain_bits(v, plan, model)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert_same(gradients(found, tensors), gradients(expected, tensors))
+
+
+def test_bits_as_coded():
+    v, plan, model = make_context(12, 16, 2, 300, 500)
+    tensors = [v, *model.parameters()]
+    found, expected = fused.context_bits(v, plan, *model.layers(), as_coded=True), plain_bits(v, plan, model, rounded=True)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert found.item() != pytest.approx(plain_bits(v, plan, model).item(), rel=1e-4)
     assert_same(gradients(found, tensors), gradients(expected, tensors))
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..entropy.context import ContextNet
+from ..entropy.context import MAX_HIDDEN, ContextNet
 from .quantizers import straight_through
 
 MAX_WEIGHT = 2047  # of the integer network
 MAX_SHIFT = 12
-MAX_BIAS = 1 << 15  # with 6 fractional bits
-FRACTION = 64.0
+MAX_BIAS = 1 << 17  # with 8 fractional bits
+FRACTION = 256.0
+_LARGEST_ROW = (1 << 30) / MAX_HIDDEN
 
 
 def compand(x: torch.Tensor) -> torch.Tensor:
@@ -63,6 +64,9 @@ class ContextModel(nn.Module):
             rms, peak = w.detach().square().mean().sqrt().item(), w.detach().abs().max().item()
             wanted = round(math.log2(fineness / max(rms, 1e-6)))
             fits = math.floor(math.log2(MAX_WEIGHT / 1.5 / max(peak, 1e-6)))
+            if w.ndim > 1 and w is not self.weights[0]:  # sums of the largest hidden values stay within 32 bits
+                row = w.detach().abs().sum(1).max().item()
+                fits = min(fits, math.floor(math.log2(_LARGEST_ROW / 1.5 / max(row, 1e-6))))
             self.shifts.append(int(np.clip(min(wanted, fits), 0, MAX_SHIFT)))
 
     def _rounded(self) -> list[torch.Tensor]:

@@ -13,13 +13,18 @@ from functools import cache
 import numpy as np
 import torch
 
+from ..entropy.tables import SCALES_PER_OCTAVE
 from ..kernels import use_numba
 from .plan import Plan
-from .rate import LOG2_B_MAX, LOG2_B_MIN, P_MIN
+from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
 __all__ = ["context_bits", "is_available", "squared_error"]
 
-_LIMITS = np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0.0, 0.0], np.float32)
+# what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
+_LIMITS = {
+    False: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0, 0], np.float32),
+    True: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, LOCATIONS, SCALES_PER_OCTAVE], np.float32),
+}
 
 
 def is_available(x: torch.Tensor) -> bool:
@@ -28,10 +33,18 @@ def is_available(x: torch.Tensor) -> bool:
 
 
 def context_bits(
-    v: torch.Tensor, plan: Plan, weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], skip: torch.Tensor
+    v: torch.Tensor,
+    plan: Plan,
+    weights: Sequence[torch.Tensor],
+    biases: Sequence[torch.Tensor],
+    skip: torch.Tensor,
+    as_coded: bool = False,
 ) -> torch.Tensor:
-    """Bits of what the plan owns: `ContextModel` and `laplace_bits`. skip (G,); the rest as in `ContextModel`."""
-    return _ContextBits.apply(plan, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
+    """Bits of what the plan owns: `ContextModel`, with as_coded `rate.as_coded`, and `laplace_bits`.
+
+    skip (G,); the rest as in `ContextModel`.
+    """
+    return _ContextBits.apply(plan, as_coded, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
 
 
 def squared_error(
@@ -48,7 +61,7 @@ def squared_error(
 
 class _ContextBits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, plan, n_layers, v, skip, *tensors):
+    def forward(ctx, plan, as_coded, n_layers, v, skip, *tensors):
         from ..kernels.blocks import POINTS, pack, pad
         from ..kernels.rate import context_bits as kernel
         from ..kernels.rate import runs_of
@@ -68,7 +81,7 @@ class _ContextBits(torch.autograd.Function):
         sizes = len(values) if wanted else 0, len(flat), rows.size
 
         def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS, d_values, d_flat, d_skip)
+            return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS[as_coded], d_values, d_flat, d_skip)
 
         bits, d_values, d_flat, d_skip = _shared_out(part, -(-context.shape[1] // POINTS), sizes)
         if wanted:
@@ -77,7 +90,7 @@ class _ContextBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return None, None, *_scaled(ctx.gradients, grad)
+        return None, None, None, *_scaled(ctx.gradients, grad)
 
 
 class _SquaredError(torch.autograd.Function):

@@ -11,7 +11,7 @@ from ...spec import GridSpec
 from .. import fused
 from ..context import ContextModel, compand
 from ..plan import Plan
-from ..rate import laplace_bits
+from ..rate import as_coded, laplace_bits
 from . import GridTwin, Rounding, lay_out
 
 
@@ -39,11 +39,13 @@ class Twin(GridTwin):
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         if fused.is_available(v):
-            return fused.context_bits(v, plan, *self.context.layers())
+            return fused.context_bits(v, plan, *self.context.layers(), as_coded=self.context.shifts is not None)
         flat = plan.context.reshape(-1)
         gathered = v.index_select(0, flat).view(plan.context.shape)
         companded = compand(v).index_select(0, flat).view(plan.context.shape)
         mu, log2_b = self.context(gathered, companded, plan.constants)
+        if self.context.shifts is not None:
+            mu, log2_b = as_coded(mu, log2_b)
         return laplace_bits(v.index_select(0, plan.own), mu, log2_b).sum()
 
     def choose_shifts(self, fineness: float) -> None:
