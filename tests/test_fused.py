@@ -9,6 +9,7 @@ pytest.importorskip("numba", reason="the kernels need numba")
 from nfcodec.fit import fused  # noqa: E402
 from nfcodec.fit.context import ContextModel, compand  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
+from nfcodec.fit.quantizers import noisy_round  # noqa: E402
 from nfcodec.fit.rate import as_coded, laplace_bits  # noqa: E402
 from nfcodec.kernels.blocks import pack, padded, unpack  # noqa: E402
 from nfcodec.kernels.rate import RUN, SAME, runs_of  # noqa: E402
@@ -139,3 +140,15 @@ def test_the_kernels_take_what_they_can(monkeypatch):
     assert not fused.is_available(torch.zeros(1 << 16))
     monkeypatch.setenv("NFCODEC_KERNELS", "numba")
     assert fused.is_available(torch.zeros(4))
+
+
+@pytest.mark.parametrize("n", [5, 64, 1003])
+def test_noisy_rounding(n):
+    x = (4 * torch.randn(n)).requires_grad_(True)
+    for temperature, sigma in ((0.35, 0.22), (0.08, 0.15)):
+        torch.manual_seed(3)
+        found = fused.noisy_round(x, temperature, sigma)
+        torch.manual_seed(3)
+        expected = noisy_round(x, temperature, sigma)
+        np.testing.assert_allclose(found.detach(), expected.detach(), atol=2e-5)
+        assert_same(gradients(found.square().sum(), [x]), gradients(expected.square().sum(), [x]))

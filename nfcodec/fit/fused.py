@@ -1,6 +1,6 @@
-"""The two costly parts of a training step as single operations for autograd, on a CPU with numba.
+"""The costly parts of a training step as single operations for autograd, on a CPU with numba.
 
-Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`); threads take an even share
+Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`, `kernels.rounding`); threads take an even share
 of the blocks each. What they mean is written in torch beside their callers, which ask `is_available` first.
 """
 
@@ -18,7 +18,7 @@ from ..kernels import use_numba
 from .plan import Plan
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
-__all__ = ["context_bits", "is_available", "squared_error"]
+__all__ = ["context_bits", "is_available", "noisy_round", "squared_error"]
 
 # what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
 _LIMITS = {
@@ -57,6 +57,27 @@ def squared_error(
 ) -> torch.Tensor:
     """Sum over the points of weight * mean over channels of squared error. features (F, M), target (C, M), skip (C, F)."""
     return _SquaredError.apply(target, weight, len(weights), features, skip, *weights, *biases)
+
+
+def noisy_round(x: torch.Tensor, temperature: float, sigma: float) -> torch.Tensor:
+    """`quantizers.noisy_round` of x (n,)."""
+    return _NoisyRound.apply(x, temperature, sigma)
+
+
+class _NoisyRound(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, temperature, sigma):
+        from ..kernels.rounding import noisy_round as kernel
+
+        noise = torch.randn(x.shape)
+        out, slope = torch.empty_like(x), torch.empty_like(x)
+        kernel(x.detach().numpy(), noise.numpy(), temperature, sigma, out.numpy(), slope.numpy())
+        ctx.slope = slope
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.slope, None, None
 
 
 class _ContextBits(torch.autograd.Function):

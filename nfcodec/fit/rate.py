@@ -39,5 +39,5 @@ def as_coded(mu: torch.Tensor, log2_b: torch.Tensor) -> tuple[torch.Tensor, torc
 
 def _tail(u: torch.Tensor) -> torch.Tensor:
     """P(X > u) of the standard Laplace distribution."""
-    half = 0.5 * torch.exp(-u.abs())
-    return torch.where(u >= 0, half, 1 - half)
+    # not by |u|, whose slope at 0 torch takes as 0: rounded locations do meet it
+    return torch.where(u >= 0, 0.5 * torch.exp(-u.clamp_min(0)), 1 - 0.5 * torch.exp(u.clamp_max(0)))

@@ -18,6 +18,7 @@ import torch
 
 from .encodings import Rounding
 from .model import FieldModel
+from .optimizer import RowAdam
 from .plan import Plan
 
 _WARM_UP_TILES = 16
@@ -99,11 +100,8 @@ class Fit:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
         model, grid = self.model, self.model.grid
         networks = list(model.tensors) + [p for name, p in grid.named_parameters() if not name.startswith("theta")]
-        groups = [
-            {"params": networks, "base": recipe.network_rate * (0.1 if recipe.warm else 1.0)},
-            {"params": list(grid.theta), "base": recipe.latent_rate * (0.4 if recipe.warm else 1.0)},
-        ]
-        optimizer = torch.optim.Adam(groups, lr=1e-2, betas=(0.9, 0.99), fused=True)
+        optimizer = torch.optim.Adam(networks, lr=recipe.network_rate, betas=(0.9, 0.99), fused=True)
+        latents = RowAdam(grid.theta)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
@@ -116,16 +114,19 @@ class Fit:
             if at >= recipe.integers_from and model.shifts is None:
                 model.choose_shifts(recipe.network_fineness)
                 grid.choose_shifts(recipe.context_fineness)
-            for group in optimizer.param_groups:
-                group["lr"] = group["base"] * max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
+            decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
+            optimizer.param_groups[0]["lr"] = recipe.network_rate * decay * (0.1 if recipe.warm else 1.0)
 
-            tile, factor = next(schedule)
-            d, b = self._losses(tile, rounding)
+            index, factor = next(schedule)
+            tile = self.tiles[index]
+            picked = latents.pick(tile.plan)
+            d, b = self._losses(tile, rounding, picked)
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            latents.step(index, tile.plan, picked, recipe.latent_rate * decay * (0.4 if recipe.warm else 1.0))
 
             # running means over about two epochs, weighted like the loss
             d_now, b_now = d.item() * factor, b.item() * factor
@@ -182,11 +183,11 @@ class Fit:
         mixed = [a + (b - a) * at for a, b in (recipe.temperature, recipe.sigma)]
         return Rounding(*mixed, hard=at >= recipe.hard_from)
 
-    def _losses(self, tile: Tile, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+    def _losses(self, tile: Tile, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed squared error (mean over channels) and bits of the whole tile, as estimated from one phase."""
         phase = self.phases[self.generator.integers(len(self.phases))]
         phase = tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
-        integers, values = self.model.grid.values(tile.plan, rounding)
+        integers, values = self.model.grid.values(tile.plan, rounding, picked)
         features = self.model.features(values, tile.plan, phase, self.stride)
         pick = tuple(slice(p, None, self.stride) for p in phase)
         target = tile.target[(slice(None), *pick)]
@@ -196,9 +197,9 @@ class Fit:
         return error * scale, self.model.grid.bits(tile.plan, integers)
 
     def _schedule(self):
-        """Endless (tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
+        """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
         while True:
             for i in self.generator.permutation(len(self.tiles)):
-                tile = self.tiles[i]
-                if self.generator.random() < tile.visits:
-                    yield tile, 1.0 / tile.visits
+                visits = self.tiles[i].visits
+                if self.generator.random() < visits:
+                    yield i, 1.0 / visits

@@ -34,8 +34,8 @@ class Twin(GridTwin):
             self.row_maps.append(row_map)
             self.theta.append(nn.Parameter(torch.tensor(np.ascontiguousarray(start[:, mask].T), dtype=torch.float32)))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        return lay_out(self.theta, self.steps, plan, rounding)
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.steps, plan, rounding, picked)
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         if fused.is_available(v):

@@ -31,8 +31,8 @@ class Twin(GridTwin):
             spread = np.log2(np.abs(table).mean(0) + 0.1)
             self.log2_scales.append(nn.Parameter(torch.tensor(spread, dtype=torch.float32)))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        return lay_out(self.theta, self.steps, plan, rounding)
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.steps, plan, rounding, picked)
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         # every row that the tile reads, shared out evenly over the tiles that read it
