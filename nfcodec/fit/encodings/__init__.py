@@ -17,6 +17,7 @@ from torch import nn
 from ...entropy.context import ContextNet
 from ...spec import GridSpec
 from .. import fused
+from ..context import ContextModel
 from ..plan import Plan
 from ..quantizers import hard_round, noisy_round
 
@@ -46,6 +47,7 @@ class GridTwin(nn.Module):
         super().__init__()
         self.spec = spec
         self.steps = steps
+        self.context: ContextModel | None = None
         self.theta = nn.ParameterList()
         self.row_maps: list[np.ndarray] = []
 
@@ -61,9 +63,6 @@ class GridTwin(nn.Module):
     @abstractmethod
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         """Bits (scalar) of the values that the plan owns."""
-
-    def choose_shifts(self, fineness: float) -> None:
-        """Fixes the rounding of the encoding's own networks, where it has any."""
 
     def context_net(self) -> ContextNet | None:
         """The integers of the context network, for encodings that have one."""

@@ -48,9 +48,6 @@ class Twin(GridTwin):
             mu, log2_b = as_coded(mu, log2_b)
         return laplace_bits(v.index_select(0, plan.own), mu, log2_b).sum()
 
-    def choose_shifts(self, fineness: float) -> None:
-        self.context.choose_shifts(fineness)
-
     def context_net(self) -> ContextNet:
         return self.context.integers()
 
