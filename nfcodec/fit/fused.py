@@ -85,18 +85,15 @@ class _ContextBits(torch.autograd.Function):
     def forward(ctx, plan, as_coded, n_layers, v, skip, *tensors):
         from ..kernels.blocks import POINTS, pack, pad
         from ..kernels.rate import context_bits as kernel
-        from ..kernels.rate import runs_of
 
+        gathers = plan.gathers
         layers = [t.detach().numpy() for t in tensors]
         flat, widths = pack(layers[:n_layers], layers[n_layers:])
-        context = plan.context.numpy()
-        if plan.runs is None:
-            plan.runs = runs_of(context, plan.own.numpy())
         values = v.detach().numpy()
         size = np.abs(values)
         companded, slopes = np.copysign(np.log2(1 + size), values), np.float32(1 / np.log(2)) / (1 + size)
-        index = (context.view(np.uint32), plan.runs, plan.constants.numpy(), plan.own.numpy().view(np.uint32))
-        fixed = (values, companded, slopes, *index, flat, widths)
+        places = (gathers.runs, gathers.loose, gathers.constants)
+        fixed = (len(gathers), values, companded, slopes, *places, flat, widths)
         wanted = any(ctx.needs_input_grad)
         rows = pad(skip.detach().numpy()[None])
         sizes = len(values) if wanted else 0, len(flat), rows.size
@@ -104,7 +101,7 @@ class _ContextBits(torch.autograd.Function):
         def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
             return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS[as_coded], d_values, d_flat, d_skip)
 
-        bits, d_values, d_flat, d_skip = _shared_out(part, -(-context.shape[1] // POINTS), sizes)
+        bits, d_values, d_flat, d_skip = _shared_out(part, -(-len(gathers) // POINTS), sizes)
         if wanted:
             ctx.gradients = (d_values, d_skip[: len(skip)], *_unpacked(d_flat, layers, n_layers))
         return v.new_tensor(bits)

@@ -48,6 +48,13 @@ class FieldModel(nn.Module):
             return list(self.tensors)
         return [straight_through(t, torch.round(t * 2.0**s) * 2.0**-s) for t, s in zip(self.tensors, self.shifts)]
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        """The tensors, weights with the biases of their layer."""
+        *layers, skip = self.tensors
+        if len(layers) == 1:  # no hidden layers: biases and skip are the only layer
+            return [[skip, layers[0]]]
+        return [*([w, b] for w, b in zip(layers[::2], layers[1::2])), [skip]]
+
     def choose_shifts(self, fineness: float) -> None:
         """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor.
 

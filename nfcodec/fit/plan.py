@@ -4,10 +4,7 @@ A step looks at one tile, a block of the source's lattice. Its `Plan` holds
 
     rows[l]      (n_l,) int64: rows of level l's parameter that the step reads; their values, feature by feature, are
                  laid end to end over the levels, then one 0, into the step's vector v of all values
-    context      (n_gathered, M) int32 into v: inputs of the context network for M positions, or None
-    constants    (2, M) float32: the context network's two constant inputs
-    runs         what `kernels.rate.runs_of` finds in context, once it was asked
-    own          (M,) int32 into v: the values whose bits this step counts, with a context network
+    gathers      the inputs of the context network for the M values whose bits this step counts, or None
     shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
     blocks       for each level what interpolation reads, a `Block`
 
@@ -25,6 +22,7 @@ import torch
 from ..encodings.interpolate import axis_matrix
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
 from ..spec import GridSpec
+from .gathers import Gathers
 
 
 @dataclass
@@ -58,11 +56,8 @@ class Plan:
     """See the module's docstring."""
 
     rows: list[torch.Tensor]
-    own: torch.Tensor | None = None
     shares: torch.Tensor | None = None
-    context: torch.Tensor | None = None
-    constants: torch.Tensor | None = None
-    runs: np.ndarray | None = None
+    gathers: Gathers | None = None
     blocks: list[Block] = field(default_factory=list)
 
     def to(self, device: str) -> "Plan":
@@ -109,7 +104,7 @@ class Planner:
             blocks.append(touched.block(level, [f for f, _ in run], [m for _, m in run]))
         plan = Plan(touched.rows, blocks=blocks)
         if self.with_context:
-            plan.own, plan.context, plan.constants = self._coded(touched, own)
+            plan.gathers = Gathers.pack(*self._coded(touched, own))
         return plan
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
@@ -133,7 +128,7 @@ class Planner:
             boxes.append(box)
         return boxes
 
-    def _coded(self, touched: "_Touched", owns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _coded(self, touched: "_Touched", owns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(own, context, constants) of the vertices in the ranges owns[l], those without a row left out."""
         own, context, constants = [], [], []
         for level, ranges in enumerate(owns):
@@ -141,15 +136,11 @@ class Planner:
             where = where[:, self.row_maps[level][tuple(where)] >= 0]
             values = touched.lookup(level, list(where))  # (m, F)
             for f in range(self.spec.n_features[level]):
-                constant = np.array([self.spec.n_levels - 1 - level, f], np.float32)
+                constant = np.array([self.spec.n_levels - 1 - level, f], np.int8)
                 own.append(values[:, f])
                 context.append(self._inputs(touched, level, f, where))
                 constants.append(np.repeat(constant[:, None], where.shape[1], 1))
-        return (
-            _int(np.concatenate(own)),
-            _int(np.concatenate(context, 1)),
-            torch.from_numpy(np.concatenate(constants, 1)),
-        )
+        return np.concatenate(own), np.concatenate(context, 1), np.concatenate(constants, 1)
 
     def _inputs(self, touched: "_Touched", level: int, f: int, where: np.ndarray) -> np.ndarray:
         """Indices into v (n_gathered, m) of the context inputs, in the order of spec/entropy.md."""

@@ -18,11 +18,13 @@ import torch
 
 from . import shifts
 from .encodings import Rounding
+from .gathers import LANES
 from .model import FieldModel
-from .optimizer import RowAdam
+from .optimizer import RowAdam, Soap
 from .plan import Plan
 
 _WARM_UP_TILES = 16
+_WARM_UP_RATE = 0.02
 _SEARCH_TILES = 4
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
@@ -35,12 +37,13 @@ class Recipe:
 
     n_steps: int = 1000
     lmbda: float = 1e-3
-    network_rate: float = 0.01
-    latent_rate: float = 0.03
-    temperature: tuple[float, float] = (0.25, 0.08)
-    sigma: tuple[float, float] = (0.15, 0.12)
+    network_rate: float = 0.015
+    latent_rate: float = 0.1
+    temperature: tuple[float, float] = (0.35, 0.08)
+    sigma: tuple[float, float] = (0.2, 0.15)
     hard_from: float = 0.95  # share of the run after which rounding is hard and networks alone go on
     integers_from: float = 0.6  # ... and networks are fixed to integers
+    progressive: float = 0.0  # share of the steps that look at the coarse levels alone
     warm: bool = False  # continues a fit: no noise phase, small rates
 
 
@@ -100,8 +103,7 @@ class Fit:
     def run(self, recipe: Recipe, target: Target | None = None) -> float:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
         model, grid = self.model, self.model.grid
-        networks = list(model.tensors) + [p for name, p in grid.named_parameters() if not name.startswith("theta")]
-        optimizer = torch.optim.Adam(networks, lr=recipe.network_rate, betas=(0.9, 0.99), fused=True)
+        networks = Soap([*model.layers(), *grid.layers()])
         latents = RowAdam(grid.theta)
         lmbda = recipe.lmbda
         start = time.monotonic()
@@ -115,17 +117,15 @@ class Fit:
             if at >= recipe.integers_from and model.shifts is None:
                 self._choose_shifts(lmbda)
             rates = self._rates(recipe, at)
-            optimizer.param_groups[0]["lr"] = rates[0]
 
             index, factor = next(schedule)
             tile = self.tiles[index]
             picked = latents.pick(tile.plan)
-            d, b = self._losses(tile, rounding, picked)
+            d, b = self._losses(tile, rounding, picked, self._depth(recipe))
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
-            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimizer.step()
+            networks.step(rates[0])
             if rates[1]:
                 latents.step(index, tile.plan, picked, rates[1])
 
@@ -145,28 +145,24 @@ class Fit:
                 break
         return lmbda
 
-    def warm_up(self, n_steps: int = 120, n_values: int = 4096) -> None:
+    def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
         and until it knows that most values are 0 a fit pulls in the wrong direction."""
         grid = self.model.grid
-        networks = [p for name, p in grid.named_parameters() if not name.startswith("theta")]
         if not grid.uses_context:
             return
-        optimizer = torch.optim.Adam(networks, lr=0.02, betas=(0.9, 0.99), fused=True)
+        networks = Soap(grid.layers())
         rounding = Rounding(hard=True)
         chosen = self.generator.permutation(len(self.tiles))[:_WARM_UP_TILES]
         with torch.no_grad():
             known = [(self.tiles[i].plan, grid.values(self.tiles[i].plan, rounding)[0]) for i in chosen]
-        known = [(plan, v) for plan, v in known if len(plan.own)]
+        known = [(plan, v) for plan, v in known if len(plan.gathers) >= LANES]
         for step in range(n_steps if known else 0):
-            for group in optimizer.param_groups:
-                group["lr"] = 0.02 * max(0.1, 1 - step / n_steps)
             plan, v = known[step % len(known)]
-            some = torch.from_numpy(self.generator.integers(0, len(plan.own), n_values)).to(v.device)
-            part = Plan(plan.rows, own=plan.own[some], context=plan.context[:, some], constants=plan.constants[:, some])
-            optimizer.zero_grad(set_to_none=True)
+            vectors = self.generator.integers(0, len(plan.gathers) // LANES, n_values // LANES)
+            part = Plan(plan.rows, gathers=plan.gathers.some(vectors))
             (grid.bits(part, v) / n_values).backward()
-            optimizer.step()
+            networks.step(_WARM_UP_RATE * max(0.1, 1 - step / n_steps))
 
     @torch.no_grad()
     def _choose_shifts(self, lmbda: float) -> None:
@@ -220,9 +216,19 @@ class Fit:
         mixed = [a + (b - a) * share for a, b in (recipe.temperature, recipe.sigma)]
         return Rounding(*mixed, hard=at >= recipe.hard_from)
 
-    def _losses(self, tile: Tile, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed squared error (mean over channels) and bits of the whole tile."""
+    def _depth(self, recipe: Recipe) -> int | None:
+        """How many levels a step looks at; None for all."""
+        n_levels = self.model.spec.grid.n_levels
+        if n_levels == 1 or not recipe.progressive or self.generator.random() >= recipe.progressive:
+            return None
+        return int(self.generator.integers(1, n_levels))
+
+    def _losses(self, tile: Tile, rounding: Rounding, picked=None, depth=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed squared error (mean over channels), of the first `depth` levels where given, and bits of the whole tile."""
         integers, features, phase = self._features(tile, rounding, picked)
+        if depth is not None:
+            seen = torch.arange(len(features)) < sum(self.model.spec.grid.n_features[:depth])
+            features = features * seen.to(features)[:, None]
         return self._error(tile, features, phase), self.model.grid.bits(tile.plan, integers)
 
     def _features(self, tile: Tile, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:

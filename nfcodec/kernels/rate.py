@@ -15,52 +15,26 @@ from .simd import (
     LANES, absolute, add_pairs, copysign, exp2, floor, load, load_pairs, log2, maximum, minimum, splat, store, total, where_less,
 )  # fmt: skip
 
-__all__ = ["context_bits", "runs_of"]
+__all__ = ["context_bits"]
 
-RUN, SAME = -2, -3
+RUN, SAME = -2, -3  # as in `fit.gathers`
 _LOG2_E = 1 / math.log(2.0)
 _LN2 = math.log(2.0)
 
 
-def runs_of(context: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """(n_inputs + 1, n_vectors, 2) int32: how the indices of each 16 positions count up.
-
-    context: (n_inputs, M) int32, own: (M,). (first, RUN) where all count up by 1, as neighbours on lattices do; (first of
-    the even positions, first of the odd ones) where these two do each, as parents do; (index, SAME) where all are the same,
-    as outside of a lattice; else -1 twice, and only these need gathering. The last row is that of own, where pairs do not count.
-    """
-    rows = np.concatenate([context, own[None]])
-    n_rows, m = rows.shape
-    whole = m // LANES
-    runs = np.full((n_rows, -(-m // LANES), 2), -1, np.int32)
-    vectors = rows[:, : whole * LANES].reshape(n_rows, whole, LANES // 2, 2)
-    is_pair = (np.diff(vectors, axis=2) == 1).all(axis=(2, 3))
-    is_pair[-1] = False
-    runs[:, :whole][is_pair] = vectors[:, :, 0][is_pair]
-    is_run = (np.diff(vectors.reshape(n_rows, whole, LANES), axis=2) == 1).all(axis=2)
-    runs[:, :whole][is_run] = vectors[:, :, 0][is_run]
-    runs[:, :whole, 1][is_run] = RUN
-    is_same = (vectors == vectors[:, :, :1, :1]).all(axis=(2, 3))
-    is_same[-1] = False
-    runs[:, :whole][is_same] = vectors[:, :, 0][is_same]
-    runs[:, :whole, 1][is_same] = SAME
-    return runs
-
-
 @njit(error_model="numpy", nogil=True, cache=True)
 def context_bits(
-    first, last, values, companded, slopes, context, runs, constants, own, flat, widths, skip, limits,
+    first, last, m, values, companded, slopes, runs, loose, constants, flat, widths, skip, limits,
     d_values, d_flat, d_skip,
 ):
     """Bits of the positions of blocks first..last - 1; adds gradients to d_values, d_flat and d_skip.
 
-    values (V,) float32, companded, slopes: compand(values) and its derivative. context (G, M) uint32, own (M,) uint32, runs
-    as `runs_of` makes them (numba wraps signed indices); constants (2, M) float32. flat, widths: the network as in
-    `blocks`; skip: (4, G) padded and flat. limits (5,): smallest and largest log2 of the scale, smallest probability,
-    and the parts of 1 that locations and log2 of scales are rounded to, 0 for not at all. Without d_values of V entries
-    no gradients.
+    m: positions. values (V,) float32, companded, slopes: compand(values) and its derivative. runs, loose, constants: as in
+    `fit.gathers.Gathers`. flat, widths: the network as in `blocks`; skip: (4 * G,) padded and flat. limits (5,):
+    smallest and largest log2 of the scale, smallest probability, and the parts of 1 that locations and log2 of scales
+    are rounded to, 0 for not at all. Without d_values of V entries no gradients.
     """
-    n_inputs, m = context.shape
+    n_inputs = len(runs) - 1
     wants_gradients = len(d_values) == len(values)
     n_layers = len(widths) - 1
     stride = widths.max() * POINTS
@@ -85,7 +59,7 @@ def context_bits(
         for i in range(n_inputs):
             for j in range(0, n_left, LANES):
                 at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
-                even, odd = runs[i, vector, 0], runs[i, vector, 1]
+                even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
                 if odd == RUN:
                     store(raw, at, load(values, even))
                     store(activations, at, load(companded, even))
@@ -94,13 +68,13 @@ def context_bits(
                     store(raw, at, splat(values[even]))
                     store(activations, at, splat(companded[even]))
                     store(slope, at, splat(slopes[even]))
-                elif even >= 0:
+                elif odd >= 0:
                     store(raw, at, load_pairs(values, even, odd))
                     store(activations, at, load_pairs(companded, even, odd))
                     store(slope, at, load_pairs(slopes, even, odd))
                 else:
                     for k in range(n):
-                        place = context[i, start + j + k]
+                        place = loose[even, k]
                         raw[at + k], activations[at + k], slope[at + k] = values[place], companded[place], slopes[place]
         for i in range(2):
             at = (n_inputs + i) * POINTS
@@ -110,12 +84,17 @@ def context_bits(
         add_product(skip, 0, 4, n_raw, raw, 0, activations, outputs)
         sum_of_logs = zero
         for j in range(0, n_left, LANES):
-            n, first_own = min(LANES, n_left - j), runs[n_inputs, (start + j) // LANES, 0]
-            if first_own >= 0:
-                store(targets, j, load(values, first_own))
+            n, vector = min(LANES, n_left - j), (start + j) // LANES
+            even, odd = np.int64(runs[n_inputs, vector, 0]), runs[n_inputs, vector, 1]
+            if odd == RUN:
+                store(targets, j, load(values, even))
+            elif odd == SAME:
+                store(targets, j, splat(values[even]))
+            elif odd >= 0:
+                store(targets, j, load_pairs(values, even, odd))
             else:
                 for k in range(n):
-                    targets[j + k] = values[own[start + j + k]]
+                    targets[j + k] = values[loose[even, k]]
             location, scales = load(activations, outputs + j), load(activations, outputs + POINTS + j)
             log2_scale = minimum(maximum(scales, low), high)
             is_inside = where_less(absolute(log2_scale - scales), tiny, one, zero)
@@ -153,23 +132,28 @@ def context_bits(
         for i in range(n_inputs):
             for j in range(0, n_left, LANES):
                 at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
-                even, odd = runs[i, vector, 0], runs[i, vector, 1]
+                even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
                 d = load(gradients, at) * load(slope, at) + load(d_raw, at)
                 if odd == RUN:
                     store(d_values, even, load(d_values, even) + d)
                 elif odd == SAME:
                     d_values[even] += total(d)
-                elif even >= 0:
+                elif odd >= 0:
                     add_pairs(d_values, even, odd, d)
                 else:
                     store(gradients, at, d)
                     for k in range(n):
-                        d_values[context[i, start + j + k]] += gradients[at + k]
+                        d_values[loose[even, k]] += gradients[at + k]
         for j in range(0, n_left, LANES):
-            n, first_own = min(LANES, n_left - j), runs[n_inputs, (start + j) // LANES, 0]
-            if first_own >= 0:
-                store(d_values, first_own, load(d_values, first_own) + load(d_own, j))
+            n, vector = min(LANES, n_left - j), (start + j) // LANES
+            even, odd = np.int64(runs[n_inputs, vector, 0]), runs[n_inputs, vector, 1]
+            if odd == RUN:
+                store(d_values, even, load(d_values, even) + load(d_own, j))
+            elif odd == SAME:
+                d_values[even] += total(load(d_own, j))
+            elif odd >= 0:
+                add_pairs(d_values, even, odd, load(d_own, j))
             else:
                 for k in range(n):
-                    d_values[own[start + j + k]] += d_own[j + k]
+                    d_values[loose[even, k]] += d_own[j + k]
     return bits

@@ -64,6 +64,10 @@ class GridTwin(nn.Module):
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         """Bits (scalar) of the values that the plan owns."""
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        """The twin's own networks and tables, as `optimizer.Soap` takes them."""
+        return []
+
     def context_net(self) -> ContextNet | None:
         """The integers of the context network, for encodings that have one."""
         return None

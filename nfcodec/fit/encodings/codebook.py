@@ -74,6 +74,9 @@ class Twin(GridTwin):
             offset += len(index) * f
         return total
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [[t] for t in self.codebooks]
+
     def freeze(self) -> list[dict[str, np.ndarray]]:
         out = []
         for level, (theta, book, row_map) in enumerate(zip(self.theta, self.codebooks, self.row_maps)):

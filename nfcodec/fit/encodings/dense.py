@@ -40,13 +40,16 @@ class Twin(GridTwin):
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         if fused.is_available(v):
             return fused.context_bits(v, plan, *self.context.layers(), as_coded=self.context.shifts is not None)
-        flat = plan.context.reshape(-1)
-        gathered = v.index_select(0, flat).view(plan.context.shape)
-        companded = compand(v).index_select(0, flat).view(plan.context.shape)
-        mu, log2_b = self.context(gathered, companded, plan.constants)
+        own, context, constants = plan.gathers.whole(v.device.type)
+        gathered = v.index_select(0, context.reshape(-1)).view(context.shape)
+        companded = compand(v).index_select(0, context.reshape(-1)).view(context.shape)
+        mu, log2_b = self.context(gathered, companded, constants)
         if self.context.shifts is not None:
             mu, log2_b = as_coded(mu, log2_b)
-        return laplace_bits(v.index_select(0, plan.own), mu, log2_b).sum()
+        return laplace_bits(v.index_select(0, own), mu, log2_b).sum()
+
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [*([w, b] for w, b in zip(self.context.weights, self.context.biases)), [self.context.skip]]
 
     def context_net(self) -> ContextNet:
         return self.context.integers()

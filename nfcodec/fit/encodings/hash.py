@@ -39,5 +39,8 @@ class Twin(GridTwin):
         log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(self.log2_scales, plan.rows)])
         return (laplace_bits(v[:-1], torch.zeros_like(log2_b), log2_b) * plan.shares).sum()
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [[t] for t in self.log2_scales]
+
     def freeze(self) -> list[dict[str, np.ndarray]]:
         return [{"table": torch.round(t.detach()).cpu().numpy().astype(np.int32)} for t in self.theta]
