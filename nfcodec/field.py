@@ -288,6 +288,8 @@ class Field:
             values = y * self._scale + self._offset
         if self.spec.clip:
             low, high = self._offset, self._offset + self._scale
+            if self.spec.knee:
+                high = self._offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
             np.clip(values, np.minimum(low, high), np.maximum(low, high), out=values)
         return values
 

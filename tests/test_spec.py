@@ -241,11 +241,12 @@ def value(f, tensors, levels, coord, n_levels):
     else:
         y = tensors[0] + tensors[1] @ x
     offset, scale = np.array(f["ranges"]).T
-    if f["knee"]:
-        v = offset + f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40))
-    else:
-        v = offset + scale * y
-    return np.clip(v, np.minimum(offset, offset + scale), np.maximum(offset, offset + scale)) if f["clip"] else v
+
+    def value(y):
+        return offset + (f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40)) if f["knee"] else scale * y)
+
+    v, end = value(y), value(1.0)
+    return np.clip(v, np.minimum(offset, end), np.maximum(offset, end)) if f["clip"] else v
 
 
 @functools.cache

@@ -158,7 +158,7 @@ class Session:
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
             self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps)), "fit", None)
-            if self.is_surface or self.goal.what == "max_error":
+            if self.is_surface or self.goal.what == "max_error" or not self._can_steer:
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:
                 distortion, bits = fit.measure()
@@ -181,9 +181,14 @@ class Session:
         if limit is not None:
             bits = 8 * max(limit * _ROOM - _FIXED_BYTES, 0.3 * limit)
             return Target(bits_per_sample=bits / fit.n_samples)
-        if self.goal.what == "psnr":
+        if self.goal.what == "psnr" and self._can_steer:
             return Target(distortion=10 ** (-self.goal.value / 10))
         return None
+
+    @property
+    def _can_steer(self) -> bool:
+        """Whether the fit's own error says how far a PSNR is."""
+        return self.goal.what != "psnr" or self._source.is_judged_by_error
 
     def _n_steps(self, fit: Fit) -> int:
         return presets.n_steps(self.settings.effort, len(fit.tiles), self.signal.kind, self.settings.encoding)

@@ -18,8 +18,10 @@ the default given here. World axes of spacing and origin are in array order (z, 
     value_range   lattice  [least, greatest] finite value
     bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG
     palette       image    true: the source had a palette, expanded to RGB(A)
-    alpha         image    true: the last channel is straight alpha
-    colour_space  image    "sRGB" (assumed where nothing is said), "icc" or "unknown"
+    alpha         image    whether the last of 2 or 4 channels is straight alpha (assumed where nothing is said)
+    premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
+    colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
+    exposure      image    what a Radiance file says its values were multiplied by
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
     orientation   image    EXIF orientation 2..8 that was applied on reading
     dpi           image    [x, y] dots an inch
@@ -90,6 +92,8 @@ FORMATS: dict[str, Format] = {
     ".avif": Format("avif", "image", "read", "write", _IMAGE),
     ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".hdr": Format("radiance", "hdr", "read_radiance", "write_radiance", _IMAGE),
+    ".pfm": Format("pfm", "hdr", "read_pfm", "write_pfm", _IMAGE),
     ".h5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
     ".hdf5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
     ".npy": Format("npy", "volume", "read_npy", "write_npy", _ARRAY, ("axes",)),
@@ -111,6 +115,12 @@ FORMATS: dict[str, Format] = {
 # what the first bytes say, for the message when they contradict the suffix
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"#?RADIANCE", "radiance"),
+    (b"#?RGBE", "radiance"),
+    (b"PF\n", "pfm"),
+    (b"Pf\n", "pfm"),
+    (b"\x5c\x01\0\0", "the header of an ANALYZE or NIfTI pair (convert it to .nii)"),
+    (b"v/1\x01", "openexr (convert it to .tif, .hdr or .pfm)"),
     (b"\xff\xd8\xff", "jpeg"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
