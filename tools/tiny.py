@@ -81,6 +81,7 @@ def signals(photos: Path | None, volumes: list[Path]) -> dict[str, Signal]:
                 found[f"icon-{name}-{kind}-{n}"] = Signal("image", np.ascontiguousarray(values))
     for path in volumes:
         whole = np.load(path)
+        whole = whole[len(whole) // 2] if whole.ndim == 4 else whole  # a frame
         for n in (8, 16):
             part = whole[tuple(slice((m - n) // 2, (m + n) // 2) for m in whole.shape)]
             found[f"volume-{path.stem}-{n}"] = Signal("volume", np.ascontiguousarray(part)[..., None])

@@ -96,6 +96,9 @@ class Session:
     def search(self) -> Trial:
         """The best file: one that comes close to the goal from the right side, or the closest in the end."""
         lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
+        if not self.is_surface:
+            self._source = from_lattice(self.signal)
+            lmbda *= self._source.lmbda_factor
         if self.goal is None:
             return self._fit(lmbda)[1]
         fit, trial = self._fit(self._pilot(lmbda))
@@ -199,10 +202,7 @@ class Session:
             quality = presets.quality_of(lmbda, self.signal.kind)
             resolution = presets.surface_resolution(quality, self.settings.effort)
         if self._source is None or resolution != self._resolution:
-            if self.is_surface:
-                self._source = from_mesh(self.signal, self._distance, resolution)
-            else:
-                self._source = from_lattice(self.signal)
+            self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
@@ -226,7 +226,7 @@ class Session:
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
         fit.model.eval()
-        data = pack(fit.model.spec, fit.model.freeze(), self.signal.meta)
+        data = pack(fit.model.spec, fit.model.freeze(), self.signal.meta, compact=True)
         try:
             report = measure(decode.open(data), self.signal)
         except NfldError as err:

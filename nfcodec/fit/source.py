@@ -19,6 +19,7 @@ _BAND = 6.0  # distance from the surface, in target samples, within which distan
 _KNEE = 4.0  # distance, in target samples, from which signed distances are kept on a logarithmic scale
 _WIDE = ("f8", "u4", "i4")  # dtypes of more precision than float32
 _ALPHA_MARGIN = 0.02  # how far beyond its ends full and no opacity are aimed at: clipped, they are then exact
+_DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what is seen at a time, not all, is to be close
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
@@ -29,7 +30,7 @@ class Source:
 
     target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
     squared errors, or None for 1 everywhere. origin, cell, truncation as in FieldSpec. is_judged_by_error: whether the mean
-    squared error of targets is what PSNR is made of, so that a fit can be steered by it.
+    squared error of targets is what PSNR is made of, so that a fit can be steered by it. lmbda_factor: of the weight of a bit, where targets span more than a display shows.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Source:
     cell: float = 0.0
     truncation: float = 0.0
     is_judged_by_error: bool = True
+    lmbda_factor: float = 1.0
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -122,6 +124,8 @@ def _picture(signal: Signal, dtype: str, is_color: bool) -> Source:
     offset, scale = zip(*ranges)
     source = Source(signal.kind, np.concatenate(targets, -1), dtype, offset, scale, clip, knee, is_color)
     source.is_judged_by_error = not (knee or signal.has_alpha)
+    if knee:
+        source.lmbda_factor = min(1.0, (_DISPLAY_RANGE * knee / max(scale[:n_colors])) ** 2)
     return source
 
 

@@ -19,6 +19,7 @@ import torch
 from .encodings import Rounding
 from .model import FieldModel
 from .plan import Plan
+from .weights import choose_shifts, network_bits
 
 _WARM_UP_TILES = 16
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
@@ -39,6 +40,7 @@ class Recipe:
     integers_from: float = 0.6  # ... and networks are fixed to integers
     network_fineness: float = 32.0
     context_fineness: float = 16.0
+    network_price: float = 0.0  # of a bit of the networks; above 0 it chooses their steps too, instead of the finenesses
     warm: bool = False  # continues a fit: no noise phase, small rates
 
 
@@ -114,8 +116,11 @@ class Fit:
                 at = 1.0
             rounding = self._rounding(recipe, at)
             if at >= recipe.integers_from and model.shifts is None:
-                model.choose_shifts(recipe.network_fineness)
-                grid.choose_shifts(recipe.context_fineness)
+                if recipe.network_price:
+                    choose_shifts(self, lmbda / recipe.network_price)
+                else:
+                    model.choose_shifts(recipe.network_fineness)
+                    grid.choose_shifts(recipe.context_fineness)
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
 
@@ -123,6 +128,8 @@ class Fit:
             d, b = self._losses(tile, rounding)
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
+            if recipe.network_price:
+                loss = loss + network_bits(self) * (recipe.network_price / self.n_samples)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
