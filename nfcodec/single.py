@@ -1,4 +1,4 @@
-"""A whole small field as one chunk, FULL: header, networks and levels with one stream for all integers; spec section 8.
+"""A whole small field as one chunk, FULL: header, then one stream for networks and levels; spec/format.md section 8.
 
 Chunks, streams and their lengths cost some 80 bytes, which is nothing in a file of kilobytes and half of an icon's. Only
 dense fields without masks come like this.

@@ -20,6 +20,9 @@ _SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost le
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _SHORT_AXIS = 8
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
+_SMALL = 1 << 13  # samples below which networks have to be paid for
+_TINY = 1 << 10
+_COARSEST_OF_SMALL = {1: 32, 2: 16, 3: 8, 4: 4}
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,16 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     if d >= 3 and not (source.kind == "volume" and lmbda < 2e-5):
         # of few samples, such as the frames of a short film, each counts
         finest = tuple(n if n < _SHORT_AXIS else half for n, half in zip(extent, halved(extent)))
+    small = n_samples < _SMALL
+    coarsest = _COARSEST_OF_SMALL[d] if small else _COARSEST[d]
     resolutions = [finest]
-    while max(resolutions[0]) > _COARSEST[d]:
+    while max(resolutions[0]) > coarsest:
         resolutions.insert(0, halved(resolutions[0]))
     n_features = [channels] * len(resolutions)
-    if source.is_color and lmbda > 1.5e-4:
+    if source.is_color and lmbda > 1.5e-4 and len(resolutions) > 1:
         n_features[-1] = 1 if channels == 3 else 2  # luma (and alpha); colour is kept at half resolution
-    small = n_samples < 1 << 13
-    mlp = MlpSpec(sum(n_features), 8 if small else 16, 1 if small else 2, channels)
+    networks = _small_networks(n_samples) if small else _Networks()
+    mlp = MlpSpec(sum(n_features), networks.n_neurons, networks.n_hidden_layers, channels)
     step_fine = 2.5 * math.sqrt(lmbda * channels)
     ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.6}.get(d, 0.52)
     if finest != extent:
@@ -79,13 +84,39 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     return Preset(
         grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size),
         mlp=mlp,
-        context_neurons=8 if small else 16,
-        context_layers=1 if small else 2,
+        context_neurons=networks.context_neurons,
+        context_layers=networks.context_layers,
         tile_edge=_TILE_EDGE[d],
         stride=1 if finest == extent else 2,
         step_fine=step_fine,
         step_ratio=ratio,
     )
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Sizes of both networks."""
+
+    n_neurons: int = 16
+    n_hidden_layers: int = 2
+    context_neurons: int = 16
+    context_layers: int = 2
+
+
+def _small_networks(n_samples: int) -> _Networks:
+    """What a signal of a few thousand samples can pay for: a decoder that is linear, a context network of few neurons
+    (results/tiny.tsv; spec/rationale.md)."""
+    return _Networks(0, 0, 4 if n_samples <= _TINY else 8, 1)
+
+
+def small_recipe(n_samples: int) -> dict[str, Any]:
+    """Settings of `train.Recipe` for small signals, in whose files the networks weigh as much as the latents."""
+    return {"network_price": 1.0} if n_samples < _SMALL else {}
+
+
+def fixed_bytes(n_samples: int) -> int:
+    """Bytes of header and networks, roughly, before the first file says better."""
+    return 120 if n_samples < _SMALL else 1300
 
 
 def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:

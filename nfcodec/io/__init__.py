@@ -8,7 +8,7 @@ Every error is one line: UsageError for arguments, SignalError for content, Miss
 infinite values are read as they are; `check_finite` refuses them.
 
 `meta` is a JSON-able dictionary of what must survive the round trip and never affects samples. Absent means unknown, or
-the default given here. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
+the default given here; a file holds what `compact` leaves. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
 
     key           signal   meaning
     source        all      file name without folders
@@ -53,12 +53,14 @@ from nfcodec.atomic import replacing
 from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
 from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
 
+from .implied import compact_meta
 from .placement import rescale_meta
 
 __all__ = [
     "FORMATS",
     "Format",
     "check_finite",
+    "compact",
     "kind_of",
     "read",
     "rescale_meta",
@@ -144,6 +146,15 @@ def suffixes(kind: str | None = None, *, writable: bool = False) -> tuple[str, .
 def kind_of(path: str | os.PathLike) -> str:
     """The usual kind of signal behind a suffix, without opening the file (a TIFF stack turns out a volume when read)."""
     return _format_of(path)[1].kinds[0]
+
+
+def compact(signal: Signal) -> dict[str, Any]:
+    """The signal's metadata as a file holds them: without what its header or the source's suffix say."""
+    try:
+        named = _format_of(str(signal.meta.get("source", "")))[1].name
+    except UsageError:
+        named = None
+    return compact_meta(signal, named)
 
 
 def _format_of(path: str | os.PathLike) -> tuple[str, Format]:
