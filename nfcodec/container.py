@@ -30,6 +30,7 @@ __all__ = [
     "CTXN",
     "DNET",
     "FHDR",
+    "FULL",
     "GRID",
     "META",
     "RANS",
@@ -61,8 +62,9 @@ FHDR = 1  # description of the field
 DNET = 2  # decoder network
 CTXN = 3  # context network
 GRID = 4  # integers of one level; key = level, coarse first
-META = 0xC0  # JSON, zstd
-CRITICAL_TYPES = {FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID"}
+FULL = 5  # all of the above, of a small field
+META = 0xC0  # JSON, raw or zstd
+CRITICAL_TYPES = {FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID", FULL: "FULL"}
 TYPE_NAMES = {**CRITICAL_TYPES, META: "META"}
 
 # codecs: how a chunk's owner turns its stored bytes into what they mean

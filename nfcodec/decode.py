@@ -11,17 +11,19 @@ from typing import Any, BinaryIO
 
 from . import container, header
 from .binary import Reader
-from .container import ANCILLARY, CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk, Container
+from .container import ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, ZSTD, Chunk, Container
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
 from .field import Field
+from .mlp import Mlp
+from .single import unpack_single
 from .spec import MAX_GRID_INTEGERS, FieldSpec
 
 MAX_META_LENGTH = 1 << 20
 MAX_META_DEPTH = 16
-ORDER = (FHDR, DNET, CTXN, GRID)  # critical chunks come in this order, so that a reader can begin before the end
-CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, META: ZSTD}
+ORDER = (FHDR, DNET, CTXN, GRID, FULL)  # critical chunks come in this order, so that a reader can begin before the end
+CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS}
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field:
@@ -51,6 +53,8 @@ def read_bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
 def from_container(parts: Container) -> Field:
     """Decodes the chunks of a file that `container.read` has checked."""
     _check_order(parts.chunks)
+    if parts.all(FULL):
+        return _from_single(parts)
     spec = header.unpack_spec(_single(parts, FHDR, "FHDR").data)
     check_size(spec)
     encoding = load(spec.grid.encoding)
@@ -78,25 +82,45 @@ def from_container(parts: Container) -> Field:
     if len(levels) < spec.grid.n_levels and not parts.n_missing:
         raise FormatError(f"reading levels: got {len(levels)}, expected {spec.grid.n_levels}", "grid-count")
 
+    stored = {c.type: len(c.data) for c in parts.chunks}
+    sizes = {
+        "network_bytes": stored[DNET],
+        "context_bytes": stored.get(CTXN, 0),
+        "level_bytes": sizes,
+    }
+    grid_bytes = sum(len(c.data) for c in parts.all(GRID))
+    return _field(parts, spec, mlp, levels, sizes, grid_bytes)
+
+
+def _from_single(parts: Container) -> Field:
+    """The field of a file that holds it in one chunk."""
+    if any(not chunk.type & ANCILLARY and chunk.type != FULL for chunk in parts.chunks):
+        raise FormatError("reading chunks: got FULL beside chunks of a field in parts, expected one or the other", "chunk-count")
+    spec, mlp, levels, sizes = unpack_single(_single(parts, FULL, "FULL").data, check_size)
+    return _field(parts, spec, mlp, levels, sizes, sum(sizes["level_bytes"]))
+
+
+def _field(
+    parts: Container, spec: FieldSpec, mlp: Mlp, levels: list[LevelData], sizes: dict[str, Any], grid_bytes: int
+) -> Field:
+    """The field with its metadata and the account of its bytes."""
     meta, warnings = {}, list(parts.warnings)
     if chunk := parts.get(META):
         try:
             meta = _meta(chunk)
         except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
             warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
-    stored = {c.type: len(c.data) for c in parts.chunks}
-    n_other = sum(len(c.data) for c in parts.chunks if c.type != FHDR)
+    meta_bytes = sum(len(c.data) for c in parts.all(META))
+    known = sizes["network_bytes"] + sizes["context_bytes"] + grid_bytes + meta_bytes
     report = {
         "file_bytes": parts.file_length,
-        "network_bytes": stored[DNET],
-        "context_bytes": stored.get(CTXN, 0),
-        "level_bytes": sizes,
-        "meta_bytes": stored.get(META, 0),
-        "header_bytes": 0 if parts.n_missing else parts.file_length - n_other,
+        **sizes,
+        "meta_bytes": meta_bytes,
+        "header_bytes": 0 if parts.n_missing else parts.file_length - known,
         "complete": not parts.n_missing,
         "warnings": warnings,
     }
-    return Field(spec, encoding(spec.grid, levels, spec.steps), mlp, meta, report)
+    return Field(spec, load(spec.grid.encoding)(spec.grid, levels, spec.steps), mlp, meta, report)
 
 
 def check_size(spec: FieldSpec) -> None:
@@ -134,9 +158,10 @@ def _single(parts: Container, kind: int, name: str) -> Chunk:
 
 def _meta(chunk: Chunk) -> dict[str, Any]:
     """The metadata; FormatError, ValueError or RecursionError where they are anything but a JSON object."""
-    if chunk.codec != ZSTD:
-        raise ValueError(f"codec {chunk.codec}")
-    meta = json.loads(container.unpack_zstd(chunk.data, MAX_META_LENGTH).decode("utf-8"))
+    if chunk.codec not in (RAW, ZSTD) or len(chunk.data) > MAX_META_LENGTH:
+        raise ValueError(f"{len(chunk.data)} bytes of codec {chunk.codec}")
+    text = chunk.data if chunk.codec == RAW else container.unpack_zstd(chunk.data, MAX_META_LENGTH)
+    meta = json.loads(text.decode("utf-8"))
     if not isinstance(meta, dict):
         raise ValueError(type(meta).__name__)
     _check_json(meta, MAX_META_DEPTH)

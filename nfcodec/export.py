@@ -27,8 +27,8 @@ def default_suffix(field: Field) -> str:
     source, name = field.meta.get("source"), field.meta.get("format")
     if isinstance(source, str):
         for suffix in sorted(writable, key=len, reverse=True):
-            # the name alone could lie: metadata are not checked
-            if source.lower().endswith(suffix) and io.FORMATS[suffix].name == name:
+            # a format that the name does not say is stored beside it
+            if source.lower().endswith(suffix) and name in (None, io.FORMATS[suffix].name):
                 return suffix
     for suffix in writable:
         if io.FORMATS[suffix].name == name:

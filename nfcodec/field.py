@@ -119,7 +119,7 @@ class Field:
         One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
         axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
         only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
-        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 9). UsageError
+        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10). UsageError
         when the arguments do not fit or the result has more than max_values values.
         """
         region = self._region(region)
@@ -288,6 +288,8 @@ class Field:
             values = y * self._scale + self._offset
         if self.spec.clip:
             low, high = self._offset, self._offset + self._scale
+            if self.spec.knee:
+                high = self._offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
             np.clip(values, np.minimum(low, high), np.maximum(low, high), out=values)
         return values
 

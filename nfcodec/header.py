@@ -18,7 +18,7 @@ from .mlp import Mlp
 from .spec import FieldSpec, GridSpec, MlpSpec
 
 FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE = 1, 2, 4, 8
-FLAG_ONE_RANGE, FLAG_HALVING, FLAG_SHARED_FEATURES = 16, 32, 64
+FLAG_ONE_RANGE, FLAG_HALVING, FLAG_SHARED_FEATURES, FLAG_FULL_RANGE = 16, 32, 64, 128
 MAX_SHIFT = 24
 MAX_WORLD = 1e30  # of positions and cells, so that no box leaves float64 or float32
 
@@ -30,11 +30,12 @@ def pack_spec(spec: FieldSpec) -> bytes:
     """FieldSpec -> FHDR."""
     grid, mlp = spec.grid, spec.mlp
     one_range = len(set(spec.value_offset)) == 1 and len(set(spec.value_scale)) == 1
+    full_range = set(zip(spec.value_offset, spec.value_scale)) == {_full_range(spec.dtype)}
     halving = all(coarse == halved(fine) for coarse, fine in zip(grid.resolutions[:-1], grid.resolutions[1:]))
     shared = grid.n_levels > 2 and len(set(grid.n_features[:-1])) == 1
     flags = FLAG_CLIP * spec.clip | FLAG_PLACED * (spec.origin is not None) | FLAG_TRUNCATED * (spec.truncation > 0)
-    flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * one_range | FLAG_HALVING * halving
-    flags |= FLAG_SHARED_FEATURES * shared
+    flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * (one_range and not full_range) | FLAG_HALVING * halving
+    flags |= FLAG_SHARED_FEATURES * shared | FLAG_FULL_RANGE * full_range
     w = Writer()
     w.u8(s.KINDS[spec.kind])
     w.u8(flags)
@@ -43,7 +44,7 @@ def pack_spec(spec: FieldSpec) -> bytes:
     w.u8(s.DTYPES[spec.dtype])
     for n in spec.extent:
         w.varint(n)
-    for k in range(1 if one_range else spec.channels):
+    for k in range(0 if full_range else 1 if one_range else spec.channels):
         w.f32(spec.value_offset[k])
         w.f32(spec.value_scale[k])
     if spec.origin is not None:
@@ -75,17 +76,30 @@ def pack_spec(spec: FieldSpec) -> bytes:
 def unpack_spec(data: bytes) -> FieldSpec:
     """FHDR -> FieldSpec; FormatError or LimitError on anything that is not a field of this draft."""
     r = Reader(data, "the field header")
+    spec = read_spec(r)
+    r.done()
+    return spec
+
+
+def read_spec(r: Reader) -> FieldSpec:
+    """The FieldSpec at the start of `r`, and errors, as `unpack_spec`; whatever follows stays."""
     kind = _name(s.KINDS, r.u8(), "kind")
     flags = r.u8()
-    if flags >= 2 * FLAG_SHARED_FEATURES:
-        raise FormatError(f"reading the field header: got flags {flags:#x}, expected only known bits", "fhdr-flags")
     n_dims = _limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
     channels = _limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
     dtype = _name(s.DTYPES, r.u8(), "dtype")
     extent = tuple(_limited(r.varint(), 1, s.MAX_EXTENT, "extent") for _ in range(n_dims))
-    ranges = [(r.f32(), r.f32()) for _ in range(1 if flags & FLAG_ONE_RANGE else channels)]
-    if flags & FLAG_ONE_RANGE:
-        ranges = ranges * channels
+    if flags & FLAG_FULL_RANGE:
+        ranges = [_full_range(dtype)] * channels
+        if ranges[0] is None or flags & FLAG_ONE_RANGE:
+            raise FormatError(
+                f"reading the field header: got flags {flags:#x} and {dtype}, expected the full range of whole numbers only, "
+                "and no other range beside it",
+                "fhdr-flags",
+            )
+    else:
+        ranges = [(r.f32(), r.f32()) for _ in range(1 if flags & FLAG_ONE_RANGE else channels)]
+        ranges = ranges * channels if flags & FLAG_ONE_RANGE else ranges
     origin, cell = None, 0.0
     if flags & FLAG_PLACED:
         origin = tuple(_within(r.f64(), -MAX_WORLD, MAX_WORLD, "origin") for _ in range(n_dims))
@@ -118,12 +132,16 @@ def unpack_spec(data: bytes) -> FieldSpec:
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")
     n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
     n_neurons = _limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
-    r.done()
     grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size)
     mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
     return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation)
+
+
+def _full_range(dtype: str) -> tuple[float, float] | None:
+    """(offset, scale) of pictures in this dtype, whose black and white are its ends; None for dtypes without white."""
+    return {"u1": (0.0, 255.0), "u2": (0.0, 65535.0)}.get(dtype)
 
 
 def _check_kind(kind: str, flags: int, n_dims: int, channels: int, dtype: str) -> None:
@@ -213,10 +231,15 @@ def unpack_mlp(spec: MlpSpec, data: bytes) -> Mlp:
     """DNET -> Mlp."""
     r = Reader(data, "the network")
     shapes = mlp_shapes(spec)
-    shifts = [_limited(r.u8(), 0, MAX_SHIFT, "network shift") for _ in shapes]
+    shifts = [check_shift(r.u8()) for _ in shapes]
     tensors = streams.decode_tensors(r, shapes)
     r.done()
     return assemble_mlp(spec, tensors, shifts)
+
+
+def check_shift(shift: int) -> int:
+    """The shift of a network's tensor, if it is within the limits."""
+    return _limited(shift, 0, MAX_SHIFT, "network shift")
 
 
 def assemble_mlp(spec: MlpSpec, tensors: list[np.ndarray], shifts: list[int]) -> Mlp:

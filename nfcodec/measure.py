@@ -20,8 +20,11 @@ _N_SURFACE_SAMPLES = 100_000
 class Report:
     """What was measured on decoded output.
 
-    psnr_db: images of 8 and 16 bit: RGB PSNR of the pixels; other lattices: peak = value range; surfaces:
-    20 log10(diagonal / RMS), source to decoded. max_error: images and volumes: largest difference of a sample, in
+    psnr_db: images of 8 and 16 bit: PSNR over all pixels and channels, peak = white; other lattices: peak = value range
+    (of the colours, where there is alpha); surfaces: 20 log10(diagonal / RMS), source to decoded. Where the last channel is
+    alpha (`Signal.has_alpha`), differences of colours are multiplied by the source's opacity, so that what nobody sees
+    counts for nothing; this holds for psnr_db, max_error, rms and ssim. log_psnr_db: float images of high dynamic range, of
+    which psnr_db sees the brightest parts only: the PSNR of arcsinh(colour / knee) (`metrics.light_knee`). max_error: images and volumes: largest difference of a sample, in
     source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
     surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
@@ -38,6 +41,7 @@ class Report:
     normal_back_deg: float | None = None
     ssim: float | None = None
     iou: float | None = None
+    log_psnr_db: float | None = None
 
     @property
     def rms_symmetric(self) -> float:
@@ -81,13 +85,23 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     if signal.mesh is not None:
         return _surface(decoded, signal.mesh, full)
     values = signal.values
+    colours = values
+    if signal.has_alpha:
+        decoded, colours = metrics.as_seen(values, decoded), values[..., :-1]
     # pictures of other dtypes than 8 and 16 bit have no white: their range of values is the peak, as for volumes
     is_picture = signal.kind == "image" and values.dtype in (np.uint8, np.uint16)
-    psnr = metrics.image_psnr_db if is_picture else metrics.volume_psnr_db
-    ssim = None
+    if signal.has_alpha:
+        peak = float(np.iinfo(values.dtype).max) if is_picture else float(colours.max()) - float(colours.min())
+        psnr = metrics.psnr_db(values, decoded, peak)
+    else:
+        psnr = (metrics.image_psnr_db if is_picture else metrics.volume_psnr_db)(values, decoded)
+    ssim = log_psnr = None
     if full and is_picture and min(signal.extent) >= metrics.SSIM_WINDOW:
         ssim = metrics.ssim(values, decoded, float(np.iinfo(values.dtype).max))
-    return Report(psnr(values, decoded), metrics.max_error(values, decoded), metrics.rms_error(values, decoded), ssim=ssim)
+    if signal.kind == "image" and values.dtype.kind == "f" and (knee := metrics.light_knee(colours)):
+        log_psnr = metrics.log_psnr_db(colours, decoded[..., : colours.shape[-1]], knee)
+    error, rms = metrics.max_error(values, decoded), metrics.rms_error(values, decoded)
+    return Report(psnr, error, rms, ssim=ssim, log_psnr_db=log_psnr)
 
 
 def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:

@@ -19,9 +19,12 @@ from nfcodec.spec import Mesh
 __all__ = [
     "SurfaceError",
     "SurfaceErrors",
+    "as_seen",
     "bd_rate",
     "chamfer",
     "image_psnr_db",
+    "light_knee",
+    "log_psnr_db",
     "max_error",
     "mean_psnr_db",
     "normal_angle_deg",
@@ -37,6 +40,9 @@ __all__ = [
 _CHUNK = 1 << 22  # values compared at once in float64; bounds the memory on large volumes
 _N_SAMPLES = 100_000
 SSIM_WINDOW = 11  # samples: smaller sides have no SSIM
+_HIGH_RANGE = 32.0  # the largest value over the median, from which a picture has a high dynamic range: five stops
+_KNEE_SHARE = 0.25  # of the median
+_MAX_RANGE = 1e12  # the largest value over the knee: what float32 arithmetic of a field still tells apart
 
 
 def psnr_db(a: np.ndarray, b: np.ndarray, peak: float) -> float:
@@ -84,6 +90,51 @@ def volume_psnr_db(source: np.ndarray, decoded: np.ndarray) -> float:
     if source.size == 0:
         raise UsageError("measuring a volume: got an empty array, expected values")
     return psnr_db(source, decoded, float(source.max()) - float(source.min()))
+
+
+def as_seen(source: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """`decoded` with differences of colours cut down to what shows: source + opacity * (decoded - source), float64.
+
+    Arrays of one shape (H, W, 2 or 4) whose last channel is straight alpha; opacity is that of the source, 0 to 1. This is
+    the difference that both have when they are laid over any background; alpha itself is as it was. Every measure of
+    pictures with alpha is taken of (source, as_seen(source, decoded)). Floats for an integer source are rounded and
+    clipped first, as a file would have them.
+    """
+    source, decoded = np.asarray(source), np.asarray(decoded)
+    if source.shape != decoded.shape or source.ndim != 3:
+        raise UsageError(f"comparing pictures: got shapes {source.shape} and {decoded.shape}, expected equal (H, W, C)")
+    white = 1.0
+    if source.dtype.kind in "iu":
+        white = float(np.iinfo(source.dtype).max)
+        if decoded.dtype.kind == "f":
+            decoded = np.clip(np.rint(decoded), 0, white)
+    out = decoded.astype(np.float64)
+    opacity = np.clip(source[..., -1:] / white, 0, 1)
+    colours = source[..., :-1].astype(np.float64)
+    out[..., :-1] = colours + opacity * (out[..., :-1] - colours)
+    return out
+
+
+def light_knee(values: np.ndarray) -> float:
+    """The knee of a picture of high dynamic range: what lies below is seen on an even scale, beyond on a logarithmic one.
+
+    values: any shape, floats, without alpha. A quarter of the median of the magnitudes that are not 0, where the largest is
+    more than 32 times that median; 0 for a picture of usual range, for which an even scale is right.
+    """
+    sizes = np.abs(values[values != 0].astype(np.float64))
+    if not sizes.size:
+        return 0.0
+    largest, middle = float(sizes.max()), float(np.median(sizes))
+    if not largest > _HIGH_RANGE * middle:
+        return 0.0
+    return max(_KNEE_SHARE * middle, largest / _MAX_RANGE)
+
+
+def log_psnr_db(source: np.ndarray, decoded: np.ndarray, knee: float) -> float:
+    """PSNR in dB of arcsinh(value / knee), peak = the range of that of the source: errors of dark and of bright parts count
+    by their ratio to the value. Raises UsageError as `psnr_db`."""
+    a, b = (np.arcsinh(np.asarray(x, np.float64) / knee) for x in (source, decoded))
+    return psnr_db(a, b, float(a.max() - a.min()))
 
 
 def mean_psnr_db(psnrs_db: Iterable[float]) -> float:

@@ -10,9 +10,10 @@ import numpy as np
 
 from . import container, header
 from .binary import Writer
-from .container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk
+from .container import CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, ZSTD, Chunk
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
+from .single import pack_single
 from .spec import FieldSpec
 
 _SMALL_CHUNK = 3584  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
@@ -32,8 +33,24 @@ class Frozen:
     context: ContextNet | None = None
 
 
-def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None) -> bytes:
-    """The whole file."""
+def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None, *, compact: bool = False) -> bytes:
+    """The whole file. compact: whether a small field may come as one chunk, where that is smaller."""
+    chunks = _chunks(spec, frozen)
+    n_grids = sum(chunk.type == GRID for chunk in chunks)
+    if compact and frozen.context is not None and n_grids == 1:
+        levels = [level["latents"] for level in frozen.levels]
+        data = pack_single(spec, levels, frozen.tensors, frozen.shifts, frozen.context)
+        if len(data) < sum(len(chunk.data) for chunk in chunks):
+            chunks = [Chunk(FULL, 0, RANS, data)]
+    if meta:
+        text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        packed = container.pack_zstd(text)
+        chunks.append(Chunk(META, 0, ZSTD, packed) if len(packed) < len(text) else Chunk(META, 0, RAW, text))
+    return container.write(chunks)
+
+
+def _chunks(spec: FieldSpec, frozen: Frozen) -> list[Chunk]:
+    """The critical chunks, a part each."""
     chunks = [
         Chunk(FHDR, 0, RAW, header.pack_spec(spec)),
         Chunk(DNET, 0, RANS, header.pack_mlp(frozen.tensors, frozen.shifts)),
@@ -48,7 +65,4 @@ def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None) ->
         if size >= _SMALL_CHUNK or level == spec.grid.n_levels - 1:
             chunks.append(Chunk(GRID, level, RANS, writer.getvalue()))
             writer, size = Writer(), 0
-    if meta:
-        text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        chunks.append(Chunk(META, 0, ZSTD, container.pack_zstd(text.encode("utf-8"))))
-    return container.write(chunks)
+    return chunks

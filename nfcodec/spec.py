@@ -91,9 +91,10 @@ class FieldSpec:
     extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the
     finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). steps: for each
     level the float value of one integer step of its features. value_offset, value_scale: (C,) each; value = offset +
-    scale * network output. knee: 0, or the distance at which a surface's values begin to be stored on a logarithmic
-    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts need no precision. clip:
-    whether values are clipped to [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
+    scale * network output. knee: 0, or the distance from the offset at which values begin to be stored on a logarithmic
+    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts of a surface need no precision,
+    and highlights of a picture no more than its shadows. clip:
+    whether values are clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
     of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
     world distance at which a tsdf is cut, 0 for other kinds.
     """
@@ -147,3 +148,8 @@ class Signal:
     @property
     def channels(self) -> int:
         return 1 if self.values is None else int(self.values.shape[-1])
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is straight alpha: that of an image of 2 or 4, unless its metadata deny it."""
+        return self.kind == "image" and self.channels in (2, 4) and self.meta.get("alpha", True) is True

@@ -191,7 +191,7 @@ def test_nets_survive_their_bytes(seed, n_dims, multi, n_neurons, n_hidden_layer
     net = make_net(np.random.default_rng(seed), n_dims, multi, n_neurons, n_hidden_layers)
     again = ContextNet.from_bytes(net.to_bytes())
     assert again.to_bytes() == net.to_bytes() and list(again.shifts) == list(net.shifts)
-    for old, new in zip(net._tensors(), again._tensors()):
+    for old, new in zip(net.tensors(), again.tensors()):
         assert np.array_equal(old, new)
 
 

@@ -155,13 +155,26 @@ def test_compand_is_that_of_the_coder():
 @pytest.mark.parametrize("channels", range(1, 6))
 @pytest.mark.parametrize("is_color", [False, True])
 def test_channel_transforms_are_orthogonal(channels, is_color):
-    matrix = channel_transform(channels, is_color)
+    rng = np.random.default_rng(channels)
+    target = rng.normal(size=(9, 8, channels)).astype(np.float32)
+    matrix = channel_transform(target, is_color)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(channels), atol=1e-6)
     if is_color and channels >= 3:
-        grey = matrix[:, :3] @ np.ones(3)
+        target[..., :3] = target[..., :1]
+        grey = channel_transform(target, is_color)[:, :3] @ np.ones(3)
         assert np.flatnonzero(np.abs(grey) > 1e-6).tolist() == [0]  # grey pictures have one plane
     if is_color and channels == 4:
         assert matrix[1].tolist() == [0, 0, 0, 1]  # alpha comes second
+
+
+def test_colours_are_turned_to_their_principal_axes():
+    rng = np.random.default_rng(0)
+    axis = np.array([0.6, 0.8, 0.0], np.float32)
+    target = rng.normal(size=(20, 20, 1)) * axis + 0.05 * rng.normal(size=(20, 20, 3))
+    matrix = channel_transform(target.astype(np.float32), True)
+    np.testing.assert_allclose(matrix[0], axis, atol=0.05)
+    variances = np.diff(target @ matrix.T, axis=0).reshape(-1, 3).var(0)
+    assert variances[0] > variances[1] > variances[2]
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])

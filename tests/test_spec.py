@@ -160,15 +160,18 @@ class Cursor:
                 return value
 
 
-def read_fhdr(data):
-    """Section 2."""
+def read_fhdr(data, is_all=True):
+    """Section 2; is_all: whether nothing may follow."""
     c, f = Cursor(data), {}
     names = {key: {number: name for name, number in table(key).items()} for key in ("Kinds", "Encodings", "Activations")}
-    f["kind"], flags, d, f["channels"], _ = names["Kinds"][c.take("B")], *(c.take("B") for _ in range(4))
-    f["clip"], placed, truncated, knee, one_range, halving, shared = (bool(flags >> bit & 1) for bit in range(7))
+    f["kind"], flags, d, f["channels"], dtype = names["Kinds"][c.take("B")], *(c.take("B") for _ in range(4))
+    dtype = {number: name for name, number in table("Dtypes").items()}[dtype]
+    f["clip"], placed, truncated, knee, one_range, halving, shared, full = (bool(flags >> bit & 1) for bit in range(8))
     f["extent"] = [c.varint() for _ in range(d)]
-    ranges = [(c.take("f"), c.take("f")) for _ in range(1 if one_range else f["channels"])]
+    ranges = [(c.take("f"), c.take("f")) for _ in range(0 if full else 1 if one_range else f["channels"])]
     f["ranges"] = ranges * f["channels"] if one_range else ranges
+    if full:
+        f["ranges"] = [(0.0, {"u1": 255.0, "u2": 65535.0}[dtype])] * f["channels"]
     f["origin"] = [c.take("d") for _ in range(d)] if placed else None
     f["cell"] = c.take("d") if placed else 0.0
     f["truncation"] = c.take("f") if truncated else 0.0
@@ -183,7 +186,7 @@ def read_fhdr(data):
     f["steps"] = [struct.unpack("<f", struct.pack("<I", c.take("H") << 16))[0] for _ in range(n_levels)]
     f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
     f["neurons"] = c.varint() if f["hidden"] else 0
-    assert c.at == len(data)
+    assert c.at == len(data) or not is_all
     return f
 
 
@@ -241,11 +244,12 @@ def value(f, tensors, levels, coord, n_levels):
     else:
         y = tensors[0] + tensors[1] @ x
     offset, scale = np.array(f["ranges"]).T
-    if f["knee"]:
-        v = offset + f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40))
-    else:
-        v = offset + scale * y
-    return np.clip(v, np.minimum(offset, offset + scale), np.maximum(offset, offset + scale)) if f["clip"] else v
+
+    def value(y):
+        return offset + (f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40)) if f["knee"] else scale * y)
+
+    v, end = value(y), value(1.0)
+    return np.clip(v, np.minimum(offset, end), np.maximum(offset, end)) if f["clip"] else v
 
 
 @functools.cache
@@ -253,7 +257,8 @@ def second_decoder(name):
     """(header, tensors, levels): the integers are those of the package, which test_entropy_spec.py checks."""
     data = (GOLDEN / f"{name}.nfld").read_bytes()
     chunks = container.read(data)
-    f = read_fhdr(chunks.get(container.FHDR).data)
+    full = chunks.get(container.FULL)
+    f = read_fhdr(full.data, is_all=False) if full else read_fhdr(chunks.get(container.FHDR).data)
     mlp = nfcodec.open(data).mlp
     layers = itertools.chain.from_iterable(zip(mlp.weights, mlp.biases, strict=True)) if f["hidden"] else mlp.biases
     return f, [t.astype(np.float64) for t in (*layers, mlp.skip)], nfcodec.open(data).grid.levels

@@ -2,7 +2,7 @@
 
     python tools/annotate.py spec/golden/tiny.nfld
 
-spec/format.md, section 12, holds the dump of tiny.nfld; tests/test_spec.py compares the two.
+spec/format.md, section 13, holds the dump of tiny.nfld; tests/test_spec.py compares the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from nfcodec import container, header  # noqa: E402
 from nfcodec import spec as s  # noqa: E402
 from nfcodec.binary import Reader  # noqa: E402
-from nfcodec.container import CTXN, DNET, FHDR, GRID, TYPE_NAMES  # noqa: E402
+from nfcodec.container import CTXN, DNET, FHDR, FULL, GRID, TYPE_NAMES  # noqa: E402
 from nfcodec.entropy.context import n_inputs  # noqa: E402
 
 BYTES_A_LINE = 12
@@ -57,7 +57,8 @@ def annotate(data: bytes) -> str:
 def rows(data: bytes) -> list[Row]:
     """All rows of a file, which together hold every byte once and in order."""
     chunks = container.read(data).chunks
-    spec = header.unpack_spec(chunks[0].data)
+    first = chunks[0]
+    spec = header.read_spec(Reader(first.data)) if first.type == FULL else header.unpack_spec(first.data)
     notes = Notes(data)
     notes.read("bytes", "signature", 8)
     notes.read("u8", "major {}")
@@ -77,6 +78,10 @@ def rows(data: bytes) -> list[Row]:
         inner = Notes(chunk.data, notes.base + notes.reader.position)
         if chunk.type == FHDR:
             _field_header(inner)
+            assert inner.reader.left == 0, "the field header ends its chunk"
+        elif chunk.type == FULL:
+            _field_header(inner)
+            inner.rest("FULL: stream of networks and levels")
         elif chunk.type == DNET:
             for k, shape in enumerate(header.mlp_shapes(spec.mlp)):
                 inner.read("u8", f"DNET: shift of tensor {k} {_times(shape)}: {{}}")
@@ -96,14 +101,15 @@ def rows(data: bytes) -> list[Row]:
 
 
 def _field_header(notes: Notes) -> None:
-    kind = notes.read("u8", lambda value: f"FHDR: kind {_name(s.KINDS, value)}")
+    notes.read("u8", lambda value: f"FHDR: kind {_name(s.KINDS, value)}")
     flags = notes.read("u8", "flags {:#04x}")
     d = notes.read("u8", "{} axes")
     channels = notes.read("u8", "{} channels")
     notes.read("u8", lambda value: f"dtype {_name(s.DTYPES, value)}")
     for axis in range(d):
         notes.read("varint", f"extent of axis {axis}: {{}}")
-    for _ in range(1 if flags & header.FLAG_ONE_RANGE else channels):
+    n_ranges = 0 if flags & header.FLAG_FULL_RANGE else 1 if flags & header.FLAG_ONE_RANGE else channels
+    for _ in range(n_ranges):
         notes.read("f32", "value_offset {:g}")
         notes.read("f32", "value_scale {:g}")
     if flags & header.FLAG_PLACED:
@@ -130,7 +136,6 @@ def _field_header(notes: Notes) -> None:
     notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
     if notes.read("u8", "{} hidden layers"):
         notes.read("varint", "{} neurons")
-    assert notes.reader.left == 0, kind
 
 
 def _context_network(notes: Notes) -> None:

@@ -60,6 +60,7 @@ class Case:
     empty: tuple[int, ...] = ()
     sparse: bool = False  # only a corner of the finest level holds anything, so that it has a mask
     context_layers: int = 1
+    compact: bool = False  # one chunk for all
     meta: dict = field(default_factory=dict)
 
 
@@ -77,6 +78,10 @@ CASES = (
     Case("image-grey16", "image", (19, 27), pyramid((19, 27), 3), dtype="u2", scale=(65535.0,), interpolation="cubic"),
     Case("image-rgba", "image", (16, 15), pyramid((16, 15), 3), 4, n_features=(4, 4, 2), n_hidden_layers=2),
     Case("image-no-hidden", "image", (9, 9), pyramid((9, 9), 2), 3, n_features=(3, 3), n_hidden_layers=0),
+    Case("image-full", "image", (12, 10), pyramid((12, 10), 2), 3, n_features=(3, 1), n_hidden_layers=0, interpolation="cubic", compact=True, meta={"source": "icon.png"}),
+    Case("image-full-one-level", "image", (8, 8), ((8, 8),), 4, n_features=(4,), n_neurons=5, context_layers=0, compact=True),
+    Case("volume-full", "volume", (5, 6, 7), pyramid((5, 6, 7), 2), dtype="i2", offset=(-500.0,), scale=(1500.0,), n_features=(1, 1), compact=True),
+    Case("image-knee", "image", (14, 11), pyramid((14, 11), 2), 3, dtype="f4", scale=(0.9,), knee=0.05, n_features=(3, 3), interpolation="cubic"),
     Case("image-one-pixel", "image", (1, 1), ((1, 1),), interpolation="cubic"),
     Case("image-bilevel", "image", (8, 8), pyramid((8, 8), 2), dtype="b1", scale=(1.0,)),
     Case(
@@ -140,7 +145,7 @@ def build(case: Case) -> bytes:
     shifts = [7 if len(shape) == 2 else 8 for shape in shapes]
     levels = [_level(case, spec.grid, level, rng) for level in range(n_levels)]
     net = context_net(rng, d, max(n_features) > 1, case.context_layers, case.spread) if case.encoding == "dense" else None
-    return pack(spec, Frozen(levels, tensors, shifts, net), case.meta)
+    return pack(spec, Frozen(levels, tensors, shifts, net), case.meta, compact=case.compact)
 
 
 def _level(case: Case, grid: GridSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

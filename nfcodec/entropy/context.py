@@ -100,7 +100,7 @@ class ContextNet:
             )
         if (self.n_neurons == 0) != (self.n_hidden_layers == 0):
             return f"{self.n_hidden_layers} hidden layers of {self.n_neurons} neurons, expected both 0 or neither"
-        found, expected = [t.shape for t in self._tensors()], _tensor_shapes(self.widths)
+        found, expected = [t.shape for t in self.tensors()], _tensor_shapes(self.widths)
         if found != expected or len(self.weights) != len(self.biases):
             return f"weights, biases and skip of {found}, expected {expected}"
         if len(self.shifts) != self.n_hidden_layers + 2:
@@ -109,7 +109,7 @@ class ContextNet:
 
     def _range_problem(self) -> str | None:
         bounds = [MAX_WEIGHT] * len(self.weights) + [MAX_BIAS] * len(self.biases) + [MAX_WEIGHT]
-        for array, bound in zip(self._tensors(), bounds):
+        for array, bound in zip(self.tensors(), bounds):
             if array.dtype != np.int32 or np.abs(array.astype(np.int64)).max(initial=0) > bound:
                 return f"weights of {array.dtype} beyond +-{bound}, expected int32 within it"
         if not all(0 <= shift <= MAX_SHIFT for shift in self.shifts):
@@ -123,7 +123,8 @@ class ContextNet:
             return "a skip whose sum leaves 32 bits, expected smaller weights"
         return None
 
-    def _tensors(self) -> list[np.ndarray]:
+    def tensors(self) -> list[np.ndarray]:
+        """Weights of all layers, their biases, the skip: the order of a file."""
         return [*self.weights, *self.biases, self.skip]
 
     def to_bytes(self) -> bytes:
@@ -131,7 +132,7 @@ class ContextNet:
         out = Writer().u8(self.n_dims).u8(self.multi).u8(self.n_neurons).u8(self.n_hidden_layers)
         for shift in self.shifts:
             out.u8(shift)
-        return out.bytes(encode_tensors(self._tensors())).getvalue()
+        return out.bytes(encode_tensors(self.tensors())).getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ContextNet":
@@ -144,13 +145,24 @@ class ContextNet:
                 f"most {MAX_DIMS}, {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}",
                 "context-net",
             )
-        widths = _widths(n_inputs(n_dims, bool(multi)), n_neurons, n_hidden_layers)
         shifts = [reader.u8() for _ in range(n_hidden_layers + 2)]
-        tensors = decode_tensors(reader, _tensor_shapes(widths))
+        shapes = cls.tensor_shapes(n_dims, bool(multi), n_neurons, n_hidden_layers)
+        return cls.assemble(n_dims, bool(multi), n_neurons, n_hidden_layers, decode_tensors(reader, shapes), shifts)
+
+    @staticmethod
+    def tensor_shapes(n_dims: int, multi: bool, n_neurons: int, n_hidden_layers: int) -> list[tuple[int, ...]]:
+        """Shapes of the tensors of a network in the order of a file: weights of all layers, their biases, the skip."""
+        return _tensor_shapes(_widths(n_inputs(n_dims, multi), n_neurons, n_hidden_layers))
+
+    @classmethod
+    def assemble(
+        cls, n_dims: int, multi: bool, n_neurons: int, n_hidden_layers: int, tensors: list[np.ndarray], shifts: list[int]
+    ) -> "ContextNet":
+        """The network of tensors in the order of `tensor_shapes`, read from a file. Raises FormatError."""
         n = n_hidden_layers + 1
         try:
             return cls(
-                n_dims, widths[0], bool(multi), n_neurons, n_hidden_layers,
+                n_dims, n_inputs(n_dims, multi), multi, n_neurons, n_hidden_layers,
                 tensors[:n], tensors[n:-1], tensors[-1], shifts,
             )  # fmt: skip
         except UsageError as error:

@@ -32,7 +32,7 @@ from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand
 from .rans import Operations, encode_operations, raise_status
 from .static import StaticDecoder, encode_static
 
-__all__ = ["decode_level", "encode_level", "level_cost_bits"]
+__all__ = ["decode_level", "encode_level", "level_cost_bits", "level_operations", "take_level"]
 
 HAS_MASK = 1  # flag bit 0
 FRONT_COST = 16  # a wavefront costs numpy about as much as this many symbols
@@ -51,11 +51,19 @@ def encode_level(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask
     if mask is not None:
         stream = _encode_mask(np.asarray(mask, bool), levels, level)
         out.varint(len(stream)).bytes(stream)
-    operations: list[Operations] = []
+    return out.bytes(encode_operations(level_operations(net, levels, level, mask))).getvalue()
+
+
+def level_operations(
+    net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None
+) -> list[Operations]:
+    """A level's values as operations of a stream that may hold more; arguments as `encode_level`."""
+    _check_pyramid(net, levels, level)
     planes = _flat(levels[level])
-    for feature, positions, mu8, scale in _predictions(net, levels, level, mask):
-        operations.append(laplace_operations(planes[feature, positions], mu8, scale)[0])
-    return out.bytes(encode_operations(operations)).getvalue()
+    return [
+        laplace_operations(planes[feature, positions], mu8, scale)[0]
+        for feature, positions, mu8, scale in _predictions(net, levels, level, mask)
+    ]
 
 
 def level_cost_bits(
@@ -87,6 +95,23 @@ def decode_level(
         raise FormatError(f"reading a level: got flags {flags}, expected 0 or 1", "level-flags")
     mask = _decode_mask(reader.bytes(reader.varint()), before, shape) if flags & HAS_MASK else None
     decoder = LaplaceDecoder(reader.bytes(reader.left))
+    values = take_level(decoder, net, coarser, n_levels, shape, mask)
+    decoder.finish()
+    return values
+
+
+def take_level(
+    decoder: LaplaceDecoder,
+    net: ContextNet,
+    coarser: Sequence[np.ndarray],
+    n_levels: int,
+    shape: Sequence[int],
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """The integers of one level, of a shape (F, *res) within the limits, from a stream that may hold more."""
+    level, shape = len(coarser), tuple(int(n) for n in shape)
+    _check_shape(net, shape, level, n_levels)
+    before = coarser[-1] if level else None
     values = np.zeros((shape[0], math.prod(shape[1:])), np.int32)
     lattice = Lattice(shape[1:])
     positions, bounds = lattice.coding_order(None if mask is None else expand_mask(mask, shape[1:]))
@@ -103,7 +128,6 @@ def decode_level(
         else:
             _decode_plane(net, inputs, decoder, positions, bounds, values[feature])
         previous = inputs.current if net.multi else None
-    decoder.finish()
     return values.reshape(shape)
 
 

@@ -16,7 +16,7 @@ from ..errors import FormatError
 from ..kernels import use_numba
 from .tables import PRECISION
 
-__all__ = ["MAX_RAW_BITS", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status"]
+__all__ = ["MAX_RAW_BITS", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status", "raw_operation"]
 
 STATE_LOW = 1 << 16
 MAX_RAW_BITS = 14  # of one raw operation; longer raw numbers are split, low bits first
@@ -45,6 +45,11 @@ def raise_status(status: int) -> None:
 def cost_of(frequencies: np.ndarray) -> np.ndarray:
     """Bits of operations with these frequencies, float64. For reports and searches, never for decoding."""
     return PRECISION - np.log2(frequencies.astype(np.float64))
+
+
+def raw_operation(value: int, n_bits: int) -> Operations:
+    """An unsigned number of n_bits <= MAX_RAW_BITS equally likely bits, as `RansDecoder.raw` reads it."""
+    return np.array([value << PRECISION - n_bits], np.uint16), np.array([1 << PRECISION - n_bits], np.uint16)
 
 
 def encode_operations(operations: Sequence[Operations]) -> bytes:
@@ -91,6 +96,11 @@ class RansDecoder:
         if self._word_list is None:
             self._word_list = self.words.tolist()
         return self._word_list
+
+    @property
+    def n_read(self) -> int:
+        """Words that were read so far."""
+        return int(self.state[1])
 
     def symbol(self, cumulative: Sequence[int]) -> int:
         """Reads one symbol j by a table of cumulative frequencies 0 .. 2**14; symbols of frequency 0 never come."""

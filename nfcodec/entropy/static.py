@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import FormatError, UsageError
 from ..kernels import use_numba
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
-from .rans import EMPTY_CONTEXT, Operations, cost_of, encode_operations, raise_status
+from .rans import EMPTY_CONTEXT, Operations, cost_of, encode_operations, raise_status, raw_operation
 from .tables import N_SCALES, PRECISION
 
 __all__ = ["MAX_CONTEXTS", "MAX_SYMBOLS", "StaticDecoder", "decode_static", "encode_static"]
@@ -117,21 +117,17 @@ def _describe(counts: np.ndarray, mantissa_bits: int) -> tuple[Operations, np.nd
             all_mu8.append(mu8)
             mu8 = _next_mu8(mu8, level)
     scale = min(SCALES_TRIED, key=lambda s: cost_bits(all_levels, all_mu8, s).sum())
-    parts = [_raw(mantissa_bits, MANTISSA_BITS), _raw(scale, SCALE_BITS)]
+    parts = [raw_operation(mantissa_bits, MANTISSA_BITS), raw_operation(scale, SCALE_BITS)]
     (starts, frequencies), first = laplace_operations(all_levels, all_mu8, scale)
     cuts = [*first[::n_symbols].tolist(), len(starts)]  # one level may take several operations
     for context in range(n_contexts):
-        parts.append(_raw(int(used[context]), 1))
+        parts.append(raw_operation(int(used[context]), 1))
         if used[context]:
             chosen = slice(*cuts[:2])
             parts.append((starts[chosen], frequencies[chosen]))
             cuts.pop(0)
     header = tuple(np.concatenate([part[i] for part in parts]) for i in range(2))
     return header, tables
-
-
-def _raw(value: int, n_bits: int) -> Operations:
-    return np.array([value << PRECISION - n_bits], np.uint16), np.array([1 << PRECISION - n_bits], np.uint16)
 
 
 def _check_sizes(n_symbols: int, n_contexts: int) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..errors import FormatError
-from .laplace import LaplaceDecoder, cost_bits, encode_laplace
+from .laplace import LaplaceDecoder, cost_bits, laplace_operations
+from .rans import Operations, encode_operations
 from .static import StaticDecoder, encode_static
 from .tables import N_SCALES
 
@@ -32,24 +33,39 @@ def best_scale(values: np.ndarray) -> int:
 def encode_tensors(tensors: list[np.ndarray]) -> bytes:
     """Integer arrays one after another: a scale byte each, then one stream to the end of the data."""
     scales = [best_scale(t) for t in tensors]
-    values = np.concatenate([np.ravel(t) for t in tensors])
-    per_value = np.repeat(scales, [t.size for t in tensors])
-    return bytes(scales) + encode_laplace(values, 0, per_value)
+    return bytes(scales) + encode_operations([tensor_operations(tensors, scales)])
 
 
 def decode_tensors(reader: Reader, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
     """The inverse of `encode_tensors`, to the end of the reader; int32 arrays of the given shapes."""
-    scales = [reader.u8() for _ in shapes]
-    if max(scales) >= N_SCALES:
-        raise FormatError(f"reading {reader.what}: got scale index {max(scales)}, expected at most {N_SCALES - 1}", "scale")
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    scales = [check_scale(reader.u8(), reader.what) for _ in shapes]
     decoder = LaplaceDecoder(reader.bytes(reader.left))
+    tensors = take_tensors(decoder, shapes, scales)
+    decoder.finish()
+    return tensors
+
+
+def check_scale(scale: int, what: str) -> int:
+    """The scale index, if there is such a one."""
+    if scale >= N_SCALES:
+        raise FormatError(f"reading {what}: got scale index {scale}, expected at most {N_SCALES - 1}", "scale")
+    return scale
+
+
+def tensor_operations(tensors: list[np.ndarray], scales: list[int]) -> Operations:
+    """Integer arrays one after another, each under its scale, as operations of a stream that holds more."""
+    values = np.concatenate([np.ravel(t) for t in tensors])
+    return laplace_operations(values, 0, np.repeat(scales, [t.size for t in tensors]))[0]
+
+
+def take_tensors(decoder: LaplaceDecoder, shapes: list[tuple[int, ...]], scales: list[int]) -> list[np.ndarray]:
+    """The next values of a stream as int32 arrays of the given shapes; scales below N_SCALES."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
     flat = np.empty(ends[-1], np.int32)
     for start in range(0, len(flat), _STEP):
         part = flat[start : start + _STEP]
         owner = np.searchsorted(ends, np.arange(start, start + len(part)), side="right")
         part[:] = decoder.take(np.zeros(len(part), np.int64), np.asarray(scales)[owner])
-    decoder.finish()
     return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
 
 

@@ -18,8 +18,13 @@ _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the cod
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost least
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
+_LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
+_DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
+_SMALL = 1 << 13  # samples below which networks have to be paid for
+_TINY = 1 << 10
+_COARSEST_OF_SMALL = {1: 32, 2: 16, 3: 8, 4: 4}
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,23 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     extent, d, channels = source.extent, len(source.extent), source.channels
     n_samples = math.prod(extent)
     finest = extent
-    if d >= 3 and not (source.kind == "volume" and lmbda < 2e-5):
+    if d >= 3 and (source.kind in SURFACE_KINDS or source.detail < _DETAIL * lmbda):
         # of few samples, such as the frames of a short film, each counts
         finest = tuple(n if n < _SHORT_AXIS else half for n, half in zip(extent, halved(extent)))
+    small = n_samples < _SMALL
+    coarsest = _COARSEST_OF_SMALL[d] if small else _COARSEST[d]
     resolutions = [finest]
-    while max(resolutions[0]) > _COARSEST[d]:
+    while max(resolutions[0]) > coarsest:
         resolutions.insert(0, halved(resolutions[0]))
     n_features = [channels] * len(resolutions)
-    if source.is_color and lmbda > 5e-5:
+    if source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
         # luma (and alpha) alone on the two finest levels: colour is kept at a quarter of the resolution
-        n_features[-2:] = [channels - 2] * len(n_features[-2:])
-    small = n_samples < 1 << 13
-    mlp = MlpSpec(sum(n_features), 8 if small else 16, 1 if small else 2, channels)
+        n_luma = min(2, len(resolutions) - 1)
+        n_features[-n_luma:] = [channels - 2] * n_luma
+    networks = _small_networks(n_samples) if small else _Networks()
+    if source.kind not in SURFACE_KINDS and n_samples * (1e-3 / lmbda) ** 0.7 > _LARGE:
+        networks = _Networks(24, 2, 24, 2)
+    mlp = MlpSpec(sum(n_features), networks.n_neurons, networks.n_hidden_layers, channels)
     step_fine = 2.75 * math.sqrt(lmbda * channels)
     ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
@@ -80,13 +90,34 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     return Preset(
         grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size),
         mlp=mlp,
-        context_neurons=8 if small else 16,
-        context_layers=1 if small else 2,
+        context_neurons=networks.context_neurons,
+        context_layers=networks.context_layers,
         tile_edge=_TILE_EDGE[d],
         stride=1 if finest == extent else 2,
         step_fine=step_fine,
         step_ratio=ratio,
     )
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Sizes of both networks."""
+
+    n_neurons: int = 16
+    n_hidden_layers: int = 2
+    context_neurons: int = 16
+    context_layers: int = 2
+
+
+def _small_networks(n_samples: int) -> _Networks:
+    """What a signal of a few thousand samples can pay for: a decoder that is linear, a context network of few neurons
+    (results/tiny.tsv; spec/rationale.md)."""
+    return _Networks(0, 0, 4 if n_samples <= _TINY else 8, 1)
+
+
+def fixed_bytes(n_samples: int) -> int:
+    """Bytes of header and networks, roughly, before the first file says better."""
+    return 120 if n_samples < _SMALL else 1300
 
 
 def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:

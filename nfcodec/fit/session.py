@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import decode
+from .. import decode, io
 from ..errors import NfldError, UsageError
 from ..measure import Report, measure
 from ..pack import pack
@@ -32,7 +32,6 @@ _FAR = 0.15  # excess from which another full fit is worth its time
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
 _MIN_LMBDA = 1e-7
-_FIXED_BYTES = 1300  # header and networks, before the first file says better
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,9 @@ class Session:
     def search(self) -> Trial:
         """The best file: one that comes close to the goal from the right side, or the closest in the end."""
         lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
+        if not self.is_surface:
+            self._source = from_lattice(self.signal)
+            lmbda *= self._source.lmbda_factor
         if self.goal is None:
             return self._fit(lmbda)[1]
         fit, trial = self._fit(self._pilot(lmbda))
@@ -113,7 +115,8 @@ class Session:
                 series = [t for t in series if t is trials[-1]] + [trial]
                 n_fits += 1
             else:
-                recipe = Recipe(n_steps=max(20, round(self._n_steps(fit) * _REFINE_SHARE)), lmbda=lmbda, warm=True)
+                steps = max(20, round(self._n_steps(fit) * _REFINE_SHARE))
+                recipe = Recipe(n_steps=steps, lmbda=lmbda, warm=True)
                 self._run(fit, recipe, "refine", None)
                 trial = self._finish(fit, lmbda)
                 series.append(trial)
@@ -124,9 +127,13 @@ class Session:
         """A full fit from the start, steered where its goal allows."""
         fit = self._build(lmbda)
         steps = self._n_steps(fit)
-        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps, len(fit.tiles)))
+        recipe = self._recipe(fit, steps, lmbda)
         lmbda = self._run(fit, recipe, "fit", self._target(fit))
         return fit, self._finish(fit, lmbda)
+
+    def _recipe(self, fit: Fit, n_steps: int, lmbda: float) -> Recipe:
+        settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles))
+        return Recipe(n_steps=n_steps, lmbda=lmbda, **settings)
 
     def _best(self, trials: list[Trial]) -> Trial:
         met = [t for t in trials if self.goal.excess(t, self.n_samples) <= 0]
@@ -157,8 +164,8 @@ class Session:
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
-            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps, len(fit.tiles))), "fit", None)
-            if self.is_surface or self.goal.what == "max_error":
+            self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+            if self.is_surface or self.goal.what == "max_error" or not self._can_steer:
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:
                 distortion, bits = fit.measure()
@@ -166,7 +173,7 @@ class Session:
                 if limit is None:
                     excess = self.goal.value * math.log(10) / 10 + math.log(max(distortion, 1e-12))
                 else:
-                    excess = math.log((bits * fit.n_samples / 8 + _FIXED_BYTES) / limit)
+                    excess = math.log((bits * fit.n_samples / 8 + presets.fixed_bytes(fit.n_samples)) / limit)
             factor = math.exp(min(max(self.goal.answer * excess, -4.0), 4.0))
             lmbda = max(lmbda * factor, _MIN_LMBDA)
             if 0.6 < factor < 1.7:
@@ -179,11 +186,16 @@ class Session:
             return None
         limit = self.goal.bytes_for(self.n_samples)
         if limit is not None:
-            bits = 8 * max(limit * _ROOM - _FIXED_BYTES, 0.3 * limit)
+            bits = 8 * max(limit * _ROOM - presets.fixed_bytes(fit.n_samples), 0.3 * limit)
             return Target(bits_per_sample=bits / fit.n_samples)
-        if self.goal.what == "psnr":
+        if self.goal.what == "psnr" and self._can_steer:
             return Target(distortion=10 ** (-self.goal.value / 10))
         return None
+
+    @property
+    def _can_steer(self) -> bool:
+        """Whether the fit's own error says how far a PSNR is."""
+        return self.goal.what != "psnr" or self._source.is_judged_by_error
 
     def _n_steps(self, fit: Fit) -> int:
         return presets.n_steps(self.settings.effort, len(fit.tiles), self.signal.kind, self.settings.encoding)
@@ -194,10 +206,7 @@ class Session:
             quality = presets.quality_of(lmbda, self.signal.kind)
             resolution = presets.surface_resolution(quality, self.settings.effort)
         if self._source is None or resolution != self._resolution:
-            if self.is_surface:
-                self._source = from_mesh(self.signal, self._distance, resolution)
-            else:
-                self._source = from_lattice(self.signal)
+            self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
@@ -221,7 +230,7 @@ class Session:
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
         fit.model.eval()
-        data = pack(fit.model.spec, fit.model.freeze(), self.signal.meta)
+        data = pack(fit.model.spec, fit.model.freeze(), io.compact(self.signal), compact=True)
         try:
             report = measure(decode.open(data), self.signal)
         except NfldError as err:

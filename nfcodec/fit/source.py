@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import SignalError
+from ..metrics import light_knee
 from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Signal
+from .analysis import detail
 from .distance import MeshDistance, lattice_distance
+from .hidden import fill_hidden
 
 _MARGIN = 0.04  # room around a mesh, of its longest edge
 _BAND = 6.0  # distance from the surface, in target samples, within which distances are exact
 _KNEE = 4.0  # distance, in target samples, from which signed distances are kept on a logarithmic scale
+_WIDE = ("f8", "u4", "i4")  # dtypes of more precision than float32
+_ALPHA_MARGIN = 0.02  # how far beyond its ends full and no opacity are aimed at: clipped, they are then exact
+_DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what is seen at a time, not all, is to be close
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
@@ -23,8 +31,8 @@ class Source:
     """A signal on a lattice, ready to be fitted.
 
     target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
-    squared errors, or None for 1 everywhere. origin, cell, truncation as in
-    FieldSpec.
+    squared errors, or None for 1 everywhere. origin, cell, truncation as in FieldSpec. is_judged_by_error: whether the mean
+    squared error of targets is what PSNR is made of, so that a fit can be steered by it. lmbda_factor: of the weight of a bit, where targets span more than a display shows.
     """
 
     kind: str
@@ -39,6 +47,8 @@ class Source:
     origin: tuple[float, ...] | None = None
     cell: float = 0.0
     truncation: float = 0.0
+    is_judged_by_error: bool = True
+    lmbda_factor: float = 1.0
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -48,9 +58,17 @@ class Source:
     def channels(self) -> int:
         return self.target.shape[-1]
 
+    @cached_property
+    def detail(self) -> float:
+        """`analysis.detail` of the target."""
+        return detail(self.target)
+
 
 def from_lattice(signal: Signal) -> Source:
-    """An image or volume: 8 and 16-bit images keep their full range, everything else its range of values."""
+    """An image or volume: 8 and 16-bit images keep their full range, everything else its range of values.
+
+    Images of floats with a high dynamic range get a knee; with alpha, colours below no opacity are made up.
+    """
     values = signal.values
     name = signal.meta.get("source", "signal")
     if values.size == 0:
@@ -65,16 +83,57 @@ def from_lattice(signal: Signal) -> Source:
         raise SignalError(
             f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first"
         )
+    is_color = signal.kind == "image" and channels in (3, 4)
+    if signal.has_alpha or (signal.kind == "image" and dtype.startswith("f")):
+        return _picture(signal, dtype, is_color)
     if signal.kind == "image" and dtype in ("u1", "u2"):
         low, high = 0.0, float(np.iinfo(values.dtype).max)
     else:
         low, high = float(values.min()), float(values.max())
     scale = high - low  # 0 for a constant signal, which is then exactly its offset
-    _check_range(name, low, high, exceeds_float32=dtype in ("f8", "u4", "i4"))
-    target = values.astype(np.float64 if dtype in ("f8", "u4", "i4") else np.float32) - low
-    target = (target / (scale or 1.0)).astype(np.float32)
-    is_color = signal.kind == "image" and channels in (3, 4)
+    _check_range(name, low, high, exceeds_float32=dtype in _WIDE)
+    target = _even(values, low, scale, dtype)
     return Source(signal.kind, target, dtype, (low,) * channels, (scale,) * channels, clip=True, is_color=is_color)
+
+
+def _even(values: np.ndarray, low: float, scale: float, dtype: str) -> np.ndarray:
+    """Values as parts of their range, float32."""
+    target = values.astype(np.float64 if dtype in _WIDE else np.float32) - low
+    return (target / (scale or 1.0)).astype(np.float32)
+
+
+def _picture(signal: Signal, dtype: str, is_color: bool) -> Source:
+    """An image with alpha or of floats: colours and alpha have a range each, wide ranges of floats a knee."""
+    values, n_colors = signal.values, signal.channels - signal.has_alpha
+    parts = [values[..., :n_colors]] + [values[..., n_colors:]] * signal.has_alpha
+    is_whole = dtype in ("u1", "u2")
+    knee = light_knee(parts[0]) if dtype.startswith("f") else 0.0
+    targets, ranges, clip = [], [], True
+    for part in parts:
+        low, high = float(part.min()), float(part.max())
+        if is_whole:
+            low, high = 0.0, float(np.iinfo(values.dtype).max)
+        _check_range(signal.meta.get("source", "signal"), low, high, exceeds_float32=dtype in _WIDE)
+        if knee:
+            # measured from 0, where both sides of it look alike; a range below 0 cannot be clipped from there
+            clip, largest = clip and low >= 0, max(abs(low), abs(high))
+            low, scale = 0.0, knee * math.asinh(largest / knee)
+            targets.append((np.arcsinh(part.astype(np.float64) / knee) * (knee / (scale or 1.0))).astype(np.float32))
+        else:
+            scale = high - low
+            targets.append(_even(part, low, scale, dtype))
+        ranges += [(low, scale)] * part.shape[-1]
+    if signal.has_alpha:
+        seen = parts[1][..., 0] > 0
+        targets[0] = fill_hidden(targets[0], seen)
+        if is_whole:
+            targets[1] = targets[1] + _ALPHA_MARGIN * ((targets[1] >= 1).astype(np.float32) - (targets[1] <= 0))
+    offset, scale = zip(*ranges)
+    source = Source(signal.kind, np.concatenate(targets, -1), dtype, offset, scale, clip, knee, is_color)
+    source.is_judged_by_error = not (knee or signal.has_alpha)
+    if knee:
+        source.lmbda_factor = min(1.0, (_DISPLAY_RANGE * knee / max(scale[:n_colors])) ** 2)
+    return source
 
 
 def _check_range(name: str, low: float, high: float, exceeds_float32: bool) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from . import shifts
+from . import weights
 from .encodings import Rounding
 from .gathers import LANES
 from .model import FieldModel
@@ -44,6 +44,7 @@ class Recipe:
     hard_from: float = 0.95  # share of the run after which rounding is hard and networks alone go on
     integers_from: float = 0.6  # ... and networks are fixed to integers
     progressive: float = 0.0  # share of the steps that look at the coarse levels alone
+    network_price: float = 1.0  # of a bit of the networks, in bits of latents
     warm: bool = False  # continues a fit: no noise phase, small rates
 
 
@@ -124,6 +125,8 @@ class Fit:
             d, b = self._losses(tile, rounding, picked, self._depth(recipe))
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
+            if recipe.network_price:
+                loss = loss + weights.network_bits(model) * (recipe.network_price / self.n_samples)
             loss.backward()
             networks.step(rates[0])
             if rates[1]:
@@ -178,7 +181,7 @@ class Fit:
             errors = [self._error(tile, features, phase) for tile, _, features, phase in known]
             return scale / lmbda * sum(e.item() for e in errors)
 
-        model.shifts = shifts.search(model.shifts, list(model.tensors), distortion)
+        model.shifts = weights.search(model.shifts, list(model.tensors), distortion)
         if grid.context is None:
             return
         grid.context.choose_shifts(_FINEST)
@@ -187,7 +190,7 @@ class Fit:
             grid.context.shifts = chosen_shifts
             return scale * sum(grid.bits(tile.plan, integers).item() for tile, integers, _, _ in known)
 
-        grid.context.shifts = shifts.search(grid.context.shifts, grid.context.tensors(), bits)
+        grid.context.shifts = weights.search(grid.context.shifts, grid.context.tensors(), bits)
 
     def measure(self) -> tuple[float, float]:
         """(weighted squared error a sample, bits a sample) of the rounded model over all tiles."""

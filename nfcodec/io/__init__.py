@@ -8,7 +8,7 @@ Every error is one line: UsageError for arguments, SignalError for content, Miss
 infinite values are read as they are; `check_finite` refuses them.
 
 `meta` is a JSON-able dictionary of what must survive the round trip and never affects samples. Absent means unknown, or
-the default given here. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
+the default given here; a file holds what `compact` leaves. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
 
     key           signal   meaning
     source        all      file name without folders
@@ -18,8 +18,10 @@ the default given here. World axes of spacing and origin are in array order (z, 
     value_range   lattice  [least, greatest] finite value
     bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG
     palette       image    true: the source had a palette, expanded to RGB(A)
-    alpha         image    true: the last channel is straight alpha
-    colour_space  image    "sRGB" (assumed where nothing is said), "icc" or "unknown"
+    alpha         image    whether the last of 2 or 4 channels is straight alpha (assumed where nothing is said)
+    premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
+    colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
+    exposure      image    what a Radiance file says its values were multiplied by
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
     orientation   image    EXIF orientation 2..8 that was applied on reading
     dpi           image    [x, y] dots an inch
@@ -51,12 +53,14 @@ from nfcodec.atomic import replacing
 from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
 from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
 
+from .implied import compact_meta
 from .placement import rescale_meta
 
 __all__ = [
     "FORMATS",
     "Format",
     "check_finite",
+    "compact",
     "kind_of",
     "read",
     "rescale_meta",
@@ -90,6 +94,8 @@ FORMATS: dict[str, Format] = {
     ".avif": Format("avif", "image", "read", "write", _IMAGE),
     ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".hdr": Format("radiance", "hdr", "read_radiance", "write_radiance", _IMAGE),
+    ".pfm": Format("pfm", "hdr", "read_pfm", "write_pfm", _IMAGE),
     ".h5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
     ".hdf5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
     ".npy": Format("npy", "volume", "read_npy", "write_npy", _ARRAY, ("axes",)),
@@ -111,6 +117,12 @@ FORMATS: dict[str, Format] = {
 # what the first bytes say, for the message when they contradict the suffix
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"#?RADIANCE", "radiance"),
+    (b"#?RGBE", "radiance"),
+    (b"PF\n", "pfm"),
+    (b"Pf\n", "pfm"),
+    (b"\x5c\x01\0\0", "the header of an ANALYZE or NIfTI pair (convert it to .nii)"),
+    (b"v/1\x01", "openexr (convert it to .tif, .hdr or .pfm)"),
     (b"\xff\xd8\xff", "jpeg"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
@@ -134,6 +146,15 @@ def suffixes(kind: str | None = None, *, writable: bool = False) -> tuple[str, .
 def kind_of(path: str | os.PathLike) -> str:
     """The usual kind of signal behind a suffix, without opening the file (a TIFF stack turns out a volume when read)."""
     return _format_of(path)[1].kinds[0]
+
+
+def compact(signal: Signal) -> dict[str, Any]:
+    """The signal's metadata as a file holds them: without what its header or the source's suffix say."""
+    try:
+        named = _format_of(str(signal.meta.get("source", "")))[1].name
+    except UsageError:
+        named = None
+    return compact_meta(signal, named)
 
 
 def _format_of(path: str | os.PathLike) -> tuple[str, Format]:

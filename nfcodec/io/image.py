@@ -23,12 +23,13 @@ from nfcodec.spec import Signal
 from .lattice import check_shape, new_signal
 from .placement import numbers
 
-__all__ = ["apply_orientation", "colour_meta", "icc_profile_of", "read", "read_with_pillow", "scale_bits", "write"]
+__all__ = ["apply_orientation", "colour_meta", "icc_profile_of", "read", "read_with_pillow", "scale_bits", "straight_colours", "write"]
 
 MAX_ICC_BYTES = 64 << 10
 _PILLOW_NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
 # modes that are held as they are; every other one is converted to one of these
 _PLAIN_MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_CONVERTED_MODES = ("1", "La", "P", "PA", "RGBX", "RGBa", "CMYK", "YCbCr")
 
 
 def _pillow(what: str):
@@ -90,6 +91,10 @@ def _open(name: str, data: bytes, format: str) -> tuple[Any, dict[str, Any]]:
                 "decompression bombs; crop it, or raise PIL.Image.MAX_IMAGE_PIXELS if the file is sound"
             ) from err
     check_shape(name, (image.height, image.width, len(image.getbands())), np.dtype(np.uint8))
+    if image.mode not in (*_PLAIN_MODES, *_CONVERTED_MODES) and not image.mode.startswith("I;16") and image.mode != "I":
+        raise SignalError(f"reading {name!r}: got the colour model {image.mode}, expected grey or RGB; convert it to RGB")
+    if image.mode == "CMYK":
+        warnings.warn(f"{name}: CMYK is taken as RGB without its profile; convert it first to keep its colours", stacklevel=2)
     if getattr(image, "n_frames", 1) > 1:
         warnings.warn(f"{name}: only the first of {image.n_frames} frames is read", stacklevel=2)
     profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
@@ -155,6 +160,20 @@ def scale_bits(array: np.ndarray, bits: int, dtype: type) -> np.ndarray:
         return array.astype(dtype, copy=False)
     wide = np.minimum(array, limit).astype(np.uint64)
     return ((wide * top + limit // 2) // limit).astype(dtype)
+
+
+def straight_colours(array: np.ndarray) -> np.ndarray:
+    """(..., C) whose colours were multiplied by the alpha in the last channel -> the same with straight alpha.
+
+    Colours are rounded and bounded by the dtype's white; below no opacity there is none to find, so it becomes 0.
+    """
+    is_whole = array.dtype.kind == "u"
+    white = float(np.iinfo(array.dtype).max) if is_whole else 1.0
+    alpha = array[..., -1:].astype(np.float64)
+    colours = np.divide(array[..., :-1] * white, alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
+    out = array.copy()
+    out[..., :-1] = np.rint(np.minimum(colours, white)) if is_whole else colours
+    return out
 
 
 def apply_orientation(array: np.ndarray, orientation: int) -> np.ndarray:

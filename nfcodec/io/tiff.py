@@ -1,7 +1,7 @@
 """TIFF through tifffile: one page is an image (any dtype, 1 to 16 channels), several pages are a volume.
 
 Axes come from ImageJ or tifffile metadata where there is any; pages without a word about them are z. Colour models
-other than grey, RGB and palette (CMYK, YCbCr, Lab) are converted by pillow.
+other than grey, RGB and palette (CMYK, YCbCr) are converted by pillow. Alpha comes out straight whatever the file holds.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ import numpy as np
 from nfcodec.errors import MissingExtraError, SignalError
 from nfcodec.spec import Signal
 
-from .image import apply_orientation, colour_meta, icc_profile_of, read_with_pillow, scale_bits
+from .image import apply_orientation, colour_meta, icc_profile_of, read_with_pillow, scale_bits, straight_colours
 from .lattice import check_shape, new_signal, tidy, to_array
 from .placement import number, numbers, spacing_of
 
 __all__ = ["read", "write"]
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE = 0, 1, 2, 3
-_ALPHA_SAMPLES = (1, 2)  # associated and unassociated
+_ASSOCIATED = 1
+_ALPHA_SAMPLES = (_ASSOCIATED, 2)  # and unassociated
 _PER_UNIT = {2: "inch", 3: "cm"}  # of the tag ResolutionUnit
 
 
@@ -51,6 +52,11 @@ def read(path: Path, format: str) -> Signal:
             warnings.warn(f"{path.name}: only the first of {len(file.series)} image series is read", stacklevel=2)
         page = series.keyframe
         if int(page.photometric) not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE):
+            if series.dtype != np.uint8:
+                raise SignalError(
+                    f"reading {path.name!r}: got {page.photometric.name} of {series.dtype}, expected grey or RGB at this "
+                    "depth; convert it to RGB"
+                )
             return read_with_pillow(path, format)
         if series.dtype is None:
             raise SignalError(
@@ -127,8 +133,12 @@ def _plain_colours(
         array = ~array
     if not stack:
         channels = array.shape[axes.index("c")] if "c" in axes else 1
-        if channels in (2, 4) and any(int(sample) in _ALPHA_SAMPLES for sample in page.extrasamples):
-            meta["alpha"] = True
+        if channels in (2, 4):
+            samples = [int(sample) for sample in page.extrasamples]
+            meta["alpha"] = any(sample in _ALPHA_SAMPLES for sample in samples)
+            if _ASSOCIATED in samples:
+                array = np.moveaxis(straight_colours(np.moveaxis(array, axes.index("c"), -1)), -1, axes.index("c"))
+                meta["premultiplied"] = True
         profile = _tag(page, "InterColorProfile")
         if profile or array.dtype in (np.uint8, np.uint16):
             # floats and other integers without a profile are measurements as often as colours: nothing is claimed
@@ -185,7 +195,7 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     options: dict[str, Any] = {"photometric": "rgb" if colours else "minisblack", "metadata": None}
     n_extra = channels - (3 if colours else 1)
     if n_extra > 0:
-        alpha = meta.get("alpha") is True or (channels == 4 and n_dims == 2)
+        alpha = meta.get("alpha", n_dims == 2 and channels in (2, 4)) is True
         options["extrasamples"] = ["unassalpha"] if alpha and n_extra == 1 else ["unspecified"] * n_extra
     if channels > 1 or axes.endswith("c"):
         options["planarconfig"] = "contig"
