@@ -11,17 +11,18 @@ from typing import Any, BinaryIO
 
 from . import container, header
 from .binary import Reader
-from .container import ANCILLARY, CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk, Container
+from .container import ANCILLARY, CTXN, DNET, FHDR, GRID, META, RANS, RAW, RESI, ZSTD, Chunk, Container
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
 from .field import Field
+from .residual import unpack_residual
 from .spec import MAX_GRID_INTEGERS, FieldSpec
 
 MAX_META_LENGTH = 1 << 20
 MAX_META_DEPTH = 16
-ORDER = (FHDR, DNET, CTXN, GRID)  # critical chunks come in this order, so that a reader can begin before the end
-CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, META: ZSTD}
+ORDER = (FHDR, DNET, CTXN, GRID, RESI)  # critical chunks come in this order, so that a reader can begin before the end
+CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, RESI: RANS, META: ZSTD}
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field:
@@ -78,7 +79,14 @@ def from_container(parts: Container) -> Field:
     if len(levels) < spec.grid.n_levels and not parts.n_missing:
         raise FormatError(f"reading levels: got {len(levels)}, expected {spec.grid.n_levels}", "grid-count")
 
+    grid = encoding(spec.grid, levels, spec.steps)
+    residual = None
+    if parts.all(RESI):
+        residual = unpack_residual(spec, grid, mlp, _single(parts, RESI, "RESI").data)
+
     meta, warnings = {}, list(parts.warnings)
+    if RESI in parts.missing:
+        warnings.append("reading the residual: got a file cut short before its end; values are the field's alone")
     if chunk := parts.get(META):
         try:
             meta = _meta(chunk)
@@ -91,12 +99,13 @@ def from_container(parts: Container) -> Field:
         "network_bytes": stored[DNET],
         "context_bytes": stored.get(CTXN, 0),
         "level_bytes": sizes,
+        "residual_bytes": stored.get(RESI, 0),
         "meta_bytes": stored.get(META, 0),
         "header_bytes": 0 if parts.n_missing else parts.file_length - n_other,
         "complete": not parts.n_missing,
         "warnings": warnings,
     }
-    return Field(spec, encoding(spec.grid, levels, spec.steps), mlp, meta, report)
+    return Field(spec, grid, mlp, meta, report, residual)
 
 
 def check_size(spec: FieldSpec) -> None:
@@ -118,7 +127,7 @@ def _check_order(chunks: tuple[Chunk, ...]) -> None:
             raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
-        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID", "chunk-order")
+        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI", "chunk-order")
 
 
 def _single(parts: Container, kind: int, name: str) -> Chunk:

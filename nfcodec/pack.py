@@ -10,7 +10,7 @@ import numpy as np
 
 from . import container, header
 from .binary import Writer
-from .container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, ZSTD, Chunk
+from .container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, RESI, ZSTD, Chunk
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .spec import FieldSpec
@@ -32,8 +32,10 @@ class Frozen:
     context: ContextNet | None = None
 
 
-def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None) -> bytes:
-    """The whole file."""
+def pack(
+    spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None, residual: bytes | None = None
+) -> bytes:
+    """The whole file. residual: the content of RESI, of `residual.pack_residual`."""
     chunks = [
         Chunk(FHDR, 0, RAW, header.pack_spec(spec)),
         Chunk(DNET, 0, RANS, header.pack_mlp(frozen.tensors, frozen.shifts)),
@@ -48,6 +50,8 @@ def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None) ->
         if size >= _SMALL_CHUNK or level == spec.grid.n_levels - 1:
             chunks.append(Chunk(GRID, level, RANS, writer.getvalue()))
             writer, size = Writer(), 0
+    if residual is not None:
+        chunks.append(Chunk(RESI, 0, RANS, residual))
     if meta:
         text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         chunks.append(Chunk(META, 0, ZSTD, container.pack_zstd(text.encode("utf-8"))))
