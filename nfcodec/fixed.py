@@ -35,7 +35,7 @@ Box = tuple[slice, ...]
 
 
 def shifted(x: np.ndarray | int, n: int):
-    """x * 2**n, rounded half up where n < 0, clipped to +-2**50 where n > 0. |x| < 2**61."""
+    """x * 2**n, rounded half up where n < 0, clipped to +-2**50 where n > 0. |x| < 2**61, so that 62 stands for more."""
     if n <= 0:
         n = min(-n, 62)
         return x + (1 << n >> 1) >> n

@@ -203,17 +203,20 @@ class Residual:
         self.spec, self.grid, self.mlp = spec, grid, mlp
         self.head, self.net, self.streams = head, net, streams
 
+    def planes(self, y: np.ndarray | None = None) -> list[np.ndarray]:
+        """The levels of planes as they are coded, (C, *extent) int32 each. y: of `outputs_of`. FormatError."""
+        y = outputs_of(self.spec, self.grid, self.mlp) if y is None else y
+        levels = [detail(y, self.head)]
+        for stream in self.streams:
+            levels.append(coder.decode_level(self.net, levels, 1 + len(self.streams), y.shape, stream))
+        return levels[1:]
+
     @cached_property
     def values(self) -> np.ndarray:
         """(*extent, C) in the source's dtype, within `head.bound` of the source. FormatError where the planes are
         damaged. Decoded once and kept; not to be written to."""
         y = outputs_of(self.spec, self.grid, self.mlp)
-        levels = [detail(y, self.head)]
-        n_levels = 1 + len(self.streams)
-        for stream in self.streams:
-            levels.append(coder.decode_level(self.net, levels, n_levels, y.shape, stream))
-        q = join(levels[1:], self.head)
-        del levels
+        q = join(self.planes(y), self.head)
         out = np.empty((*self.spec.extent, self.spec.channels), self.spec.dtype)
         for box in fixed.blocks(self.spec):
             for c in range(self.spec.channels):
