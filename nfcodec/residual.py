@@ -120,13 +120,14 @@ def detail(y: np.ndarray, head: Head) -> np.ndarray:
 
 
 def split(q: np.ndarray, head: Head) -> list[np.ndarray]:
-    """q (C, *extent) by channel -> the levels of planes that are coded, int32; q is at most MAX_QUOTIENT."""
-    planes = q[order_of(len(q), head.lead)].astype(np.int64)
+    """q (C, *extent) by channel -> the levels of planes that are coded, int32; q is at most MAX_QUOTIENT, and int64 if wide."""
+    planes = q[order_of(len(q), head.lead)]
     if head.differences:
         planes[1:] -= planes[0]
     if not head.wide:
-        return [planes.astype(np.int32)]
-    low = (planes & (1 << LOW_BITS) - 1) - (1 << LOW_BITS - 1)
+        return [planes.astype(np.int32, copy=False)]
+    half = 1 << LOW_BITS - 1
+    low = (planes + half & (1 << LOW_BITS) - 1) - half
     high = planes - low >> LOW_BITS
     return [high.astype(np.int32), low.astype(np.int32)]
 

@@ -192,7 +192,7 @@ def test_the_goldens_cover_what_a_head_can_say():
 
 
 @given(specs().filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.sampled_from([1.0, 3.0, 1e7]), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_outputs_hold_for_any_file(spec, seed, spread, data):
     """Against unlimited integers: no sum leaves 63 bits, whatever steps, weights and shifts."""
     rng = np.random.default_rng(seed)
@@ -314,7 +314,7 @@ def packed(q, head, meta=None, **spec_settings):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_files_round_trip(data):
     d, channels = data.draw(st.integers(1, 4)), data.draw(st.sampled_from([1, 2, 3, 16]))
     extent = data.draw(st.tuples(*[st.integers(1, {1: 40, 2: 12, 3: 6, 4: 4}[d])] * d))
@@ -336,9 +336,8 @@ def test_files_round_trip(data):
     for c in range(channels):
         wanted = residual.values_of(field.spec, residual.base_of(field.spec, c, y[c]), q[c], head.step)
         assert np.array_equal(decoded[..., c], wanted)
-    for choice in ("numpy", "numba")[: len(KERNELS)]:
-        with kernels(choice if choice == "numpy" else ""):
-            assert np.array_equal(nfcodec.open(file).decode(), decoded)
+    with kernels("numpy"):
+        assert np.array_equal(nfcodec.open(file).decode(), decoded)
 
 
 # ---------------------------------------------------------------- what the encoder finds
@@ -410,7 +409,7 @@ def test_nothing_is_coded_where_the_field_suffices(short_lessons):
     values = alone.decode()
     values[10:14, 20:22] = 255
     small, large = (encoded(spec, v, 2).info()["residual_bytes"] for v in (alone.decode(), values))
-    assert small < 80 and large < small + 120
+    assert small < 60 and large < 300 < 0.2 * alone.info()["file_bytes"]
 
 
 def test_the_network_learns(monkeypatch):
@@ -525,8 +524,10 @@ def test_chunks_in_another_order_or_of_another_field():
     others = [c for c in chunks if c.type != RESI]
     assert code_of(container.write([others[0], resi, *others[1:]])) == "chunk-order"
     assert code_of(container.write([*others, resi])) is None
-    for name, code in (("sdf-dense", "resi-kind"), ("udf", "resi-kind"), ("image-grey16", "context-net")):
+    for name, code in (("sdf-dense", "resi-kind"), ("udf", "resi-kind"), ("image-grey16", "resi-flags")):
         assert code_of(container.write([*container.read(data_of(name)).chunks, resi])) == code
+    grey = next(c for c in container.read(data_of("image-bound")).chunks if c.type == RESI)
+    assert code_of(with_residual(data_of("image-lossless"), grey.data)) == "context-net"
 
 
 def test_an_extent_beyond_the_limit_is_refused_at_once(monkeypatch):

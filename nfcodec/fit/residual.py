@@ -7,6 +7,7 @@ decoder does, in integers. Nothing here is seen by the fit of the field: their s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +42,7 @@ _MAX_TIGHTER = 60
 _N_BOXES = 24
 _BOX_POINTS = 1 << 14  # samples of a box of an estimate
 _SIZES = ((1 << 12, 8, 1), (1 << 16, 16, 2), (math.inf, 32, 2))  # bytes up to which, neurons, hidden layers
+_SHORT = ("u1", "u2", "i1", "i2", "b1")  # dtypes whose q is short
 _LARGE = 1 << 22  # values from which a narrow network keeps decoding quick
 
 
@@ -133,13 +135,13 @@ def _below_f32(value: float) -> float:
 
 
 def _quotients(spec: FieldSpec, y: np.ndarray, values: np.ndarray, head: Head) -> np.ndarray:
-    """q (C, *box) int64, 0 where the field suffices. y (C, *box), values (*box, C)."""
-    q = np.empty(y.shape, np.int64)
-    for c in range(len(y)):
-        base, wanted = residual.base_of(spec, c, y[c]), values[..., c]
+    """q (C, *box) int32 or int64, 0 where the field suffices. y (C, *box), values (*box, C)."""
+    q = np.empty(y.shape, np.int32 if spec.dtype in _SHORT else np.int64)
+    for c, rows in _slabs(y):
+        base, wanted = residual.base_of(spec, c, y[c, rows]), values[rows][..., c]
         if residual.is_integer(spec.dtype):
             error = wanted.astype(np.int64) - base
-            q[c] = np.sign(error) * ((np.abs(error) + int(head.bound)) // int(head.step))
+            q[c, rows] = np.sign(error) * ((np.abs(error) + int(head.bound)) // int(head.step))
         else:
             enough = np.abs(wanted.astype(np.float64) - base.astype(spec.dtype)) <= head.bound
             quotient = np.rint((wanted - base) / head.step)
@@ -148,8 +150,16 @@ def _quotients(spec: FieldSpec, y: np.ndarray, values: np.ndarray, head: Head) -
                     f"keeping a largest error of {head.bound:g}: got values {np.abs(quotient).max():.3g} steps from the "
                     f"field, expected at most {MAX_QUOTIENT}; allow a larger error"
                 )
-            q[c] = np.where(enough, 0, quotient)
+            q[c, rows] = np.where(enough, 0, quotient)
     return q
+
+
+def _slabs(y: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """(channel, rows of the first axis), few enough at a time to bound the memory."""
+    n_rows = max(1, (1 << 20) * y.shape[1] // y[0].size)
+    for c in range(len(y)):
+        for start in range(0, y.shape[1], n_rows):
+            yield c, slice(start, min(start + n_rows, y.shape[1]))
 
 
 def _quantised(spec: FieldSpec, y: np.ndarray, values: np.ndarray, bound: float) -> tuple[Head, np.ndarray]:
@@ -161,9 +171,9 @@ def _quantised(spec: FieldSpec, y: np.ndarray, values: np.ndarray, bound: float)
         if residual.is_integer(spec.dtype):
             return head, q
         worst = 0.0
-        for c in range(len(y)):
-            found = residual.values_of(spec, residual.base_of(spec, c, y[c]), q[c], head.step)
-            worst = max(worst, float(np.abs(found.astype(np.float64) - values[..., c]).max()))
+        for c, rows in _slabs(y):
+            found = residual.values_of(spec, residual.base_of(spec, c, y[c, rows]), q[c, rows], head.step)
+            worst = max(worst, float(np.abs(found.astype(np.float64) - values[rows][..., c]).max()))
         if worst <= bound:
             return head, q
         # what rounding took, or half
@@ -185,7 +195,7 @@ def _arranged(spec: FieldSpec, q: np.ndarray, head: Head) -> Head:
     some = q.reshape(len(q), -1)[:, ::stride]
     some = np.clip(some, -(1 << 23), 1 << 23)
     best = min(choices, key=lambda h: _entropy(residual.split(some, h)[0]))
-    largest = int(np.abs(q).max())
+    largest = max(int(q.max()), -int(q.min()))
     return replace(best, wide=largest << best.differences > 1 << 24)
 
 

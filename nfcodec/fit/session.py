@@ -129,16 +129,26 @@ class Session:
         signal, bound = self.signal, self.goal.value
         residual.check(signal.extent, signal.channels, signal.values.dtype.str[1:], bound, signal.meta.get("source", "signal"))
         lmbda = self._balance(bound)
-        fit, _ = self._fit(lmbda)
+        fit = self._build(lmbda)
+        steps = self._n_steps(fit)
+        self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(signal.kind, steps)), "fit", None)
+        fit.model.eval()
         spec, frozen = fit.model.spec, fit.model.freeze()
+        del fit  # its memory is wanted for the residual
         alone = decode.open(pack(spec, frozen))
+        self._tell("residual", 0.0, None, None)
         extra = residual.encode(alone, signal.values, bound, self.settings.effort, self.settings.seed)
         data = pack(spec, frozen, signal.meta, extra)
         trial = Trial(data, measure(decode.open(data), signal), lmbda)
         if not self.goal.met(trial, self.n_samples):
             reached = self.goal.reached(trial, self.n_samples)
             raise TargetError(f"encoding: {reached} was decoded where {self.goal.text} was asked for; nothing was written")
+        self._tell("measure", 1.0, trial.report.psnr_db, len(data))
         return trial
+
+    def _tell(self, phase: str, fraction: float, psnr_db: float | None, n_bytes: int | None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Status(phase, fraction, time.monotonic() - self.start, None, psnr_db, n_bytes))
 
     def _balance(self, bound: float) -> float:
         """The lmbda for which short fits and estimates of their residuals give the smallest sum: downhill in steps of
@@ -281,6 +291,5 @@ class Session:
             report = Report(0.0, 1.0, 1.0)
             if self.goal is None:
                 raise NfldError(f"encoding: the fit lost the surface ({err}); raise the quality or the effort") from err
-        if self.on_progress is not None:
-            self.on_progress(Status("measure", 1.0, time.monotonic() - self.start, None, report.psnr_db, len(data)))
+        self._tell("measure", 1.0, report.psnr_db, len(data))
         return Trial(data, report, lmbda)
