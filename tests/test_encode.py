@@ -459,7 +459,7 @@ def test_a_broken_guarantee_gives_no_file(tmp_path, monkeypatch):
     encode_it = fit_residual.encode
     monkeypatch.setattr(fit_residual, "encode", lambda field, values, *rest: encode_it(field, values[::-1].copy(), *rest))
     with pytest.raises(TargetError, match="nothing was written"):
-        encode(grey(9, 8), tmp_path / "a.nfld", kind="image", lossless=True)
+        encode(grey(9, 8), output=tmp_path / "a.nfld", kind="image", lossless=True)
     assert not list(tmp_path.iterdir())
 
 

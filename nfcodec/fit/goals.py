@@ -77,7 +77,7 @@ class Goal:
             return (self.value - trial.report.psnr_db) * math.log(10) / 10
         if trial.report.max_error <= self.value:  # exactly, as a guarantee has to be
             return min(math.log(max(trial.report.max_error, 1e-30) / max(self.value, 1e-30)), 0.0)
-        return math.log(trial.report.max_error / max(self.value, 1e-30))
+        return max(math.log(trial.report.max_error / max(self.value, 1e-30)), 1e-12)
 
     def met(self, trial: Trial, n_samples: int) -> bool:
         """Whether a trial reaches the goal."""

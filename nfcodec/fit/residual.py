@@ -30,6 +30,7 @@ __all__ = ["check", "encode", "estimate", "first_quality"]
 # training steps by effort
 _STEPS = {1: 1200, 2: 1600, 3: 2400, 4: 3200, 5: 4500, 6: 6000, 7: 9000, 8: 12000, 9: 16000}
 _ESTIMATE_STEPS = 150
+_EPOCHS, _FEW_STEPS = 60, 150
 _BATCH = 2048
 _QUALITY_LOSSLESS = 40.0
 _DB_AT_50, _DB_A_POINT = 36.0, 0.3  # about what fields reach
@@ -246,6 +247,7 @@ def _taught(parts: list[_Planes], n_neurons: int, n_layers: int, n_steps: int, s
     torch.manual_seed(seed)
     inputs, values, n_all = _lessons(parts, rng)
     d, multi = parts[0].below.ndim - 1, len(parts[0].below) > 1
+    n_steps = min(n_steps, max(_FEW_STEPS, _EPOCHS * len(values) // _BATCH))  # few values are soon known by heart
     if not len(values):
         n_neurons = n_layers = n_steps = 0
     model = ContextModel(d, multi, len(inputs) - 2, n_neurons, n_layers)
