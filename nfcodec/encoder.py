@@ -79,8 +79,9 @@ def encode(
 
     The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. max_error
     of images and volumes, and lossless, which is for integers, are guarantees: they hold at every sample of the source,
-    or there is no file (TargetError). Raises UsageError (arguments and an output that cannot be written: before the source is read), SignalError,
-    MissingExtraError. The same arguments on the same machine give the same bytes unless time_limit cuts in.
+    or there is no file (TargetError). Raises UsageError (arguments and an output that cannot be written: before the source
+    is read), SignalError, MissingExtraError. The same arguments on the same machine give the same bytes unless time_limit
+    cuts in.
     """
     start = time.monotonic()
     goal = pick_goal(quality, psnr, max_error, size, bpp, lossless)

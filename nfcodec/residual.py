@@ -24,7 +24,21 @@ from .errors import FormatError, LimitError
 from .mlp import Mlp
 from .spec import MAX_GRID_INTEGERS, MAX_RESOLUTION, SURFACE_KINDS, FieldSpec
 
-__all__ = ["MAX_QUOTIENT", "Head", "Residual", "base_of", "detail", "join", "limits_of", "pack_residual", "split", "values_of"]
+__all__ = [
+    "MAX_QUOTIENT",
+    "Head",
+    "Residual",
+    "base_of",
+    "detail",
+    "is_integer",
+    "join",
+    "limits_of",
+    "outputs_of",
+    "pack_residual",
+    "split",
+    "unpack_residual",
+    "values_of",
+]
 
 DIFFERENCES, WIDE = 1, 2  # flags
 MAX_STEP = (1 << 33) + 1
@@ -96,7 +110,7 @@ def order_of(channels: int, lead: int) -> list[int]:
 
 
 def detail(y: np.ndarray, head: Head) -> np.ndarray:
-    """(C, *extent) int16 within +-255, in the order of the planes: how far a sample of the field lies from its neighbours.
+    """(C, *extent) int16 within +-255, in the order of the planes: how far the field at a sample lies from its neighbours.
 
     The sum of the differences to the 2d neighbours along the axes, where there are any.
     """
@@ -111,16 +125,17 @@ def detail(y: np.ndarray, head: Head) -> np.ndarray:
             sums = np.zeros_like(z)
             for axis in range(z.ndim):
                 slope = np.diff(z, axis=axis)
-                low, high = (tuple(s if k == axis else slice(None) for k in range(z.ndim)) for s in (slice(None, -1), slice(1, None)))
-                sums[low] -= slope
-                sums[high] += slope
+                along = np.moveaxis(sums, axis, 0)  # a view
+                slope = np.moveaxis(slope, axis, 0)
+                along[:-1] -= slope
+                along[1:] += slope
             kept = sums[start - first : stop - first]
             out[plane, start:stop] = np.clip(fixed.shifted(kept, -head.detail_shift), -CLIP, CLIP)
     return out
 
 
 def split(q: np.ndarray, head: Head) -> list[np.ndarray]:
-    """q (C, *extent) by channel -> the levels of planes that are coded, int32; q is at most MAX_QUOTIENT, and int64 if wide."""
+    """q (C, *extent) by channel -> the levels of planes that are coded, int32. |q| <= MAX_QUOTIENT; int64 if wide."""
     planes = q[order_of(len(q), head.lead)]
     if head.differences:
         planes[1:] -= planes[0]
@@ -164,7 +179,10 @@ def pack_residual(spec: FieldSpec, head: Head, net: ContextNet, levels: list[np.
 def unpack_residual(spec: FieldSpec, grid: Encoding, mlp: Mlp, data: bytes) -> Residual:
     """RESI, checked but for its planes, which are decoded when they are asked for. FormatError, LimitError."""
     if spec.kind in SURFACE_KINDS or spec.knee:
-        raise FormatError(f"reading the residual: got one for a field of kind {spec.kind} with knee {spec.knee:g}", "resi-kind")
+        raise FormatError(
+            f"reading the residual: got a field of kind {spec.kind} with knee {spec.knee:g}, expected an image or a volume",
+            "resi-kind",
+        )
     if spec.channels * math.prod(spec.extent) > MAX_GRID_INTEGERS or max(spec.extent) > MAX_RESOLUTION:
         raise LimitError(
             f"reading the residual: got {spec.extent} x {spec.channels} values, expected at most {MAX_GRID_INTEGERS} and "

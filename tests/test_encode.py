@@ -448,6 +448,8 @@ def test_a_field_and_its_residual_share_the_work():
 def test_lossless_is_for_integers_on_lattices():
     with pytest.raises(SignalError, match="expected integers; of floats give a max_error"):
         encode(waves(4, 5), kind="volume", lossless=True)
+    with pytest.raises(SignalError, match="1 to 4 axes"):
+        encode(np.zeros((), np.uint8), kind="volume", lossless=True)
     with pytest.raises(UsageError, match="surface to be kept lossless"):
         encode(surfaces.sphere(1), lossless=True)
 

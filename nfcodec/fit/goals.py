@@ -15,7 +15,10 @@ EFFORT = 5
 
 @dataclass(frozen=True)
 class Status:
-    """What a progress callback is told. phase: "read", "fit", "residual", "measure" or "refine"; fraction of the phase done."""
+    """What a progress callback is told.
+
+    phase: "read", "fit", "residual", "measure" or "refine"; fraction: of the phase that is done.
+    """
 
     phase: str
     fraction: float

@@ -180,7 +180,8 @@ def _quantised(spec: FieldSpec, y: np.ndarray, values: np.ndarray, bound: float)
         # what rounding took, or half
         head = replace(head, step=_below_f32(max(head.step - 2.1 * (worst - bound), head.step / 2)))
     raise SignalError(
-        f"keeping a largest error of {bound:g}: values of dtype {spec.dtype} are not precise enough for it; allow a larger one"
+        f"keeping a largest error of {bound:g}: got values of dtype {spec.dtype}, which are not precise enough; allow a "
+        "larger error"
     )
 
 

@@ -127,7 +127,8 @@ class Session:
     def _search_guarantee(self) -> Trial:
         """The file whose field and residual are smallest together; TargetError where it breaks its guarantee."""
         signal, bound = self.signal, self.goal.value
-        residual.check(signal.extent, signal.channels, signal.values.dtype.str[1:], bound, signal.meta.get("source", "signal"))
+        self._source = from_lattice(signal)
+        residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
         lmbda = self._balance(bound)
         fit = self._build(lmbda)
         steps = self._n_steps(fit)

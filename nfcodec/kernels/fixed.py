@@ -21,7 +21,8 @@ def network(mlp: Mlp, x: np.ndarray, clip: bool) -> np.ndarray:
     out = np.empty((len(x), mlp.spec.n_outputs), np.int32)
     low, high = (0, 1 << FRACTION) if clip else (-LIMIT, LIMIT)
     shift = np.array(shifts, np.int64)
-    _network(np.ascontiguousarray(x), flat, np.concatenate(biases(mlp)), widths, shift, mlp.spec.activation == "relu", low, high, out)
+    offsets, relu = np.concatenate(biases(mlp)), mlp.spec.activation == "relu"
+    _network(np.ascontiguousarray(x), flat, offsets, widths, shift, relu, low, high, out)
     return out
 
 
