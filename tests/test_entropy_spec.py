@@ -170,16 +170,16 @@ def half(s):
 def predict(net, x):
     _, shifts, weights, biases, skip = net
     magnitude = listed_compand()
-    h = [magnitude[abs(v)] * (1 if v >= 0 else -1) for v in x[:-2]] + [64 * v for v in x[-2:]]
+    h = [magnitude[abs(v)] * (1 if v >= 0 else -1) for v in x[:-2]] + [256 * v for v in x[-2:]]
     for w, b, s in zip(weights, biases, shifts, strict=False):
         o = [
             (sum(int(p) * q for p, q in zip(row, h, strict=True)) + int(c) * 2**s + half(s)) >> s
             for row, c in zip(w, b, strict=True)
         ]
-        h = [min(max(v, 0), 16383) for v in o]
+        h = [min(max(v, 0), 65535) for v in o]
     s = shifts[-1]
-    location = o[0] + ((sum(int(k) * 64 * v for k, v in zip(skip, x[:-2], strict=True)) + half(s)) >> s)
-    return min(max((location + 4) >> 3, -16376), 16376), min(max(((o[1] * 6) >> 6) + 27, 0), 81)
+    location = o[0] + ((sum(int(k) * 256 * v for k, v in zip(skip, x[:-2], strict=True)) + half(s)) >> s)
+    return min(max((location + 16) >> 5, -16376), 16376), min(max(((o[1] * 6 + 128) >> 8) + 27, 0), 81)
 
 
 @functools.cache

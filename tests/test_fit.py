@@ -146,7 +146,7 @@ def test_compand_is_that_of_the_coder():
     from nfcodec.entropy.context import COMPAND
 
     x = torch.arange(-255, 256).float()
-    np.testing.assert_allclose(compand(x).numpy(), COMPAND / 64, atol=1 / 64)
+    np.testing.assert_allclose(compand(x).numpy(), COMPAND / 256, atol=1 / 256)
 
 
 # ---------------------------------------------------------------- first pyramids
@@ -315,9 +315,9 @@ def test_every_preset_is_a_field_that_the_file_can_describe(extent, encoding):
 
 def test_colour_is_coarser_than_luma_at_low_quality_only():
     coarse, fine = (presets.choose(image_source(), presets.lmbda_of(q, "image"), "dense").grid for q in (0, 100))
-    assert coarse.n_features[-1] == 1 and set(coarse.n_features[:-1]) == {3}
+    assert coarse.n_features[-2:] == (1, 1) and set(coarse.n_features[:-2]) == {3}
     assert set(fine.n_features) == {3}
-    assert presets.choose(image_source(channels=4), 1e-2, "dense").grid.n_features[-1] == 2  # and alpha
+    assert presets.choose(image_source(channels=4), 1e-2, "dense").grid.n_features[-2:] == (2, 2)  # and alpha
 
 
 # ---------------------------------------------------------------- goals
@@ -385,7 +385,7 @@ def small_fit(seed=0):
 
 
 def recipe(n_steps=40, lmbda=1e-3, **settings):
-    return Recipe(n_steps=n_steps, lmbda=lmbda, **{**presets.recipe_of("image", n_steps), **settings})
+    return Recipe(n_steps=n_steps, lmbda=lmbda, **{**presets.recipe_of("image", n_steps, 1), **settings})
 
 
 def cost(fit, lmbda=1e-3):

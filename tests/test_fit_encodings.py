@@ -60,7 +60,8 @@ def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=Fals
         for tensor in [*model.tensors, *(grid.context.parameters() if encoding == "dense" else ())]:
             tensor += 0.3 * torch.randn_like(tensor)
     model.choose_shifts(32.0)
-    grid.choose_shifts(32.0)
+    if grid.context is not None:
+        grid.context.choose_shifts(32.0)
     return model.eval()
 
 
@@ -132,7 +133,7 @@ def test_empty_blocks_of_large_volumes_are_masked():
 @pytest.mark.parametrize("masked", [False, True])
 def test_tiles_own_every_value_once(shape, n_cuts, masked):
     model = make_model("dense", "cubic", *SHAPES[shape], masked=masked)
-    counts = counted(model, make_tiles(model, n_cuts), lambda plan: np.bincount(plan.own.numpy(), minlength=10**4))
+    counts = counted(model, make_tiles(model, n_cuts), lambda plan: np.bincount(plan.gathers.whole("cpu")[0].numpy(), minlength=10**4))
     assert all((count == 1).all() for count in counts)
     assert sum(map(np.size, counts)) == sum(t.numel() for t in model.grid.theta)
 
@@ -180,7 +181,8 @@ def test_contexts_of_a_tile_are_those_of_the_coder(shape, masked):
     for start, stop, plan in make_tiles(model, 2):
         with torch.no_grad():
             v, _ = model.grid.values(plan, HARD)
-        found = np.concatenate([v[plan.context].numpy(), plan.constants.numpy()])
+        own, context, constants = plan.gathers.whole("cpu")
+        found = np.concatenate([v[context].numpy(), constants.numpy()])
         expected, values = [], []
         for (level, feature), planes in inputs.items():
             resolution = planes.shape[1:]
@@ -189,7 +191,7 @@ def test_contexts_of_a_tile_are_those_of_the_coder(shape, masked):
             expected.append(planes[(slice(None), *box)][:, active])
             values.append(levels[level][feature][box][active])
         np.testing.assert_array_equal(found, np.concatenate(expected, 1))
-        np.testing.assert_array_equal(v[plan.own].numpy(), np.concatenate(values))
+        np.testing.assert_array_equal(v[own].numpy(), np.concatenate(values))
 
 
 # ---------------------------------------------------------------- rates
@@ -213,7 +215,7 @@ def fitted(signal, encoding, n_steps, quality=60):
     source, lmbda = from_lattice(signal), presets.lmbda_of(quality, signal.kind)
     fit = build(source, presets.choose(source, lmbda, encoding))
     fit.warm_up()
-    fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, **presets.recipe_of(signal.kind, n_steps)))
+    fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, **presets.recipe_of(signal.kind, n_steps, len(fit.tiles))))
     fit.model.eval()
     return fit
 

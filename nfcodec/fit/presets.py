@@ -11,9 +11,9 @@ from ..header import halved
 from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
-# training steps by effort for a signal of one unit of tiles; see n_steps
-_STEPS = {1: 40, 2: 100, 3: 240, 4: 450, 5: 800, 6: 1800, 7: 4000, 8: 9000, 9: 20000}
-_SHORT_FIT = 400
+# training steps by effort for a signal of 8 tiles; see n_steps
+_STEPS = {1: 60, 2: 160, 3: 450, 4: 1100, 5: 2400, 6: 6000, 7: 15000, 8: 36000, 9: 90000}
+_SHORT_FIT = 30  # visits a tile
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost least
@@ -66,12 +66,13 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     while max(resolutions[0]) > _COARSEST[d]:
         resolutions.insert(0, halved(resolutions[0]))
     n_features = [channels] * len(resolutions)
-    if source.is_color and lmbda > 1.5e-4:
-        n_features[-1] = 1 if channels == 3 else 2  # luma (and alpha); colour is kept at half resolution
+    if source.is_color and lmbda > 5e-5:
+        # luma (and alpha) alone on the two finest levels: colour is kept at a quarter of the resolution
+        n_features[-2:] = [channels - 2] * len(n_features[-2:])
     small = n_samples < 1 << 13
     mlp = MlpSpec(sum(n_features), 8 if small else 16, 1 if small else 2, channels)
-    step_fine = 2.5 * math.sqrt(lmbda * channels)
-    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.6}.get(d, 0.52)
+    step_fine = 2.75 * math.sqrt(lmbda * channels)
+    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
@@ -89,21 +90,21 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
 
 
 def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:
-    """Training steps; more tiles need more steps, but not in proportion: networks are shared."""
+    """Training steps; more tiles need more steps, but not in proportion: networks are shared, and patience is not."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if kind in SURFACE_KINDS else 1.0)
-    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5 * share))
+    return max(20, round(_STEPS[effort] * (n_tiles / 8) ** (1 / 3) * share))
 
 
-def recipe_of(kind: str, n_steps: int) -> dict[str, Any]:
+def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     """Settings of `train.Recipe` that differ from its defaults.
 
     A short fit must not leave its good start: less noise, smaller steps. The large features of surfaces want small
     steps of the networks.
     """
     recipe: dict[str, Any] = {}
-    if n_steps < _SHORT_FIT:
+    if n_steps < _SHORT_FIT * n_tiles:
         recipe.update(latent_rate=0.015, network_rate=0.005, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)

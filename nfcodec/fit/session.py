@@ -185,7 +185,7 @@ class Session:
         """A full fit from the start, steered where its goal allows."""
         fit = self._build(lmbda)
         steps = self._n_steps(fit)
-        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps))
+        recipe = Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps, len(fit.tiles)))
         lmbda = self._run(fit, recipe, "fit", self._target(fit))
         return fit, self._finish(fit, lmbda)
 
@@ -218,7 +218,7 @@ class Session:
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
-            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps)), "fit", None)
+            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps, len(fit.tiles))), "fit", None)
             if self.is_surface or self.goal.what == "max_error":
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:

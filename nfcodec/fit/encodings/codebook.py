@@ -42,11 +42,11 @@ class Twin(GridTwin):
             self.codebooks.append(nn.Parameter(torch.from_numpy(book)))
             self.counts.append(torch.full((k,), len(flat) / k))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, scaled = [], []
+        picked = picked or [t.index_select(0, r) for t, r in zip(self.theta, plan.rows)]
         self._commitment = 0.0
-        for level, (theta, rows) in enumerate(zip(self.theta, plan.rows)):
-            z = theta.index_select(0, rows)
+        for level, (theta, rows, z) in enumerate(zip(self.theta, plan.rows, picked)):
             book = straight_through(self.codebooks[level], torch.round(self.codebooks[level]))
             index = self._assign(level, z.detach(), book.detach())
             entry = book.index_select(0, index)
@@ -73,6 +73,9 @@ class Twin(GridTwin):
             total = total + (self._costs(level).to(share).index_select(0, index) * share).sum()
             offset += len(index) * f
         return total
+
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [[t] for t in self.codebooks]
 
     def freeze(self) -> list[dict[str, np.ndarray]]:
         out = []

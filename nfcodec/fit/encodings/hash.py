@@ -31,13 +31,16 @@ class Twin(GridTwin):
             spread = np.log2(np.abs(table).mean(0) + 0.1)
             self.log2_scales.append(nn.Parameter(torch.tensor(spread, dtype=torch.float32)))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        return lay_out(self.theta, self.steps, plan, rounding)
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.steps, plan, rounding, picked)
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         # every row that the tile reads, shared out evenly over the tiles that read it
         log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(self.log2_scales, plan.rows)])
         return (laplace_bits(v[:-1], torch.zeros_like(log2_b), log2_b) * plan.shares).sum()
+
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [[t] for t in self.log2_scales]
 
     def freeze(self) -> list[dict[str, np.ndarray]]:
         return [{"table": torch.round(t.detach()).cpu().numpy().astype(np.int32)} for t in self.theta]
