@@ -22,8 +22,9 @@ from ..residual import MAX_QUOTIENT, Head
 from ..spec import MAX_GRID_INTEGERS, MAX_RESOLUTION, FieldSpec
 from . import fused
 from .context import ContextModel, compand
+from .gathers import Gathers
 from .plan import Plan
-from .rate import laplace_bits
+from .rate import as_coded, laplace_bits
 
 __all__ = ["check", "encode", "estimate", "first_quality"]
 
@@ -272,14 +273,18 @@ def _taught(parts: list[_Planes], n_neurons: int, n_layers: int, n_steps: int, s
 
 def _batch_plan(n_gathered: int) -> Plan:
     """Every input of a batch has its own place, and after all of them come the values that are coded."""
-    context = torch.arange(n_gathered * _BATCH, dtype=torch.int32).view(n_gathered, _BATCH)
-    own = torch.arange(n_gathered * _BATCH, (n_gathered + 1) * _BATCH, dtype=torch.int32)
-    return Plan([], own=own, context=context)
+    places = np.arange((n_gathered + 1) * _BATCH).reshape(-1, _BATCH)
+    return Plan([], gathers=Gathers.pack(places[-1], places[:-1], np.zeros((2, _BATCH))))
 
 
 def _bits(model: ContextModel, x: torch.Tensor, values: torch.Tensor, plan: Plan) -> torch.Tensor:
     """Bits of a batch: inputs x (n_inputs, _BATCH), values (_BATCH,)."""
-    gathered, plan.constants = x[:-2], x[-2:]
+    gathered, constants, is_rounded = x[:-2], x[-2:], model.shifts is not None
     if fused.is_available(gathered):
-        return fused.context_bits(torch.cat([gathered.reshape(-1), values]), plan, *model.layers())
-    return laplace_bits(values, *model(gathered, compand(gathered), plan.constants)).sum()
+        plan.gathers.constants = constants.numpy().astype(np.int8)
+        v = torch.cat([gathered.reshape(-1), values])
+        return fused.context_bits(v, plan, *model.layers(), as_coded=is_rounded)
+    mu, log2_b = model(gathered, compand(gathered), constants)
+    if is_rounded:
+        mu, log2_b = as_coded(mu, log2_b)
+    return laplace_bits(values, mu, log2_b).sum()

@@ -132,7 +132,8 @@ class Session:
         lmbda = self._balance(bound)
         fit = self._build(lmbda)
         steps = self._n_steps(fit)
-        self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(signal.kind, steps)), "fit", None)
+        recipe = presets.recipe_of(signal.kind, steps, len(fit.tiles))
+        self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
         fit.model.eval()
         spec, frozen = fit.model.spec, fit.model.freeze()
         del fit  # its memory is wanted for the residual
@@ -162,7 +163,8 @@ class Session:
             lmbda = presets.lmbda_of(quality, self.signal.kind)
             fit = self._build(lmbda)
             steps = min(self._n_steps(fit), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(fit))))
-            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **presets.recipe_of(self.signal.kind, steps)), "fit", None)
+            recipe = presets.recipe_of(self.signal.kind, steps, len(fit.tiles))
+            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
             fit.model.eval()
             data = pack(fit.model.spec, fit.model.freeze())
             found[quality] = len(data) + residual.estimate(
