@@ -60,6 +60,8 @@ def _verify(file: str, source: str | None, options: dict[str, Any], as_json: boo
     if field.sizes["warnings"]:
         raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
     probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
+    if field.residual is not None:
+        field.decode()  # its planes are read only now
     if not np.isfinite(probe).all():
         raise FormatError(
             f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values"
@@ -125,6 +127,9 @@ def describe(facts: dict[str, Any]) -> list[str]:
     for level, n_bytes in enumerate(facts["level_bytes"]):
         resolution, n_features = times(facts["resolutions"][level]), facts["n_features"][level]
         lines.append(f"level {level:<4} {resolution}, {n_features} features, {size(n_bytes)}")
+    if facts["max_error"] is not None:
+        held = "lossless" if facts["lossless"] else f"max error {facts['max_error']:g}"
+        lines.append(f"residual   {size(facts['residual_bytes'])}: {held} at every sample of the source")
     if not facts["complete"]:
         lines.append(f"cut short  {facts['n_levels_present']} of {facts['n_levels']} levels are there")
     if facts["box"] is not None:

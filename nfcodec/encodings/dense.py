@@ -45,7 +45,6 @@ class Grid(LatticeEncoding):
         latents = coder.decode_level(net, [v["latents"] for v in coarser], spec.n_levels, shape, data)
         return {"latents": latents}
 
-    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
-        data = self.levels[level]
-        picked = data["latents"][(slice(None), *index)]  # (F, ...)
-        return np.moveaxis(picked, 0, -1).astype(np.float32) * np.float32(self.steps[level])
+    def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        picked = self.levels[level]["latents"][(slice(None), *index)]  # (F, ...)
+        return np.moveaxis(picked, 0, -1)

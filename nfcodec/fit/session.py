@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 
 from .. import decode, io
-from ..errors import NfldError, UsageError
+from ..errors import NfldError, TargetError, UsageError
 from ..measure import Report, measure
 from ..pack import pack
 from ..spec import SURFACE_KINDS, Signal
-from . import presets
+from . import presets, residual
 from .build import build
 from .distance import MeshDistance
 from .goals import Goal, Status
@@ -32,6 +32,8 @@ _FAR = 0.15  # excess from which another full fit is worth its time
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
 _MIN_LMBDA = 1e-7
+_QUALITY_STEP = 15.0  # between short fits that balance a field and its residual
+_MAX_BALANCE = 5
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Session:
             lmbda *= self._source.lmbda_factor
         if self.goal is None:
             return self._fit(lmbda)[1]
+        if self.goal.is_guarantee and not self.is_surface:
+            return self._search_guarantee()
         fit, trial = self._fit(self._pilot(lmbda))
         trials, series = [trial], [trial]  # all, and those since the last full fit
         n_fits = 1
@@ -122,6 +126,65 @@ class Session:
                 series.append(trial)
             trials.append(trial)
         return self._best(trials)
+
+    def _search_guarantee(self) -> Trial:
+        """The file whose field and residual are smallest together; TargetError where it breaks its guarantee."""
+        signal, bound = self.signal, self.goal.value
+        self._source = from_lattice(signal)
+        residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
+        lmbda = self._balance(bound)
+        fit = self._build(lmbda)
+        steps = self._n_steps(fit)
+        recipe = presets.recipe_of(signal.kind, steps, len(fit.tiles))
+        self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
+        fit.model.eval()
+        spec, frozen = fit.model.spec, fit.model.freeze()
+        del fit  # its memory is wanted for the residual
+        alone = decode.open(pack(spec, frozen))
+        self._tell("residual", 0.0, None, None)
+        extra = residual.encode(alone, signal.values, bound, self.settings.effort, self.settings.seed)
+        data = pack(spec, frozen, signal.meta, extra)
+        trial = Trial(data, measure(decode.open(data), signal), lmbda)
+        if not self.goal.met(trial, self.n_samples):
+            reached = self.goal.reached(trial, self.n_samples)
+            raise TargetError(f"encoding: {reached} was decoded where {self.goal.text} was asked for; nothing was written")
+        self._tell("measure", 1.0, trial.report.psnr_db, len(data))
+        return trial
+
+    def _tell(self, phase: str, fraction: float, psnr_db: float | None, n_bytes: int | None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Status(phase, fraction, time.monotonic() - self.start, None, psnr_db, n_bytes))
+
+    def _balance(self, bound: float) -> float:
+        """The lmbda for which short fits and estimates of their residuals give the smallest sum: downhill in steps of
+        quality, and then the lowest point of the parabola through the last three."""
+        qualities = [residual.first_quality(self.signal.values, bound)]
+        found: dict[float, float] = {}
+        step = _QUALITY_STEP
+        while len(found) < _MAX_BALANCE and time.monotonic() < self.settings.deadline:
+            quality = qualities[-1]
+            lmbda = presets.lmbda_of(quality, self.signal.kind)
+            fit = self._build(lmbda)
+            steps = min(self._n_steps(fit), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(fit))))
+            recipe = presets.recipe_of(self.signal.kind, steps, len(fit.tiles))
+            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
+            fit.model.eval()
+            data = pack(fit.model.spec, fit.model.freeze())
+            found[quality] = len(data) + residual.estimate(
+                decode.open(data), self.signal.values, bound, self.settings.seed
+            )
+            best = min(found, key=found.__getitem__)
+            beyond = [q for q in (best + step, best - step) if q not in found and 0 <= q <= 120]
+            if not beyond:
+                break
+            qualities.append(beyond[0])
+        if not found:
+            return presets.lmbda_of(qualities[0], self.signal.kind)
+        best = min(found, key=found.__getitem__)
+        if best - step in found and best + step in found:
+            left, middle, right = (found[q] for q in (best - step, best, best + step))
+            best += 0.5 * step * (left - right) / max(left - 2 * middle + right, 1e-9)
+        return presets.lmbda_of(best, self.signal.kind)
 
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
@@ -240,6 +303,5 @@ class Session:
             report = Report(0.0, 1.0, 1.0)
             if self.goal is None:
                 raise NfldError(f"encoding: the fit lost the surface ({err}); raise the quality or the effort") from err
-        if self.on_progress is not None:
-            self.on_progress(Status("measure", 1.0, time.monotonic() - self.start, None, report.psnr_db, len(data)))
+        self._tell("measure", 1.0, report.psnr_db, len(data))
         return Trial(data, report, lmbda)
