@@ -17,7 +17,7 @@ needs_torch = pytest.mark.skipif(
 
 
 def waves(height, width, phase=0.0):
-    y, x = (np.mgrid[0:height, 0:width] + 0.5) / (height, width) if height == width else np.mgrid[0:height, 0:width] / 32
+    y, x = np.mgrid[0:height, 0:width] / 32
     return 0.5 + 0.35 * np.sin(5 * x + phase) * np.cos(4 * y - phase)
 
 

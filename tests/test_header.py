@@ -49,6 +49,18 @@ def test_a_usual_header_is_small():
     assert nfcodec.open(file).info()["header_bytes"] <= 100
 
 
+@pytest.mark.parametrize("dtype, white", [("u1", 255.0), ("u2", 65535.0)])
+def test_the_full_range_of_pictures_takes_no_bytes(dtype, white):
+    spec = make_spec("image", dtype=dtype, offset=0.0, scale=white)
+    other = make_spec("image", dtype=dtype, offset=0.0, scale=white - 1)
+    assert header.unpack_spec(header.pack_spec(spec)) == spec and header.unpack_spec(header.pack_spec(other)) == other
+    assert len(header.pack_spec(spec)) == len(header.pack_spec(other)) - 8
+    mixed = dataclasses.replace(spec, value_scale=(white, white - 1))
+    assert header.unpack_spec(header.pack_spec(mixed)) == mixed
+    # 255 is no white of another dtype
+    assert header.unpack_spec(header.pack_spec(make_spec(dtype="i2", offset=0.0, scale=white))).value_scale[0] == white
+
+
 @pytest.mark.parametrize("step", [1e-30, 1e-3, 0.1, 1.0, 3.3333, 1e30])
 def test_steps_have_eight_bits_of_precision(step):
     stored = header.step_value(header.step_code(step))

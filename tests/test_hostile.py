@@ -296,7 +296,11 @@ def test_metadata_that_can_be_used_is_kept():
     deep = {"a": {"b": [[[[1.5, "é", None]]]]}}
     field = nfcodec.open(with_meta(container.pack_zstd(json.dumps(deep).encode())))
     assert field.meta == deep and field.info()["warnings"] == []
-    assert nfcodec.open(with_meta(b"{}", RAW)).info()["warnings"]
+    raw = nfcodec.open(with_meta(json.dumps(deep).encode(), RAW))
+    assert raw.meta == deep and raw.info()["warnings"] == []
+    assert nfcodec.open(with_meta(b"{}", RANS)).info()["warnings"]
+    long = b'{"a":"' + b"x" * MEBIBYTE + b'"}'
+    assert nfcodec.open(with_meta(long, RAW)).info()["warnings"]
 
 
 HUGE = {

@@ -103,7 +103,8 @@ def _measure(field: Field, source: str, options: dict[str, Any]) -> Report | Non
 
 def _measured_text(field: Field, report: Report) -> str:
     if not field.is_surface:
-        return f"{report.psnr_db:.2f} dB, max error {report.max_error:g}"
+        log = "" if report.log_psnr_db is None else f" ({report.log_psnr_db:.2f} dB on a logarithmic scale)"
+        return f"{report.psnr_db:.2f} dB{log}, max error {report.max_error:g}"
     back = "" if report.rms_back is None else f" and {small_text(report.rms_back)} back"
     return f"{small_text(report.rms)} RMS of the diagonal{back}, largest {small_text(report.max_error)}"
 
