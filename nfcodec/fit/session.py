@@ -6,15 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .. import decode, io
 from ..errors import NfldError, TargetError, UsageError
-from ..measure import Report, measure
-from ..pack import pack
-from ..spec import SURFACE_KINDS, Signal
+from ..measure import Report, level_psnr, measure
+from ..pack import Frozen, pack
+from ..spec import SURFACE_KINDS, FieldSpec, Signal
 from . import presets, residual
 from .build import build
 from .distance import MeshDistance
@@ -32,6 +32,8 @@ _FAR = 0.15  # excess from which another full fit is worth its time
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
 _MIN_LMBDA = 1e-7
+_PROGRESSIVE = 0.25  # share of the steps that look at coarse levels alone, where that is asked for
+_TELLING = 2048  # bytes from which a file says how good each of its levels is
 _QUALITY_STEP = 15.0  # between short fits that balance a field and its residual
 _MAX_BALANCE = 5
 
@@ -47,6 +49,7 @@ class Settings:
     device: str
     deadline: float
     kind_is_free: bool = False
+    progressive: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Session:
                 n_fits += 1
             else:
                 steps = max(20, round(self._n_steps(fit) * _REFINE_SHARE))
-                recipe = Recipe(n_steps=steps, lmbda=lmbda, warm=True)
+                recipe = replace(self._recipe(fit, steps, lmbda), warm=True)
                 self._run(fit, recipe, "refine", None)
                 trial = self._finish(fit, lmbda)
                 series.append(trial)
@@ -130,20 +133,18 @@ class Session:
     def _search_guarantee(self) -> Trial:
         """The file whose field and residual are smallest together; TargetError where it breaks its guarantee."""
         signal, bound = self.signal, self.goal.value
-        self._source = from_lattice(signal)
         residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
         lmbda = self._balance(bound)
         fit = self._build(lmbda)
         steps = self._n_steps(fit)
-        recipe = presets.recipe_of(signal.kind, steps, len(fit.tiles))
-        self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
+        self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
         fit.model.eval()
         spec, frozen = fit.model.spec, fit.model.freeze()
         del fit  # its memory is wanted for the residual
         alone = decode.open(pack(spec, frozen))
         self._tell("residual", 0.0, None, None)
         extra = residual.encode(alone, signal.values, bound, self.settings.effort, self.settings.seed)
-        data = pack(spec, frozen, signal.meta, extra)
+        data = self._pack(spec, frozen, extra)
         trial = Trial(data, measure(decode.open(data), signal), lmbda)
         if not self.goal.met(trial, self.n_samples):
             reached = self.goal.reached(trial, self.n_samples)
@@ -166,8 +167,7 @@ class Session:
             lmbda = presets.lmbda_of(quality, self.signal.kind)
             fit = self._build(lmbda)
             steps = min(self._n_steps(fit), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(fit))))
-            recipe = presets.recipe_of(self.signal.kind, steps, len(fit.tiles))
-            self._run(fit, Recipe(n_steps=steps, lmbda=lmbda, **recipe), "fit", None)
+            self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
             fit.model.eval()
             data = pack(fit.model.spec, fit.model.freeze())
             found[quality] = len(data) + residual.estimate(
@@ -196,7 +196,7 @@ class Session:
 
     def _recipe(self, fit: Fit, n_steps: int, lmbda: float) -> Recipe:
         settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles))
-        return Recipe(n_steps=n_steps, lmbda=lmbda, **settings)
+        return Recipe(n_steps=n_steps, lmbda=lmbda, progressive=self.settings.progressive * _PROGRESSIVE, **settings)
 
     def _best(self, trials: list[Trial]) -> Trial:
         met = [t for t in trials if self.goal.excess(t, self.n_samples) <= 0]
@@ -290,10 +290,21 @@ class Session:
         with _one_thread() if fit.stride > 1 else nullcontext():
             return fit.run(recipe, target)
 
+    def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
+        """The finished file; where that costs little, its metadata have the PSNR of every level."""
+        meta = io.compact(self.signal)
+        data = pack(spec, frozen, meta, residual, compact=True)
+        if len(data) < _TELLING or spec.grid.n_levels == 1:
+            return data
+        levels = level_psnr(decode.open(data), self.signal)
+        if not levels:
+            return data
+        return pack(spec, frozen, {**meta, "level_db": [round(x, 1) for x in levels]}, residual, compact=True)
+
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
         fit.model.eval()
-        data = pack(fit.model.spec, fit.model.freeze(), io.compact(self.signal), compact=True)
+        data = self._pack(fit.model.spec, fit.model.freeze())
         try:
             report = measure(decode.open(data), self.signal)
         except NfldError as err:

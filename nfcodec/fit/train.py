@@ -27,6 +27,7 @@ _WARM_UP_TILES = 16
 _WARM_UP_RATE = 0.02
 _SEARCH_TILES = 4
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
+_WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 
@@ -45,7 +46,7 @@ class Recipe:
     integers_from: float = 0.6  # ... and networks are fixed to integers
     progressive: float = 0.0  # share of the steps that look at the coarse levels alone
     network_price: float = 1.0  # of a bit of the networks, in bits of latents
-    warm: bool = False  # continues a fit: no noise phase, small rates
+    warm: bool = False  # continues a fit: only the last part of the schedule, with little noise and small rates
 
 
 @dataclass
@@ -112,6 +113,8 @@ class Fit:
         schedule = self._schedule()
         for step in range(recipe.n_steps):
             at = step / recipe.n_steps
+            if recipe.warm:
+                at = _WARM_FROM + (1 - _WARM_FROM) * at
             if time.monotonic() > self.deadline:
                 at = 1.0
             rounding = self._rounding(recipe, at)
@@ -204,17 +207,12 @@ class Fit:
 
     def _rates(self, recipe: Recipe, at: float) -> tuple[float, float]:
         """Learning rates of networks and latents at a share of the run."""
-        if recipe.warm:
-            decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
-            return recipe.network_rate * 0.1 * decay, recipe.latent_rate * 0.4 * decay
         if at >= recipe.hard_from:  # latents that move over a hard edge only lose what they have
             return recipe.network_rate * 0.1 * (1 - at) / (1 - recipe.hard_from), 0.0
         decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at / recipe.hard_from)))
         return recipe.network_rate * decay, recipe.latent_rate * decay
 
     def _rounding(self, recipe: Recipe, at: float) -> Rounding:
-        if recipe.warm:
-            return Rounding(recipe.temperature[1], 0.0, hard=True)
         share = min(at / recipe.hard_from, 1.0)
         mixed = [a + (b - a) * share for a, b in (recipe.temperature, recipe.sigma)]
         return Rounding(*mixed, hard=at >= recipe.hard_from)

@@ -42,6 +42,14 @@ class Twin(GridTwin):
             self.codebooks.append(nn.Parameter(torch.from_numpy(book)))
             self.counts.append(torch.full((k,), len(flat) / k))
 
+    def train(self, mode: bool = True) -> "Twin":
+        if not mode:  # from here on the counts are those of the whole levels
+            for level, theta in enumerate(self.theta):
+                for _ in range(2):  # the choice of entries depends on the counts
+                    index = self._assign(level, theta.detach(), torch.round(self.codebooks[level].detach()))
+                    self.counts[level] = torch.bincount(index, minlength=len(self.codebooks[level])).to(self.counts[level])
+        return super().train(mode)
+
     def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, scaled = [], []
         picked = picked or [t.index_select(0, r) for t, r in zip(self.theta, plan.rows)]
@@ -88,8 +96,8 @@ class Twin(GridTwin):
         return out
 
     def _costs(self, level: int) -> torch.Tensor:
-        """Bits (K,) of each entry under the running counts."""
-        counts = self.counts[level] + 0.1
+        """Bits (K,) of each entry under the running counts, or once training is over the real ones."""
+        counts = self.counts[level] + (0.1 if self.training else 1e-6)
         return torch.log2(counts.sum() / counts)
 
     def _assign(self, level: int, z: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
