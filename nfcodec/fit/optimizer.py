@@ -50,10 +50,18 @@ class Soap:
     """Adam in the eigenbasis of Shampoo's preconditioners (SOAP, Vyas et al. 2024, algorithm 3).
 
     layers: lists of tensors that are one matrix side by side, such as weights (outputs, inputs) and biases (outputs,).
+    Sides of more than `widest` rows or columns, such as those of codebooks, keep their own basis.
     """
 
-    def __init__(self, layers: Sequence[Sequence[torch.Tensor]], beta: float = 0.8, every: int = 5, eps: float = 1e-8):
-        self.layers, self.beta, self.every, self.eps = layers, beta, every, eps
+    def __init__(
+        self,
+        layers: Sequence[Sequence[torch.Tensor]],
+        beta: float = 0.8,
+        every: int = 5,
+        eps: float = 1e-8,
+        widest: int = 48,
+    ):
+        self.layers, self.beta, self.every, self.eps, self.widest = layers, beta, every, eps, widest
         self.n_steps = 0
         self.state: list[dict[str, torch.Tensor]] = [{} for _ in layers]
 
@@ -77,19 +85,24 @@ class Soap:
         beta = self.beta
         if not state:
             state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-            state["left"], state["right"] = gradient @ gradient.T, gradient.T @ gradient
-            for side in ("left", "right"):
-                state["basis_" + side] = torch.linalg.eigh(state[side])[1].flip(1)
+            for side, matrix in (("left", gradient), ("right", gradient.T)):
+                state["basis_" + side] = torch.eye(len(matrix))
+                if len(matrix) <= self.widest:
+                    state[side] = matrix @ matrix.T
+                    state["basis_" + side] = torch.linalg.eigh(state[side].double())[1].flip(1)
+            for side in ("basis_left", "basis_right"):
+                state[side] = state[side].to(gradient)
         left, right = state["basis_left"], state["basis_right"]
         turned = left.T @ gradient @ right
         state["mean"].lerp_(gradient, 1 - beta)
         state["square"].mul_(beta).addcmul_(turned, turned, value=1 - beta)
         correction = 1 - beta**self.n_steps
         scale = (state["square"] / correction).sqrt_().add_(self.eps)
-        move = left @ ((left.T @ state["mean"] @ right) / scale / correction) @ right.T
-        state["left"].lerp_(gradient @ gradient.T, 1 - beta)
-        state["right"].lerp_(gradient.T @ gradient, 1 - beta)
-        if self.n_steps % self.every == 0:
-            for side in ("left", "right"):  # one step of the power iteration keeps up with slow changes
-                state["basis_" + side] = torch.linalg.qr(state[side] @ state["basis_" + side])[0]
-        return move
+        # with equal averages no mean exceeds the root of its square, but in a basis that has just turned it may, by far
+        step = ((left.T @ state["mean"] @ right) / scale / correction).clamp_(-1, 1)
+        for side, matrix in (("left", gradient), ("right", gradient.T)):
+            if side in state:
+                state[side].lerp_(matrix @ matrix.T, 1 - beta)
+                if self.n_steps % self.every == 0:  # one step of the power iteration keeps up with slow changes
+                    state["basis_" + side] = torch.linalg.qr(state[side] @ state["basis_" + side])[0]
+        return left @ step @ right.T

@@ -27,8 +27,9 @@ _N_PILOTS = 3
 _REFINE_SHARE = 0.2  # of the steps, each round of refinement
 _MIN_PILOT = 80  # steps; fits that are not much longer need no pilot
 _MAX_TRIALS = 8
-_MAX_FITS = 3
+_MAX_FITS = 4
 _FAR = 0.15  # excess from which another full fit is worth its time
+_FAR_LMBDA = 0.7  # and logarithm of the factor that lmbda has moved by since
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
 _MIN_LMBDA = 1e-7
@@ -107,7 +108,8 @@ class Session:
             return self._fit(lmbda)[1]
         if self.goal.is_guarantee and not self.is_surface:
             return self._search_guarantee()
-        fit, trial = self._fit(self._pilot(lmbda))
+        built = self._pilot(lmbda)
+        fit, trial = self._fit(built)
         trials, series = [trial], [trial]  # all, and those since the last full fit
         n_fits = 1
         while len(trials) < _MAX_TRIALS and time.monotonic() < self.settings.deadline:
@@ -116,8 +118,10 @@ class Session:
             if -_CLOSE <= excess <= 0 or n_met > 2:
                 break
             lmbda = self._next_lmbda(series)
-            if abs(excess) > _FAR and n_fits < _MAX_FITS:
+            is_far = abs(excess) > _FAR or abs(math.log(lmbda / built)) > _FAR_LMBDA
+            if is_far and n_fits < _MAX_FITS:
                 # integer steps and resolutions follow lmbda: too far off, a fresh start beats refinement
+                built = lmbda
                 fit, trial = self._fit(lmbda)
                 series = [t for t in series if t is trials[-1]] + [trial]
                 n_fits += 1
