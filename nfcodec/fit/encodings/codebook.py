@@ -31,7 +31,7 @@ class Twin(GridTwin):
         super().__init__(spec, steps)
         self.codebooks = nn.ParameterList()
         self.counts: list[torch.Tensor] = []
-        generator = np.random.default_rng(0)
+        generator = np.random.default_rng(torch.initial_seed() % (1 << 32))
         k = 1 << spec.log2_size
         for start in latents:
             flat = np.ascontiguousarray(start.reshape(len(start), -1).T).astype(np.float32)
