@@ -13,6 +13,7 @@ from .source import Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
 _STEPS = {1: 60, 2: 160, 3: 450, 4: 1100, 5: 2400, 6: 6000, 7: 15000, 8: 36000, 9: 90000}
+_LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
@@ -120,12 +121,18 @@ def fixed_bytes(n_samples: int) -> int:
     return 120 if n_samples < _SMALL else 1300
 
 
-def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:
-    """Training steps; more tiles need more steps, but not in proportion: networks are shared, and patience is not."""
+def tile_samples(n_dims: int) -> int:
+    """Samples of a whole tile."""
+    return _TILE_EDGE[n_dims] ** n_dims
+
+
+def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
+    """Training steps; more tiles, of which the last may be a part, need more steps, but not in proportion: networks are
+    shared, and patience is not."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if kind in SURFACE_KINDS else 1.0)
-    return max(20, round(_STEPS[effort] * (n_tiles / 8) ** (1 / 3) * share))
+    return max(20, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 
 
 def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:

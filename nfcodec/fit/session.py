@@ -265,7 +265,8 @@ class Session:
         return self.goal.what != "psnr" or self._source.is_judged_by_error
 
     def _n_steps(self, fit: Fit) -> int:
-        return presets.n_steps(self.settings.effort, len(fit.tiles), self.signal.kind, self.settings.encoding)
+        n_tiles = min(len(fit.tiles), fit.n_samples / presets.tile_samples(len(fit.model.spec.extent)))
+        return presets.n_steps(self.settings.effort, n_tiles, self.signal.kind, self.settings.encoding)
 
     def _build(self, lmbda: float) -> Fit:
         resolution = 0
