@@ -17,6 +17,7 @@ from .single import pack_single
 from .spec import FieldSpec
 
 _SMALL_CHUNK = 3584  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
+_SINGLE_CHUNK = 8192  # bytes of levels up to which a field may be one chunk: no prefix of it is of use
 
 
 @dataclass
@@ -36,8 +37,8 @@ class Frozen:
 def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None, *, compact: bool = False) -> bytes:
     """The whole file. compact: whether a small field may come as one chunk, where that is smaller."""
     chunks = _chunks(spec, frozen)
-    n_grids = sum(chunk.type == GRID for chunk in chunks)
-    if compact and frozen.context is not None and n_grids == 1:
+    grids = [len(chunk.data) for chunk in chunks if chunk.type == GRID]
+    if compact and frozen.context is not None and len(grids) == 1 and grids[0] <= _SINGLE_CHUNK:
         levels = [level["latents"] for level in frozen.levels]
         data = pack_single(spec, levels, frozen.tensors, frozen.shifts, frozen.context)
         if len(data) < sum(len(chunk.data) for chunk in chunks):

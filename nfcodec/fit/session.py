@@ -97,7 +97,7 @@ class Session:
         lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
         if not self.is_surface:
             self._source = from_lattice(self.signal)
-            lmbda *= self._source.lmbda_factor
+            lmbda *= self._source.lmbda_factor * presets.small_factor(self.n_samples)
         if self.goal is None:
             return self._fit(lmbda)[1]
         fit, trial = self._fit(self._pilot(lmbda))
