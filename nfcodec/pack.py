@@ -17,6 +17,7 @@ from .single import pack_single
 from .spec import FieldSpec
 
 _SMALL_CHUNK = 3584  # bytes; coarse levels share a chunk until it is this large, which saves a table row each
+_SINGLE_CHUNK = 8192  # bytes of levels up to which a field may be one chunk: no prefix of it is of use
 
 
 @dataclass
@@ -44,8 +45,9 @@ def pack(
     """The whole file. residual: the content of RESI, of `residual.pack_residual`. compact: whether a small field without
     one may come as one chunk, where that is smaller."""
     chunks = _chunks(spec, frozen)
-    n_grids = sum(chunk.type == GRID for chunk in chunks)
-    if compact and residual is None and frozen.context is not None and n_grids == 1:
+    grids = [len(chunk.data) for chunk in chunks if chunk.type == GRID]
+    is_small = len(grids) == 1 and grids[0] <= _SINGLE_CHUNK
+    if compact and is_small and residual is None and frozen.context is not None:
         levels = [level["latents"] for level in frozen.levels]
         data = pack_single(spec, levels, frozen.tensors, frozen.shifts, frozen.context)
         if len(data) < sum(len(chunk.data) for chunk in chunks):

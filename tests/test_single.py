@@ -73,7 +73,7 @@ def test_it_saves_what_chunks_and_streams_cost():
 
 
 def test_large_fields_and_other_encodings_stay_in_parts():
-    large = make_spec("volume", (60, 60, 4), ((60, 60, 4),), n_features=(1,))
+    large = make_spec("volume", (90, 90, 4), ((90, 90, 4),), n_features=(1,))
     for spec in (large, make_spec(encoding="hash"), make_spec(encoding="codebook")):
         data = pack(spec, make_frozen(spec, np.random.default_rng(0)), compact=True)
         assert full_of(data) is None and container.read(data).all(GRID)

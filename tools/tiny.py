@@ -114,13 +114,13 @@ def main() -> None:
     parser.add_argument("--volumes", type=Path, nargs="*", default=[])
     parser.add_argument("--quality", default="20,50,80")
     parser.add_argument("--effort", type=int, default=5)
-    parser.add_argument("--only", default="", help="a part of the names of the signals to take")
+    parser.add_argument("--only", default="", help="parts of the names of the signals to take, comma-separated")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "tiny.tsv")
     args = parser.parse_args()
     columns = "signal quality effort bytes psnr_db header network context levels meta png webp avif encode_s".split()
     table = Table(args.output, columns)
     for name, signal in signals(args.photos, args.volumes).items():
-        if args.only not in name:
+        if not any(part in name for part in args.only.split(",")):
             continue
         peers = {c: peer_files(signal, c) for c in ("png", "webp", "avif")} if signal.kind == "image" else {}
         for quality in args.quality.split(","):

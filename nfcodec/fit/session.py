@@ -103,7 +103,7 @@ class Session:
         lmbda = presets.lmbda_of(self.settings.quality, self.signal.kind)
         if not self.is_surface:
             self._source = from_lattice(self.signal)
-            lmbda *= self._source.lmbda_factor
+            lmbda *= self._source.lmbda_factor * presets.small_factor(self.n_samples)
         if self.goal is None:
             return self._fit(lmbda)[1]
         if self.goal.is_guarantee and not self.is_surface:
@@ -298,13 +298,13 @@ class Session:
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
         """The finished file; where that costs little, its metadata have the PSNR of every level."""
         meta = io.compact(self.signal)
-        data = pack(spec, frozen, meta, residual, compact=True)
+        data = pack(spec, frozen, meta, residual, compact=not self.settings.progressive)
         if len(data) < _TELLING or spec.grid.n_levels == 1:
             return data
         levels = level_psnr(decode.open(data), self.signal)
         if not levels:
             return data
-        return pack(spec, frozen, {**meta, "level_db": [round(x, 1) for x in levels]}, residual, compact=True)
+        return pack(spec, frozen, {**meta, "level_db": [round(x, 1) for x in levels]}, residual, compact=not self.settings.progressive)
 
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
