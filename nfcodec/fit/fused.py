@@ -20,6 +20,7 @@ from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
 __all__ = ["context_bits", "is_available", "noisy_round", "squared_error"]
 
+_REPEATS = 256  # a fit does the same hundreds of times, so that numba pays for small work too
 # what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
 _LIMITS = {
     False: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0, 0], np.float32),
@@ -29,7 +30,7 @@ _LIMITS = {
 
 def is_available(x: torch.Tensor) -> bool:
     """Whether the kernels take this tensor: float32 in main memory, and numba is there and allowed."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel())
+    return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel() * _REPEATS)
 
 
 def context_bits(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from .plan import Plan
@@ -63,7 +64,7 @@ class Soap:
     ):
         self.layers, self.beta, self.every, self.eps, self.widest = layers, beta, every, eps, widest
         self.n_steps = 0
-        self.state: list[dict[str, torch.Tensor]] = [{} for _ in layers]
+        self.state: list[dict[str, np.ndarray]] = [{} for _ in layers]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -72,37 +73,44 @@ class Soap:
         for layer, state in zip(self.layers, self.state):
             if layer[0].grad is None:
                 continue
-            gradient = torch.cat([t.grad.view(len(t), -1) for t in layer], 1)
-            move = self._direction(gradient, state) * -rate
+            # numpy, since its calls take a fifth of the time of torch's, which is all that counts at this size
+            parts = [t.grad.cpu().numpy().reshape(len(t), -1) for t in layer]
+            move = self._direction(np.concatenate(parts, 1) if len(parts) > 1 else parts[0], state) * np.float32(-rate)
             start = 0
-            for tensor in layer:
-                width = tensor.numel() // len(tensor)
-                tensor += move[:, start : start + width].reshape(tensor.shape)
+            for tensor, part in zip(layer, parts):
+                width = part.shape[1]
+                tensor += torch.from_numpy(move[:, start : start + width].reshape(tensor.shape)).to(tensor.device)
                 tensor.grad = None
                 start += width
 
-    def _direction(self, gradient: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-        beta = self.beta
+    def _direction(self, gradient: np.ndarray, state: dict[str, np.ndarray]) -> np.ndarray:
+        fresh = np.float32(1 - self.beta)
+        sides = [side for side, n in zip(("left", "right"), gradient.shape) if 1 < n <= self.widest]
         if not state:
-            state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-            for side, matrix in (("left", gradient), ("right", gradient.T)):
-                state["basis_" + side] = torch.eye(len(matrix))
-                if len(matrix) <= self.widest:
-                    state[side] = matrix @ matrix.T
-                    state["basis_" + side] = torch.linalg.eigh(state[side].double())[1].flip(1)
-            for side in ("basis_left", "basis_right"):
-                state[side] = state[side].to(gradient)
-        left, right = state["basis_left"], state["basis_right"]
-        turned = left.T @ gradient @ right
-        state["mean"].lerp_(gradient, 1 - beta)
-        state["square"].mul_(beta).addcmul_(turned, turned, value=1 - beta)
-        correction = 1 - beta**self.n_steps
-        scale = (state["square"] / correction).sqrt_().add_(self.eps)
+            state["mean"], state["square"] = np.zeros_like(gradient), np.zeros_like(gradient)
+            for side in sides:
+                matrix = gradient if side == "left" else gradient.T
+                state[side] = matrix @ matrix.T
+                basis = np.linalg.eigh(state[side].astype(np.float64))[1][:, ::-1]
+                state["basis_" + side] = np.ascontiguousarray(basis, np.float32)
+        left, right = state.get("basis_left"), state.get("basis_right")
+        turned = _turn(gradient, left, right)
+        state["mean"] += fresh * (gradient - state["mean"])
+        state["square"] += fresh * (turned * turned - state["square"])
+        correction = np.float32(1 - self.beta**self.n_steps)
+        scale = np.sqrt(state["square"] / correction) + np.float32(self.eps)
         # with equal averages no mean exceeds the root of its square, but in a basis that has just turned it may, by far
-        step = ((left.T @ state["mean"] @ right) / scale / correction).clamp_(-1, 1)
-        for side, matrix in (("left", gradient), ("right", gradient.T)):
-            if side in state:
-                state[side].lerp_(matrix @ matrix.T, 1 - beta)
-                if self.n_steps % self.every == 0:  # one step of the power iteration keeps up with slow changes
-                    state["basis_" + side] = torch.linalg.qr(state[side] @ state["basis_" + side])[0]
-        return left @ step @ right.T
+        step = np.clip(_turn(state["mean"], left, right) / (scale * correction), -1, 1)
+        move = _turn(step, None if left is None else left.T, None if right is None else right.T)
+        for side in sides:
+            matrix = gradient if side == "left" else gradient.T
+            state[side] += fresh * (matrix @ matrix.T - state[side])
+            if self.n_steps % self.every == 0:  # one step of the power iteration keeps up with slow changes
+                state["basis_" + side] = np.linalg.qr(state[side] @ state["basis_" + side])[0]
+        return move
+
+
+def _turn(matrix: np.ndarray, left: np.ndarray | None, right: np.ndarray | None) -> np.ndarray:
+    """left^T matrix right."""
+    matrix = matrix if left is None else left.T @ matrix
+    return matrix if right is None else matrix @ right
