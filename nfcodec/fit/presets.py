@@ -137,8 +137,10 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     shared, and patience is not."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
-    share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if kind in SURFACE_KINDS else 1.0)
-    return max(20, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
+    is_surface = kind in SURFACE_KINDS
+    share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if is_surface else 1.0)
+    least = 1.0 if is_surface else _LEAST_TILES
+    return max(20, round(_STEPS[effort] * (max(n_tiles, least) / 8) ** (1 / 3) * share))
 
 
 def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
@@ -152,4 +154,6 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
         recipe.update(latent_rate=0.015, network_rate=0.005, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)
+        if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices
+            recipe.update(latent_rate=0.05)
     return recipe
