@@ -148,7 +148,8 @@ class Session:
         del fit  # its memory is wanted for the residual
         alone = decode.open(pack(spec, frozen))
         self._tell("residual", 0.0, None, None)
-        extra = residual.encode(alone, signal.values, bound, self.settings.effort, self.settings.seed)
+        effort = self.settings.effort if time.monotonic() < self.settings.deadline else 1
+        extra = residual.encode(alone, signal.values, bound, effort, self.settings.seed)
         data = self._pack(spec, frozen, extra)
         trial = Trial(data, measure(decode.open(data), signal), lmbda)
         if not self.goal.met(trial, self.n_samples):
