@@ -35,6 +35,7 @@ __all__ = [
     "META",
     "RANS",
     "RAW",
+    "RESI",
     "SAFE_TO_COPY",
     "SIGNATURE",
     "ZSTD",
@@ -63,8 +64,9 @@ DNET = 2  # decoder network
 CTXN = 3  # context network
 GRID = 4  # integers of one level; key = level, coarse first
 FULL = 5  # all of the above, of a small field
+RESI = 6  # what the field misses at the source's samples
 META = 0xC0  # JSON, raw or zstd
-CRITICAL_TYPES = {FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID", FULL: "FULL"}
+CRITICAL_TYPES = {FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID", FULL: "FULL", RESI: "RESI"}
 TYPE_NAMES = {**CRITICAL_TYPES, META: "META"}
 
 # codecs: how a chunk's owner turns its stored bytes into what they mean
@@ -96,14 +98,15 @@ class Container:
     """What `read` found.
 
     chunks: in file order, only sound ones. file_length: what the header states, bytes. n_missing: chunks of the table
-    that are not in `chunks` because the data end, or a checksum fails, before them (only with allow_truncated).
-    warnings: one line for each ancillary chunk that was dropped.
+    that are not in `chunks` because the data end, or a checksum fails, before them (only with allow_truncated);
+    missing: their types. warnings: one line for each ancillary chunk that was dropped.
     """
 
     chunks: tuple[Chunk, ...]
     file_length: int
     n_missing: int = 0
     warnings: tuple[str, ...] = ()
+    missing: tuple[int, ...] = ()
 
     def get(self, type: int, key: int = 0) -> Chunk | None:
         """The chunk with this type and key, or None."""
@@ -173,7 +176,7 @@ def read(data: bytes, allow_truncated: bool = False) -> Container:
         name = f"chunk {_name(row.type)} {row.key}"
         problem = None
         if len(stored) < row.length:
-            return Container(tuple(chunks), file_length, len(rows) - index, tuple(warnings))
+            return _cut_short(chunks, file_length, rows[index:], warnings)
         if zlib.crc32(stored) != row.crc:
             problem = f"reading {name}: got a wrong checksum, expected {row.crc:08x}; the file is damaged"
         elif row.codec not in CODECS:
@@ -183,10 +186,15 @@ def read(data: bytes, allow_truncated: bool = False) -> Container:
         elif row.type & ANCILLARY:
             warnings.append(f"{problem}; the chunk was dropped")
         elif allow_truncated:
-            return Container(tuple(chunks), file_length, len(rows) - index, (*warnings, problem))
+            return _cut_short(chunks, file_length, rows[index:], [*warnings, problem])
         else:
             raise ChecksumError(f"{problem}: fetch it again")
     return Container(tuple(chunks), file_length, 0, tuple(warnings))
+
+
+def _cut_short(chunks: list[Chunk], file_length: int, rows: list[_Row], warnings: list[str]) -> Container:
+    """What is left of a file without the chunks of `rows`."""
+    return Container(tuple(chunks), file_length, len(rows), tuple(warnings), tuple(row.type for row in rows))
 
 
 def _read_table(data: bytes) -> tuple[list[_Row], int, int]:

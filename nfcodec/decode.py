@@ -11,19 +11,20 @@ from typing import Any, BinaryIO
 
 from . import container, header
 from .binary import Reader
-from .container import ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, ZSTD, Chunk, Container
-from .encodings import LevelData, load
+from .container import ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, RESI, ZSTD, Chunk, Container
+from .encodings import Encoding, LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
 from .field import Field
 from .mlp import Mlp
+from .residual import Residual, unpack_residual
 from .single import unpack_single
 from .spec import MAX_GRID_INTEGERS, FieldSpec
 
 MAX_META_LENGTH = 1 << 20
 MAX_META_DEPTH = 16
-ORDER = (FHDR, DNET, CTXN, GRID, FULL)  # critical chunks come in this order, so that a reader can begin before the end
-CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS}
+ORDER = (FHDR, DNET, CTXN, GRID, FULL, RESI)  # critical chunks come in this order, so that a reader can begin before the end
+CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS, RESI: RANS}
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field:
@@ -89,7 +90,11 @@ def from_container(parts: Container) -> Field:
         "level_bytes": sizes,
     }
     grid_bytes = sum(len(c.data) for c in parts.all(GRID))
-    return _field(parts, spec, mlp, levels, sizes, grid_bytes)
+    grid = encoding(spec.grid, levels, spec.steps)
+    residual = None
+    if parts.all(RESI):
+        residual = unpack_residual(spec, grid, mlp, _single(parts, RESI, "RESI").data)
+    return _field(parts, spec, mlp, grid, sizes, grid_bytes, residual)
 
 
 def _from_single(parts: Container) -> Field:
@@ -97,30 +102,41 @@ def _from_single(parts: Container) -> Field:
     if any(not chunk.type & ANCILLARY and chunk.type != FULL for chunk in parts.chunks):
         raise FormatError("reading chunks: got FULL beside chunks of a field in parts, expected one or the other", "chunk-count")
     spec, mlp, levels, sizes = unpack_single(_single(parts, FULL, "FULL").data, check_size)
-    return _field(parts, spec, mlp, levels, sizes, sum(sizes["level_bytes"]))
+    grid = load(spec.grid.encoding)(spec.grid, levels, spec.steps)
+    return _field(parts, spec, mlp, grid, sizes, sum(sizes["level_bytes"]), None)
 
 
 def _field(
-    parts: Container, spec: FieldSpec, mlp: Mlp, levels: list[LevelData], sizes: dict[str, Any], grid_bytes: int
+    parts: Container,
+    spec: FieldSpec,
+    mlp: Mlp,
+    grid: Encoding,
+    sizes: dict[str, Any],
+    grid_bytes: int,
+    residual: Residual | None,
 ) -> Field:
     """The field with its metadata and the account of its bytes."""
     meta, warnings = {}, list(parts.warnings)
+    if RESI in parts.missing:
+        warnings.append("reading the residual: got a file cut short before its end; values are the field's alone")
     if chunk := parts.get(META):
         try:
             meta = _meta(chunk)
         except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
             warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
     meta_bytes = sum(len(c.data) for c in parts.all(META))
-    known = sizes["network_bytes"] + sizes["context_bytes"] + grid_bytes + meta_bytes
+    residual_bytes = sum(len(c.data) for c in parts.all(RESI))
+    known = sizes["network_bytes"] + sizes["context_bytes"] + grid_bytes + residual_bytes + meta_bytes
     report = {
         "file_bytes": parts.file_length,
         **sizes,
+        "residual_bytes": residual_bytes,
         "meta_bytes": meta_bytes,
         "header_bytes": 0 if parts.n_missing else parts.file_length - known,
         "complete": not parts.n_missing,
         "warnings": warnings,
     }
-    return Field(spec, load(spec.grid.encoding)(spec.grid, levels, spec.steps), mlp, meta, report)
+    return Field(spec, grid, mlp, meta, report, residual)
 
 
 def check_size(spec: FieldSpec) -> None:
@@ -142,7 +158,7 @@ def _check_order(chunks: tuple[Chunk, ...]) -> None:
             raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
-        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID", "chunk-order")
+        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI", "chunk-order")
 
 
 def _single(parts: Container, kind: int, name: str) -> Chunk:

@@ -60,6 +60,8 @@ def encode(
     max_error: float | None = None,
     size: int | None = None,
     bpp: float | None = None,
+    lossless: bool = False,
+    progressive: bool = False,
     effort: int = EFFORT,
     seed: int = 0,
     device: str = "auto",
@@ -73,15 +75,18 @@ def encode(
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: "dense", "hash",
     "codebook", or "auto". One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
-    `Report`), size (bytes of the whole file), bpp (bits a source sample). effort: 1 (seconds) to 9 (hours).
+    `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
+    coarse levels to be of use alone, which costs a few per cent of bytes. effort: 1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
 
-    The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. Raises
-    UsageError (arguments and an output that cannot be written: before the source is read), SignalError,
-    MissingExtraError. The same arguments on the same machine give the same bytes unless time_limit cuts in.
+    The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. max_error
+    of images and volumes, and lossless, which is for integers, are guarantees: they hold at every sample of the source,
+    or there is no file (TargetError). Raises UsageError (arguments and an output that cannot be written: before the source
+    is read), SignalError, MissingExtraError. The same arguments on the same machine give the same bytes unless time_limit
+    cuts in.
     """
     start = time.monotonic()
-    goal = pick_goal(quality, psnr, max_error, size, bpp)
+    goal = pick_goal(quality, psnr, max_error, size, bpp, lossless)
     if output is not None:
         check_output(output, overwrite)
     if encoding != "auto" and encoding not in ENCODINGS:
@@ -101,10 +106,13 @@ def encode(
         device=session.pick_device(device),
         deadline=start + time_limit if time_limit is not None else math.inf,
         kind_is_free=kind is None and not isinstance(source, Signal),
+        progressive=progressive,
     )
     signal, source_bytes = _load(source, kind, read_options or {})
     _check(signal)
     io.check_finite(signal)
+    if lossless and signal.kind in SURFACE_KINDS:
+        raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
     work = session.Session(signal, settings, goal, on_progress)
     trial = work.search()
     if output is not None:

@@ -10,7 +10,9 @@ import numpy as np
 
 from .encodings import Encoding
 from .errors import UsageError
+from .fixed import blocks_of
 from .mlp import Mlp
+from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 POINTS_PER_BLOCK = 1 << 16
@@ -18,6 +20,7 @@ VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 UDF_ISO = 1.2  # source cells
 MAX_BENT = np.float32(40.0)
+_ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
 
 
@@ -30,14 +33,26 @@ class Field:
 
     `n_levels` says how many levels are at hand (fewer than `spec.grid.n_levels` for a file cut short);
     `level=k` in the calls below uses levels 0..k only.
+
+    A file with a guarantee (`max_error`, 0 for lossless) has a residual, which `decode` adds at the source's own
+    samples; everywhere else the field stands alone.
     """
 
-    def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp, meta: dict[str, Any], sizes: dict[str, Any]):
+    def __init__(
+        self,
+        spec: FieldSpec,
+        grid: Encoding,
+        mlp: Mlp,
+        meta: dict[str, Any],
+        sizes: dict[str, Any],
+        residual: Residual | None = None,
+    ):
         self.spec = spec
         self.grid = grid
         self.mlp = mlp
         self.meta = meta
         self.sizes = sizes
+        self.residual = residual
         self._offset = np.asarray(spec.value_offset, np.float32)
         self._scale = np.asarray(spec.value_scale, np.float32)
 
@@ -53,6 +68,11 @@ class Field:
     @property
     def n_levels(self) -> int:
         return len(self.grid.levels)
+
+    @property
+    def max_error(self) -> float | None:
+        """The largest difference of a decoded sample from the source that the file guarantees; None without a guarantee."""
+        return None if self.residual is None else self.residual.head.bound
 
     @property
     def is_surface(self) -> bool:
@@ -112,6 +132,7 @@ class Field:
         region: Region | None = None,
         level: int | None = None,
         dtype: Any = None,
+        residual: bool = True,
         max_values: int = MAX_OUTPUT_VALUES,
     ) -> np.ndarray:
         """The field on a regular lattice: (*shape, C) in the source's dtype, or in `dtype` if given.
@@ -119,8 +140,11 @@ class Field:
         One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
         axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
         only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
-        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10). UsageError
-        when the arguments do not fit or the result has more than max_values values.
+        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10).
+
+        At the source's own samples, whole or a region on their boundaries, and with all levels, the file's residual is
+        added if there is one, so that its guarantee holds; residual=False leaves it out. UsageError when the arguments
+        do not fit or the result has more than max_values values; FormatError where a residual turns out to be damaged.
         """
         region = self._region(region)
         shape = self._shape(shape, scale, resolution, region)
@@ -131,6 +155,9 @@ class Field:
                 "ask for less or raise max_values"
             )
         dtype = _dtype(self.spec.dtype if dtype is None else dtype)
+        own = self._own_samples(shape, region) if residual and self.residual is not None else None
+        if own is not None and self._levels(level) == self.spec.grid.n_levels:
+            return _converted(self.residual.values[own], dtype)
         spans = [b - a for a, b in region]
         most = 1 if self.is_surface else MAX_SUPERSAMPLES[self.spec.n_dims]
         factors = [min(max(1, math.ceil(n * s / m - 1e-9)), most) for n, s, m in zip(self.spec.extent, spans, shape)]
@@ -205,6 +232,8 @@ class Field:
             "network": list(spec.mlp.widths) if spec.mlp.n_hidden_layers else [spec.mlp.n_inputs, spec.mlp.n_outputs],
             "box": None if spec.origin is None else {"origin": list(spec.origin), "size": self.box_size.tolist()},
             "truncation": spec.truncation,
+            "max_error": self.max_error,
+            "lossless": self.max_error == 0,
             **self.sizes,
             "meta": self.meta,
         }
@@ -277,6 +306,16 @@ class Field:
             )
         return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
 
+    def _own_samples(self, shape: tuple[int, ...], region: list[tuple[float, float]]) -> tuple[slice, ...] | None:
+        """Which of the source's samples a lattice consists of, None where it has others."""
+        own = []
+        for m, n, (a, b) in zip(shape, self.spec.extent, region):
+            start, stop = round(a * n), round(b * n)
+            if stop - start != m or max(abs(a * n - start), abs(b * n - stop)) > _ON_BOUNDARY:
+                return None
+            own.append(slice(start, stop))
+        return tuple(own)
+
     def _bent(self, y: np.ndarray) -> np.ndarray:
         """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
         return np.clip(y * (self._scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
@@ -309,15 +348,9 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values.astype(dtype)
 
 
-def blocks_of(shape: tuple[int, ...], n_points: int):
-    """Yields tuples of slices that cover a lattice in blocks of about n_points samples, of even edges."""
-    edges = list(shape)
-    while math.prod(edges) > n_points and max(edges) > 1:
-        k = edges.index(max(edges))
-        edges[k] = (edges[k] + 1) // 2
-    starts = [range(0, n, e) for n, e in zip(shape, edges)]
-    for corner in np.ndindex(*(len(s) for s in starts)):
-        yield tuple(slice(s[i], min(s[i] + e, n)) for s, i, e, n in zip(starts, corner, edges, shape))
+def _converted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A copy of values of the source's dtype in another one, by the rules of `cast`."""
+    return values.copy() if values.dtype == dtype else cast(values, dtype)
 
 
 def _parts(n: int, step: int):

@@ -246,5 +246,5 @@ def assemble_mlp(spec: MlpSpec, tensors: list[np.ndarray], shifts: list[int]) ->
     """The network that integers and shifts stand for."""
     floats = [t.astype(np.float32) * np.float32(2.0**-shift) for t, shift in zip(tensors, shifts)]
     if not spec.n_hidden_layers:
-        return Mlp(spec, [], floats[:1], floats[1])
-    return Mlp(spec, floats[0:-1:2], floats[1:-1:2], floats[-1])
+        return Mlp(spec, [], floats[:1], floats[1], tensors, shifts)
+    return Mlp(spec, floats[0:-1:2], floats[1:-1:2], floats[-1], tensors, shifts)

@@ -9,7 +9,7 @@ Weights are integers times a power of two in the file; here they are the resulti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,12 +21,15 @@ class Mlp:
     """A tiny MLP with a linear skip.
 
     weights: one (n_out, n_in) float32 a layer, biases: one (n_out,) float32 a layer, skip: (C, F) float32.
+    tensors, shifts: what they were in the file, in its order: integer tensors, each to be multiplied by 2**-shift.
     """
 
     spec: MlpSpec
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     skip: np.ndarray
+    tensors: list[np.ndarray] = field(default_factory=list)
+    shifts: list[int] = field(default_factory=list)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Features (N, F) float32 -> outputs (N, C) float32."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import container, header
 from .binary import Writer
-from .container import CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, ZSTD, Chunk
+from .container import CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, RESI, ZSTD, Chunk
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .single import pack_single
@@ -34,15 +34,26 @@ class Frozen:
     context: ContextNet | None = None
 
 
-def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None, *, compact: bool = False) -> bytes:
-    """The whole file. compact: whether a small field may come as one chunk, where that is smaller."""
+def pack(
+    spec: FieldSpec,
+    frozen: Frozen,
+    meta: dict[str, Any] | None = None,
+    residual: bytes | None = None,
+    *,
+    compact: bool = False,
+) -> bytes:
+    """The whole file. residual: the content of RESI, of `residual.pack_residual`. compact: whether a small field without
+    one may come as one chunk, where that is smaller."""
     chunks = _chunks(spec, frozen)
     grids = [len(chunk.data) for chunk in chunks if chunk.type == GRID]
-    if compact and frozen.context is not None and len(grids) == 1 and grids[0] <= _SINGLE_CHUNK:
+    is_small = len(grids) == 1 and grids[0] <= _SINGLE_CHUNK
+    if compact and residual is None and frozen.context is not None and is_small:
         levels = [level["latents"] for level in frozen.levels]
         data = pack_single(spec, levels, frozen.tensors, frozen.shifts, frozen.context)
         if len(data) < sum(len(chunk.data) for chunk in chunks):
             chunks = [Chunk(FULL, 0, RANS, data)]
+    if residual is not None:
+        chunks.append(Chunk(RESI, 0, RANS, residual))
     if meta:
         text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
         packed = container.pack_zstd(text)
@@ -51,7 +62,7 @@ def pack(spec: FieldSpec, frozen: Frozen, meta: dict[str, Any] | None = None, *,
 
 
 def _chunks(spec: FieldSpec, frozen: Frozen) -> list[Chunk]:
-    """The critical chunks, a part each."""
+    """The critical chunks of the field, a part each."""
     chunks = [
         Chunk(FHDR, 0, RAW, header.pack_spec(spec)),
         Chunk(DNET, 0, RANS, header.pack_mlp(frozen.tensors, frozen.shifts)),

@@ -32,7 +32,7 @@ def make_net(rng, n_dims, multi, n_neurons=8, n_hidden_layers=1, largest=80):
 
 
 def zero_net(n_dims, multi, log2_scale):
-    """Predicts 0 with b = 2**(log2_scale / 64) everywhere."""
+    """Predicts 0 with b = 2**(log2_scale / 256) everywhere."""
     n = n_inputs(n_dims, multi)
     weights, biases = np.zeros((2, n), np.int32), np.array([0, log2_scale], np.int32)
     return ContextNet(n_dims, n, multi, 0, 0, [weights], [biases], np.zeros(n - 2, np.int32), [0, 0])

@@ -232,6 +232,41 @@ def test_a_met_target_exits_with_0(made, here):
     assert (here / "p.nfld").stat().st_size <= 20000
 
 
+def test_guarantees(made, here, capsys):
+    photo, source = made / "photo.png", np.asarray(Image.open(made / "photo.png"))
+    assert main(["encode", str(photo), "-o", "a.nfld", "--lossless", "--effort", "1", "--json", "--quiet"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["target"] == facts["reached"] == "lossless" and facts["met"] and facts["max_error"] == 0
+    assert main(["decode", "a.nfld", "-o", "a.png", "--quiet"]) == 0
+    assert np.array_equal(np.asarray(Image.open("a.png")), source)
+    assert main(["decode", "a.nfld", "-o", "part.png", "--region", "3:9,10:30", "--quiet"]) == 0
+    assert np.array_equal(np.asarray(Image.open("part.png")), source[3:9, 10:30])
+    assert main(["encode", str(photo), "-o", "b.nfld", "--max-error", "3", "--effort", "1", "--quiet"]) == 0
+    assert main(["verify", "b.nfld", str(photo), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["max_error"] <= 3
+    assert main(["info", "a.nfld"]) == main(["info", "b.nfld"]) == 0
+    text = capsys.readouterr().out
+    assert re.search("^residual .*: lossless at every sample", text, re.M) and "max error 3 at every sample" in text
+    assert_refused(capsys, ["encode", made / "scan.npy", "-o", "c.nfld", "--lossless"], 2, "scan.npy", "expected integers")
+    assert_refused(capsys, ["encode", made / "ball.obj", "-o", "c.nfld", "--lossless"], 2, "surface")
+    assert_refused(capsys, ["encode", photo, "-o", "c.nfld", "--lossless", "--size", "1KB"], 2, "--size and --lossless")
+    assert not (here / "c.nfld").exists()
+
+
+def test_verify_reads_the_residual_too(made, here, capsys):
+    from nfcodec import container
+
+    nfcodec.encode(made / "photo.png", "a.nfld", lossless=True, effort=1)
+    chunks = list(container.read((here / "a.nfld").read_bytes()).chunks)
+    at = next(k for k, c in enumerate(chunks) if c.type == container.RESI)
+    data = bytearray(chunks[at].data)
+    data[-9] ^= 0x55  # of the planes; the checksum is made to fit
+    chunks[at] = container.Chunk(container.RESI, 0, container.RANS, bytes(data))
+    (here / "broken.nfld").write_bytes(container.write(chunks))
+    assert main(["info", "broken.nfld"]) == 0
+    assert_refused(capsys, ["verify", "broken.nfld"], 3, "broken.nfld")
+
+
 def test_raw_samples(made, here):
     np.load(made / "scan.npy").tofile("scan.raw")
     shape = ["--shape", "12x16x20", "--dtype", "float32"]

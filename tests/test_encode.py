@@ -13,8 +13,8 @@ import pytest
 import surfaces
 
 import nfcodec
-from nfcodec import io
-from nfcodec.errors import NfldError, SignalError, TruncatedError, UsageError
+from nfcodec import io, metrics
+from nfcodec.errors import NfldError, SignalError, TargetError, TruncatedError, UsageError
 from nfcodec.fit.goals import pick_goal
 from nfcodec.measure import Report, measure
 from nfcodec.spec import ENCODINGS, Mesh, Signal
@@ -105,6 +105,7 @@ class Trial:
         ({"size": 1234567}, "size 1234567 bytes", "1300000 bytes"),
         ({"bpp": 0.5}, "bpp 0.5 bits a sample", "1.04 bits a sample"),
         ({"max_error": 1e-4}, "max error 0.0001", "0.00025"),
+        ({"lossless": True}, "lossless", "max error 0.00025"),
     ],
 )
 def test_goals_in_words(target, text, reached):
@@ -112,6 +113,14 @@ def test_goals_in_words(target, text, reached):
     trial = Trial(bytes(1_300_000), Report(39.998, 2.5e-4, 1e-5))
     assert goal.text == text and goal.reached(trial, 10_000_000) == reached
     assert not goal.met(trial, 10_000_000)
+
+
+def test_guarantees_are_compared_exactly():
+    for target, bound in (({"max_error": 0.1}, 0.1), ({"lossless": True}, 0.0)):
+        goal = pick_goal(**{**dict.fromkeys(("quality", "psnr", "max_error", "size", "bpp")), **target})
+        assert goal.is_guarantee
+        assert goal.met(Trial(b"", Report(40.0, bound, bound)), 1)
+        assert not goal.met(Trial(b"", Report(40.0, math.nextafter(bound, 1), bound)), 1)
 
 
 BAD_SETTINGS = [
@@ -126,6 +135,8 @@ BAD_SETTINGS = [
     ({"psnr": float("inf")}, "expected a positive number"),
     ({"psnr": 40, "bpp": 1}, "psnr and bpp"),
     ({"quality": 40, "size": 1000}, "quality and size"),
+    ({"max_error": 2, "lossless": True}, "max_error and lossless"),
+    ({"max_error": 0}, "expected a positive number"),
     ({"time_limit": 0}, "seconds above 0"),
     ({"time_limit": float("nan")}, "seconds above 0"),
     ({"seed": -1}, "seed"),
@@ -233,6 +244,8 @@ def test_odd_signals_survive(name):
     assert encoded.report == measure(field, signal) and encoded.report.psnr_db >= least
     assert encoded.met and encoded.target is None and encoded.source_bytes == signal.values.nbytes
     assert encoded.bpp == pytest.approx(8 * len(encoded.data) / math.prod(signal.extent))
+    if signal.has_alpha:
+        decoded = metrics.as_seen(signal.values, decoded)
     exact = decoded.astype(np.float64) - signal.values.astype(np.float64)
     assert encoded.report.rms == pytest.approx(math.sqrt(np.mean(exact**2)), rel=1e-6)
     assert encoded.report.max_error == pytest.approx(np.abs(exact).max())
@@ -279,6 +292,16 @@ def test_auto_names_what_it_took():
 
 
 @needs_torch
+def test_files_say_how_good_their_levels_are():
+    encoded = encode(noisy(60, 70), kind="image", quality=90)
+    field = nfcodec.open(encoded.data)
+    levels = field.meta["level_db"]
+    assert len(encoded.data) > 2048 and len(levels) == field.n_levels
+    assert levels[-1] == pytest.approx(encoded.report.psnr_db, abs=0.3) and levels[0] < levels[-1] - 3
+    small = encode(grey(8, 8), kind="image")
+    assert "level_db" not in nfcodec.open(small.data).meta
+
+
 def test_a_given_kind_overrides_that_of_a_signal():
     signal = Signal("image", grey(12, 12)[..., None])
     encoded = encode(signal, kind="volume")
@@ -378,15 +401,80 @@ def test_a_target_of_a_volume():
 
 
 @needs_torch
-@pytest.mark.parametrize("target", [{"psnr": 200.0}, {"max_error": 1e-9}, {"bpp": 1e-3}, {"size": 10}])
+@pytest.mark.parametrize("target", [{"psnr": 200.0}, {"bpp": 1e-3}, {"size": 10}])
 def test_a_missed_target_says_what_was_reached(target):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
     encoded = nfcodec.encode(noise, kind="image", effort=1, time_limit=1e-3, **target)
     (name, value), = target.items()
     report = encoded.report
-    found = {"psnr": report.psnr_db, "max_error": report.max_error, "bpp": encoded.bpp, "size": len(encoded.data)}[name]
+    found = {"psnr": report.psnr_db, "bpp": encoded.bpp, "size": len(encoded.data)}[name]
     assert not encoded.met and encoded.target.startswith(name.replace("_", " "))
     assert float(encoded.reached.split()[0]) == pytest.approx(found, rel=1e-5)
+
+
+SIGNALS = {
+    "grey": (grey(13, 9), "image"),
+    "colour": (rgb(12, 17), "image"),
+    "noise": (np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8), "image"),
+    "bilevel": (waves(9, 10) > 0.5, "image"),
+    "constant": (np.full((4, 5, 3), -7, np.int16), "volume"),
+    "one sample": (np.array([[[[3]]]], np.uint32), "volume"),
+    "curve": ((2e9 * (waves(40) - 0.5)).astype(np.int32), "volume"),
+    "film": (noisy(3, 4, 5, 6).astype(np.uint16) * 200, "volume"),
+}
+
+
+@needs_torch
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", SIGNALS)
+def test_lossless(name, encoding):
+    values, kind = SIGNALS[name]
+    encoded = encode(values, kind=kind, lossless=True, encoding=encoding, time_limit=2)
+    field = nfcodec.open(encoded.data)
+    assert encoded.met and encoded.report.max_error == 0 == field.max_error and encoded.target == encoded.reached
+    assert np.array_equal(field.decode().reshape(values.shape), values)
+
+
+@needs_torch
+@pytest.mark.parametrize("dtype, bound", [("u1", 3.0), ("i2", 0.5), ("f2", 0.25), ("f4", 1e-4), ("f8", 1e-7)])
+def test_a_largest_error_is_kept_even_without_time(dtype, bound):
+    values = noisy(11, 12, 3).astype(dtype)
+    encoded = encode(values, kind="volume", max_error=bound, time_limit=1e-3)
+    field = nfcodec.open(encoded.data)
+    assert encoded.met and encoded.report.max_error <= bound
+    assert np.abs(field.decode()[..., 0].astype(np.float64) - values).max() == encoded.report.max_error
+    assert field.info()["max_error"] == (math.floor(bound) if dtype[0] != "f" else bound)
+
+
+@needs_torch
+def test_a_field_and_its_residual_share_the_work():
+    """A smooth picture with noise of a few grey levels: within 8 of it the field does nearly all, lossless the residual."""
+    values = noisy(96, 96)
+    loose, lossless = (nfcodec.open(encode(values, kind="image", **t).data).info() for t in ({"max_error": 24}, {"lossless": True}))
+    assert loose["residual_bytes"] < 0.5 * loose["file_bytes"]
+    assert lossless["residual_bytes"] > 0.7 * lossless["file_bytes"]
+    assert loose["file_bytes"] < 0.4 * lossless["file_bytes"] and lossless["file_bytes"] < values.nbytes
+
+
+@needs_torch
+def test_lossless_is_for_integers_on_lattices():
+    with pytest.raises(SignalError, match="expected integers; of floats give a max_error"):
+        encode(waves(4, 5), kind="volume", lossless=True)
+    with pytest.raises(SignalError, match="1 to 4 axes"):
+        encode(np.zeros((), np.uint8), kind="volume", lossless=True)
+    with pytest.raises(UsageError, match="surface to be kept lossless"):
+        encode(surfaces.sphere(1), lossless=True)
+
+
+@needs_torch
+def test_a_broken_guarantee_gives_no_file(tmp_path, monkeypatch):
+    from nfcodec.fit import residual as fit_residual
+
+    encode_it = fit_residual.encode
+    monkeypatch.setattr(fit_residual, "encode", lambda field, values, *rest: encode_it(field, values[::-1].copy(), *rest))
+    with pytest.raises(TargetError, match="nothing was written"):
+        encode(grey(9, 8), output=tmp_path / "a.nfld", kind="image", lossless=True)
+    assert not list(tmp_path.iterdir())
 
 
 @needs_torch
@@ -500,7 +588,8 @@ def test_a_prefix_is_a_coarser_field(picture):
             field = nfcodec.open(data[:n_bytes], allow_truncated=True)
         except TruncatedError:
             break  # not even the coarsest level is whole
-        assert field.n_levels < whole.n_levels and not field.sizes["complete"]
+        # the metadata come last: without their end all levels are there
+        assert field.n_levels <= whole.n_levels and not field.sizes["complete"]
         np.testing.assert_array_equal(field.decode(), whole.decode(level=field.n_levels - 1))
         found[field.n_levels] = psnr_db(values, field.decode())
     assert found

@@ -123,7 +123,7 @@ def test_block_masks():
 
 
 def test_the_companding_table():
-    exact = [round(64 * math.log2(1 + x)) for x in range(256)]
+    exact = [round(256 * math.log2(1 + x)) for x in range(256)]
     assert context.COMPAND[255:].tolist() == exact
     assert context.COMPAND[:256].tolist() == [-c for c in exact[::-1]]
 
@@ -131,7 +131,7 @@ def test_the_companding_table():
 def reference_predict(net, x):
     """The definition with Python integers."""
     n = net.n_inputs - 2
-    hidden = [int(context.COMPAND[v + 255]) for v in x[:n]] + [v << 6 for v in x[n:]]
+    hidden = [int(context.COMPAND[v + 255]) for v in x[:n]] + [v << 8 for v in x[n:]]
     for layer, (weights, bias, shift) in enumerate(zip(net.weights, net.biases, net.shifts)):
         half = 1 << (shift - 1) if shift else 0
         sums = [
@@ -139,12 +139,12 @@ def reference_predict(net, x):
             for row, b in zip(weights.tolist(), bias.tolist())
         ]
         if layer < net.n_hidden_layers:
-            hidden = [min(max(s, 0), 16383) for s in sums]
+            hidden = [min(max(s, 0), 65535) for s in sums]
     shift = net.shifts[-1]
     half = 1 << (shift - 1) if shift else 0
-    location = sums[0] + ((sum(k * (v << 6) for k, v in zip(net.skip.tolist(), x)) + half) >> shift)
-    mu8 = min(max((location + 4) >> 3, -16376), 16376)
-    return mu8, min(max(((sums[1] * 6) >> 6) + 27, 0), 81)
+    location = sums[0] + ((sum(k * (v << 8) for k, v in zip(net.skip.tolist(), x)) + half) >> shift)
+    mu8 = min(max((location + 16) >> 5, -16376), 16376)
+    return mu8, min(max(((sums[1] * 6 + 128) >> 8) + 27, 0), 81)
 
 
 @pytest.mark.parametrize("n_neurons, n_hidden_layers", [(0, 0), (1, 1), (8, 2), (5, 3)])
@@ -162,13 +162,15 @@ def test_predictions_are_as_defined(n_neurons, n_hidden_layers):
 def test_accumulators_cannot_overflow():
     n = n_inputs(2, False)
 
-    def net(weight, bias=0, shift=0, skip=0, hidden=64):
+    def net(weight, bias=0, shift=0, skip=0, hidden=16):
         weights = [np.full((64, n), 1, np.int32), np.zeros((2, 64), np.int32)]
         weights[1][0, :hidden] = weight
         biases = [np.zeros(64, np.int32), np.array([bias, 0], np.int32)]
         return ContextNet(2, n, False, 64, 1, weights, biases, np.full(n - 2, skip, np.int32), [0, shift, 0])
 
-    net(2047, hidden=64)  # 64 * 2047 * 16383 just fits 31 bits
+    net(2047, hidden=16)  # 16 * 2047 * 65535 just fits 31 bits
+    with pytest.raises(UsageError, match="32 bits"):
+        net(2047, hidden=17)
     with pytest.raises(UsageError, match="32 bits"):
         net(2047, bias=1 << 15, shift=12)
     with pytest.raises(UsageError, match="beyond"):
@@ -255,7 +257,7 @@ def test_runs_of_wavefronts(name, monkeypatch):
 
 def test_level_costs_are_the_real_size():
     rng = np.random.default_rng(9)
-    net = zero_net(2, True, 64)
+    net = zero_net(2, True, 256)
     pyramid = make_pyramid(rng, [(20, 30), (60, 90)], (2, 3), 2.0)
     pyramid[1][:, :32, :40] = 0
     for level, mask in itertools.product(range(2), (False, True)):
@@ -270,7 +272,7 @@ def test_level_costs_are_the_real_size():
 
 def test_zeros_cost_almost_nothing():
     zeros = [np.zeros((1, 256, 256), np.int32)]
-    assert len(encode_level(zero_net(2, False, -400), zeros, 0)) < 16
+    assert len(encode_level(zero_net(2, False, -1600), zeros, 0)) < 16
     mask = np.zeros((32, 32), bool)
     assert len(encode_level(zero_net(2, False, 0), zeros, 0, mask)) < 20
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nfcodec
+from nfcodec import container, header
 from nfcodec.entropy import ContextNet, block_mask, encode_level, encode_static, n_inputs
 from nfcodec.entropy.lattice import expand_mask
 
+GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
 SPEC = (Path(__file__).parents[1] / "spec" / "entropy.md").read_text()
 
 
@@ -150,11 +153,15 @@ def inputs(levels, level, n_levels, feature, multi, at):
     return [*x, n_levels - 1 - level, feature]
 
 
-def read_net(data):
-    d, multi, neurons, hidden = data[:4]
+def net_shapes(d, multi, neurons, hidden):
     n = len(neighbours(d)[0]) + (1 + 2 * d) * (1 + multi) + 2
     widths = [n, *[neurons] * hidden, 2]
-    shapes = [*zip(widths[1:], widths[:-1], strict=True), *((w,) for w in widths[1:]), (n - 2,)]
+    return [*zip(widths[1:], widths[:-1], strict=True), *((w,) for w in widths[1:]), (n - 2,)]
+
+
+def read_net(data):
+    d, multi, neurons, hidden = data[:4]
+    shapes = net_shapes(d, multi, neurons, hidden)
     start = 4 + hidden + 2
     stream, tensors = Stream(data[start + len(shapes) :]), []
     for shape, s in zip(shapes, data[start:], strict=False):
@@ -170,16 +177,16 @@ def half(s):
 def predict(net, x):
     _, shifts, weights, biases, skip = net
     magnitude = listed_compand()
-    h = [magnitude[abs(v)] * (1 if v >= 0 else -1) for v in x[:-2]] + [64 * v for v in x[-2:]]
+    h = [magnitude[abs(v)] * (1 if v >= 0 else -1) for v in x[:-2]] + [256 * v for v in x[-2:]]
     for w, b, s in zip(weights, biases, shifts, strict=False):
         o = [
             (sum(int(p) * q for p, q in zip(row, h, strict=True)) + int(c) * 2**s + half(s)) >> s
             for row, c in zip(w, b, strict=True)
         ]
-        h = [min(max(v, 0), 16383) for v in o]
+        h = [min(max(v, 0), 65535) for v in o]
     s = shifts[-1]
-    location = o[0] + ((sum(int(k) * 64 * v for k, v in zip(skip, x[:-2], strict=True)) + half(s)) >> s)
-    return min(max((location + 4) >> 3, -16376), 16376), min(max(((o[1] * 6) >> 6) + 27, 0), 81)
+    location = o[0] + ((sum(int(k) * 256 * v for k, v in zip(skip, x[:-2], strict=True)) + half(s)) >> s)
+    return min(max((location + 16) >> 5, -16376), 16376), min(max(((o[1] * 6 + 128) >> 8) + 27, 0), 81)
 
 
 @functools.cache
@@ -219,15 +226,103 @@ def read_level(net, levels, n_levels, shape, data):
                 coarser = before[(slice(None), *(slice(c, c + edge) for c in corner))].any()
             mask[block] = stream.symbol(tables[context + (d + 1) * coarser])
         stream.end()
-    stream, planes = Stream(data[at:]), np.zeros(shape, int)
+    stream = Stream(data[at:])
+    planes = read_planes(stream, net, levels, n_levels, shape, mask, edge)
+    stream.end()
+    return planes
+
+
+def read_planes(stream, net, levels, n_levels, shape, mask, edge):
+    level, resolution, d, planes = len(levels), shape[1:], len(shape) - 1, np.zeros(shape, int)
     order = sorted(np.ndindex(*resolution), key=lambda i: (np.dot(i, neighbours(d)[1]), i))
     for feature in range(shape[0]):
         for i in order:
             if mask[tuple(k // edge for k in i)]:
                 x = inputs([*levels, planes], level, n_levels, feature, net[0], i)
                 planes[(feature, *i)] = stream.laplace(*predict(net, x))
-    stream.end()
     return planes
+
+
+# the golden files, by the loops above
+
+
+def read_columns(data, at, rows, columns):
+    length, at = read_varint(data, at)
+    scales, stream = data[at : at + columns], Stream(data[at + columns : at + length])
+    table = np.array([[stream.laplace(0, s) for _ in range(rows)] for s in scales]).T
+    stream.end()
+    return table, at + length
+
+
+def read_indices(data, at, shape, n_symbols):
+    length, at = read_varint(data, at)
+    stream = Stream(data[at : at + length])
+    (cumulative,) = static_tables(stream, n_symbols, 1)
+    indices = np.reshape([stream.symbol(cumulative) for _ in range(math.prod(shape))], shape)
+    stream.end()
+    assert at + length == len(data)
+    return indices
+
+
+def read_parts(field, parts):
+    """The levels of a file whose field comes in parts."""
+    grid, levels = field.spec.grid, []
+    net = read_net(parts.get(container.CTXN).data) if grid.encoding == "dense" else None
+    for chunk in parts.all(container.GRID):
+        at = 0
+        while at < len(chunk.data):
+            length, at = read_varint(chunk.data, at)
+            data, at, level = chunk.data[at : at + length], at + length, len(levels)
+            f, resolution = grid.n_features[level], grid.resolutions[level]
+            if net:
+                latents = read_level(net, [v["latents"] for v in levels], grid.n_levels, (f, *resolution), data)
+                levels.append({"latents": latents})
+            elif grid.encoding == "hash":
+                rows = min(math.prod(resolution), 1 << grid.log2_size)
+                table, end = read_columns(data, 0, rows, f)
+                assert end == len(data)
+                levels.append({"table": table})
+            else:
+                book, end = read_columns(data, 0, 1 << grid.log2_size, f)
+                levels.append({"codebook": book, "indices": read_indices(data, end, resolution, 1 << grid.log2_size)})
+    return levels
+
+
+def read_full(field, data):
+    """The levels of a field in one chunk."""
+    spec, d = field.spec, field.spec.n_dims
+    stream = Stream(data[len(header.pack_spec(spec)) :])
+
+    def read_tensors(shapes, n_shifts, bits):
+        shifts = [stream.raw(bits) for _ in range(n_shifts)]
+        scales = [stream.raw(7) for _ in shapes]
+        return shifts, [np.reshape([stream.laplace(0, s) for _ in range(math.prod(n))], n) for n, s in zip(shapes, scales, strict=True)]
+
+    shapes = header.mlp_shapes(spec.mlp)
+    read_tensors(shapes, len(shapes), 5)
+    hidden = stream.raw(2)
+    neurons = stream.raw(6) + 1 if hidden else 0
+    multi = max(spec.grid.n_features) > 1
+    shifts, tensors = read_tensors(net_shapes(d, multi, neurons, hidden), hidden + 2, 4)
+    net = multi, shifts, tensors[: hidden + 1], tensors[hidden + 1 : -1], tensors[-1]
+    levels = []
+    for f, resolution in zip(spec.grid.n_features, spec.grid.resolutions, strict=True):
+        mask, edge = np.ones([1] * d, int), max(resolution)
+        levels.append(read_planes(stream, net, levels, spec.grid.n_levels, (f, *resolution), mask, edge))
+    stream.end()
+    return [{"latents": latents} for latents in levels]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.glob("*.nfld")))
+def test_goldens_read_by_plain_loops(name):
+    data = (GOLDEN / name).read_bytes()
+    field, parts = nfcodec.open(data), container.read(data)
+    full = parts.get(container.FULL)
+    levels = read_full(field, full.data) if full else read_parts(field, parts)
+    assert len(levels) == field.n_levels
+    for found, expected in zip(levels, field.grid.levels, strict=True):
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[key], expected[key]) for key in found)
 
 
 @pytest.mark.parametrize(

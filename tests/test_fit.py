@@ -22,6 +22,10 @@ from nfcodec.fit.analysis import channel_transform, pyramid  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.context import ContextModel, compand  # noqa: E402
 from nfcodec.fit.quantizers import hard_round, noisy_round, soft_round, straight_through  # noqa: E402
+from nfcodec.fit import weights  # noqa: E402
+from nfcodec.fit.encodings import Rounding  # noqa: E402
+from nfcodec.fit.optimizer import RowAdam, Soap  # noqa: E402
+from nfcodec.fit.plan import Plan  # noqa: E402
 from nfcodec.fit.rate import laplace_bits  # noqa: E402
 from nfcodec.fit.source import from_lattice, measure_mesh  # noqa: E402
 from nfcodec.fit.train import Recipe, Target  # noqa: E402
@@ -146,7 +150,7 @@ def test_compand_is_that_of_the_coder():
     from nfcodec.entropy.context import COMPAND
 
     x = torch.arange(-255, 256).float()
-    np.testing.assert_allclose(compand(x).numpy(), COMPAND / 64, atol=1 / 64)
+    np.testing.assert_allclose(compand(x).numpy(), COMPAND / 256, atol=1 / 256)
 
 
 # ---------------------------------------------------------------- first pyramids
@@ -155,13 +159,26 @@ def test_compand_is_that_of_the_coder():
 @pytest.mark.parametrize("channels", range(1, 6))
 @pytest.mark.parametrize("is_color", [False, True])
 def test_channel_transforms_are_orthogonal(channels, is_color):
-    matrix = channel_transform(channels, is_color)
+    rng = np.random.default_rng(channels)
+    target = rng.normal(size=(9, 8, channels)).astype(np.float32)
+    matrix = channel_transform(target, is_color)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(channels), atol=1e-6)
     if is_color and channels >= 3:
-        grey = matrix[:, :3] @ np.ones(3)
+        target[..., :3] = target[..., :1]
+        grey = channel_transform(target, is_color)[:, :3] @ np.ones(3)
         assert np.flatnonzero(np.abs(grey) > 1e-6).tolist() == [0]  # grey pictures have one plane
     if is_color and channels == 4:
         assert matrix[1].tolist() == [0, 0, 0, 1]  # alpha comes second
+
+
+def test_colours_are_turned_to_their_principal_axes():
+    rng = np.random.default_rng(0)
+    axis = np.array([0.6, 0.8, 0.0], np.float32)
+    target = rng.normal(size=(20, 20, 1)) * axis + 0.05 * rng.normal(size=(20, 20, 3))
+    matrix = channel_transform(target.astype(np.float32), True)
+    np.testing.assert_allclose(matrix[0], axis, atol=0.05)
+    variances = np.diff(target @ matrix.T, axis=0).reshape(-1, 3).var(0)
+    assert variances[0] > variances[1] > variances[2]
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])
@@ -315,9 +332,9 @@ def test_every_preset_is_a_field_that_the_file_can_describe(extent, encoding):
 
 def test_colour_is_coarser_than_luma_at_low_quality_only():
     coarse, fine = (presets.choose(image_source(), presets.lmbda_of(q, "image"), "dense").grid for q in (0, 100))
-    assert coarse.n_features[-1] == 1 and set(coarse.n_features[:-1]) == {3}
+    assert coarse.n_features[-2:] == (1, 1) and set(coarse.n_features[:-2]) == {3}
     assert set(fine.n_features) == {3}
-    assert presets.choose(image_source(channels=4), 1e-2, "dense").grid.n_features[-1] == 2  # and alpha
+    assert presets.choose(image_source(channels=4), 1e-2, "dense").grid.n_features[-2:] == (2, 2)  # and alpha
 
 
 # ---------------------------------------------------------------- goals
@@ -385,7 +402,7 @@ def small_fit(seed=0):
 
 
 def recipe(n_steps=40, lmbda=1e-3, **settings):
-    return Recipe(n_steps=n_steps, lmbda=lmbda, **{**presets.recipe_of("image", n_steps), **settings})
+    return Recipe(n_steps=n_steps, lmbda=lmbda, **{**presets.recipe_of("image", n_steps, 1), **settings})
 
 
 def cost(fit, lmbda=1e-3):
@@ -397,9 +414,9 @@ def test_a_run_lowers_its_cost_and_tells_about_it():
     fit, told = small_fit(), []
     fit.on_progress = told.append
     before = cost(fit)
-    assert fit.run(recipe()) == 1e-3
+    assert fit.run(recipe(80)) == 1e-3
     assert cost(fit) < 0.97 * before
-    assert [p.step for p in told] == list(range(1, 41)) and all(p.n_steps == 40 for p in told)
+    assert [p.step for p in told] == list(range(1, 81)) and all(p.n_steps == 80 for p in told)
     assert all(p.distortion > 0 and p.bits_per_sample > 0 for p in told)
     assert told[-1].seconds >= told[0].seconds >= 0
     assert fit.model.shifts is not None and fit.model.grid.context.shifts is not None
@@ -421,6 +438,62 @@ def test_targets_steer_lmbda_the_right_way():
     assert small_fit().run(recipe(40), Target(bits_per_sample=bits / 10)) > 1e-3
     assert small_fit().run(recipe(40), Target(distortion=1e-6)) < 1e-3
     assert small_fit().run(recipe(40), Target(distortion=1e-1)) > 1e-3
+
+
+def test_latents_rest_while_rounding_is_hard():
+    fit = small_fit()
+    end = recipe(40)
+    assert fit._rates(end, 0.96)[1] == 0 and fit._rates(end, 0.96)[0] > 0 and fit._rates(end, 0.5)[1] > 0
+    assert fit._rounding(end, 0.96).hard and not fit._rounding(end, 0.5).hard
+
+
+def test_progressive_fits_make_coarse_levels_better():
+    errors = []
+    for share in (0.0, 0.5):
+        fit = small_fit()
+        fit.run(recipe(300, progressive=share))
+        fit.model.eval()
+        with torch.no_grad():
+            losses = [fit._losses(fit.tiles[0], Rounding(hard=True), None, depth)[0].item() for depth in (1, 2, 3)]
+        errors.append(losses)
+    plain, progressive = errors
+    assert sum(math.log(b / a) for a, b in zip(plain, progressive)) < 0  # better on average
+
+
+def test_network_steps_are_as_coarse_as_they_pay():
+    tensor = torch.linspace(-1, 1, 101)
+    free = weights.search([10], [tensor], lambda shifts: 0.0)
+    dear = weights.search([10], [tensor], lambda shifts: 1e6 * 2.0 ** -(2 * shifts[0]))
+    assert free == [0] and 4 <= dear[0] <= 10
+    assert weights.tensor_bits(tensor, 8) > weights.tensor_bits(tensor, 3) > 0
+
+
+def test_soap_finds_the_least_of_a_badly_scaled_valley():
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(6, 6))[0]
+    wanted, scales = torch.randn(5, 6), torch.logspace(0, 3, 6)
+    matrix, bias = torch.zeros(5, 5, requires_grad=True), torch.zeros(5, requires_grad=True)
+    soap, losses = Soap([[matrix, bias]]), []
+    for step in range(300):
+        difference = (torch.cat([matrix, bias[:, None]], 1) - wanted) @ basis
+        loss = (scales * difference.square()).sum()
+        loss.backward()
+        soap.step(0.05 * (1 - step / 300))
+        losses.append(loss.item())
+    assert losses[-1] < 1e-3 * losses[0] and matrix.grad is None
+
+
+def test_row_adam_moves_what_a_tile_reads_and_nothing_else():
+    theta = [torch.ones(6, 2), torch.ones(4, 1)]
+    plan = Plan([torch.tensor([1, 4]), torch.tensor([0])])
+    adam = RowAdam(theta)
+    for _ in range(3):
+        picked = adam.pick(plan)
+        sum(p.square().sum() for p in picked).backward()
+        adam.step(0, plan, picked, 0.1)
+    moved = [t.sum(1) < t.shape[1] - 0.1 for t in theta]
+    assert moved[0].tolist() == [False, True, False, False, True, False] and moved[1].tolist() == [True, False, False, False]
+    assert theta[0][1, 0].item() == pytest.approx(0.7, abs=0.01)  # Adam's first steps have the length of the rate
 
 
 def test_targets_of_nothing():

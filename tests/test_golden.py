@@ -84,6 +84,7 @@ def test_info(name):
     assert {key: info.get(key) for key in wanted} == wanted
     assert info["file_bytes"] == len(data_of(name)) and info["complete"] and not info["warnings"]
     parts = info["network_bytes"] + info["context_bytes"] + sum(info["level_bytes"]) + info["meta_bytes"]
+    parts += info["residual_bytes"]
     assert 0 <= info["file_bytes"] - parts - info["header_bytes"] <= 3 * len(info["level_bytes"])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import struct
 import tracemalloc
 import warnings
@@ -47,6 +48,11 @@ def use(data, **options):
         shape = (2,) * field.spec.n_dims
         region = [(0.2, 0.2 + 2 / max(n, 8)) for n in field.spec.extent]  # few samples, however large the source
         assert field.decode(shape, region=region).shape == (*shape, field.spec.channels)
+        if math.prod(field.spec.extent) < 1 << 12:
+            try:
+                field.decode()  # a residual is read only now
+            except NfldError as error:
+                return getattr(error, "code", type(error).__name__)
         json.dumps(field.info(), allow_nan=False).encode("utf-8")
         repr(field)
     return None

@@ -51,7 +51,7 @@ def test_the_commands_run(folder):
         arguments = command[1:]
         if arguments[0] == "encode":
             # so that it takes seconds here
-            arguments += ["--effort", "1", *([] if "--size" in arguments else ["--quality", "20"])]
+            arguments += ["--effort", "1", *([] if {"--size", "--lossless"} & set(arguments) else ["--quality", "20"])]
         if arguments[0] == "compare":
             if "--html" in arguments:
                 pytest.importorskip("matplotlib", reason="reports need matplotlib")

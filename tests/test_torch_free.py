@@ -19,6 +19,8 @@ for path in sys.argv[1:]:
     field = nfcodec.open(path)
     values = field.decode(resolution=24)
     field.info()
+    if field.residual is not None:
+        field.decode()
     if field.is_surface:
         field.to_mesh(24, iso=float(values.min() + values.max()) / 2)
     field.gradient([[0.5] * field.spec.n_dims])

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from nfcodec import container, header  # noqa: E402
 from nfcodec import spec as s  # noqa: E402
 from nfcodec.binary import Reader  # noqa: E402
-from nfcodec.container import CTXN, DNET, FHDR, FULL, GRID, TYPE_NAMES  # noqa: E402
+from nfcodec.container import CTXN, DNET, FHDR, FULL, GRID, RESI, TYPE_NAMES  # noqa: E402
 from nfcodec.entropy.context import n_inputs  # noqa: E402
 
 BYTES_A_LINE = 12
@@ -93,6 +93,8 @@ def rows(data: bytes) -> list[Row]:
                 length = inner.read("varint", f"GRID: bytes of level {level}: {{}}")
                 _level(inner, spec.grid.encoding, length)
             previous = chunk.key
+        elif chunk.type == RESI:
+            _residual(inner, spec.dtype)
         else:
             inner.rest(f"{TYPE_NAMES.get(chunk.type, 'unknown')}: content")
         notes.rows += inner.rows
@@ -148,6 +150,23 @@ def _context_network(notes: Notes) -> None:
     notes.read("u8", "shift of the skip: {}")
     widths = [n_inputs(d, bool(multi)), *[neurons] * layers, 2]
     _tensors(notes, f"CTXN ({' -> '.join(map(str, widths))})", 2 * layers + 3)
+
+
+def _residual(notes: Notes, dtype: str) -> None:
+    flags = notes.read("u8", "RESI: flags {:#04x}")
+    notes.read("u8", "lead {}")
+    if dtype[0] == "f":
+        notes.read("f32", "step {:g}")
+        notes.read("f64", "bound {:g}")
+    else:
+        notes.read("varint", "step {}")
+    notes.read("u8", "detail shift {}")
+    length = notes.read("varint", "RESI: bytes of the context network {}")
+    inner = Notes(notes.reader.bytes(length), notes.base + notes.reader.position - length)
+    _context_network(inner)
+    notes.rows += inner.rows
+    for _ in range(2 if flags & 2 else 1):
+        _level(notes, "dense", notes.read("varint", "RESI: bytes of the planes {}"))
 
 
 def _tensors(notes: Notes, name: str, n: int) -> None:

@@ -23,10 +23,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import nfcodec  # noqa: E402
-from nfcodec import header  # noqa: E402
+from nfcodec import header, residual  # noqa: E402
 from nfcodec.encodings import load  # noqa: E402
 from nfcodec.entropy.context import ContextNet, n_inputs  # noqa: E402
 from nfcodec.pack import Frozen, pack  # noqa: E402
+from nfcodec.residual import Head  # noqa: E402
 from nfcodec.spec import SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
@@ -61,6 +62,8 @@ class Case:
     sparse: bool = False  # only a corner of the finest level holds anything, so that it has a mask
     context_layers: int = 1
     compact: bool = False  # one chunk for all
+    residual: Head | None = None
+    residual_spread: float = 1.0
     meta: dict = field(default_factory=dict)
 
 
@@ -109,6 +112,12 @@ CASES = (
     Case("sdf-codebook", "sdf", (8, 8, 8), ((4, 4, 4), (8, 8, 8)), dtype="f4", scale=(0.2,), clip=False, n_features=(1, 2), encoding="codebook", log2_size=5),
     Case("tsdf", "tsdf", (10, 10, 8), pyramid((5, 5, 4), 2), dtype="f4", scale=(0.2,), clip=False, truncation=0.6, interpolation="cubic"),
     Case("occupancy", "occupancy", (8, 10, 8), pyramid((8, 10, 8), 2), dtype="f4", scale=(1.0,), activation="identity"),
+    Case("image-lossless", "image", (17, 22), pyramid((17, 22), 3), 3, n_features=(3, 3, 1), interpolation="cubic", residual=Head(1, 0, 1, True, detail_shift=11), residual_spread=4.0),
+    Case("image-bound", "image", (40, 33), ((5, 5), (20, 17)), dtype="u2", scale=(4095.0,), residual=Head(21, 10, detail_shift=12), sparse=True),
+    Case("volume-lossless-wide", "volume", (5, 4, 6), pyramid((5, 4, 6), 2), 2, "i4", n_features=(2, 2), offset=(-3e8, 2.0), scale=(7e8, -5e8), residual=Head(1, 0, 0, False, True, 3), residual_spread=3e7),
+    Case("volume-lossless-b1", "volume", (4, 3, 2, 5), ((2, 2, 2, 2), (4, 3, 2, 5)), dtype="b1", scale=(1.0,), residual=Head(1, 0, detail_shift=18), residual_spread=0.3),
+    Case("volume-bound-f4", "volume", (6, 7, 9), pyramid((6, 7, 9), 2), dtype="f4", scale=(2.5,), offset=(-1.0,), interpolation="cubic", n_hidden_layers=2, residual=Head(float(np.float32(0.02)), 0.01, detail_shift=11)),
+    Case("volume-bound-hash", "volume", (33,), ((9,), (40,)), 2, "f8", n_features=(2, 1), offset=(0.0,), scale=(1e-3,), encoding="hash", log2_size=4, clip=False, residual=Head(float(np.float32(1e-6)), 5e-7, 1, True, detail_shift=8)),
     Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
 )  # fmt: skip
 
@@ -145,7 +154,22 @@ def build(case: Case) -> bytes:
     shifts = [7 if len(shape) == 2 else 8 for shape in shapes]
     levels = [_level(case, spec.grid, level, rng) for level in range(n_levels)]
     net = context_net(rng, d, max(n_features) > 1, case.context_layers, case.spread) if case.encoding == "dense" else None
-    return pack(spec, Frozen(levels, tensors, shifts, net), case.meta, compact=case.compact)
+    frozen = Frozen(levels, tensors, shifts, net)
+    extra = None if case.residual is None else _residual(case, pack(spec, frozen), rng)
+    return pack(spec, frozen, case.meta, extra, compact=case.compact)
+
+
+def _residual(case: Case, alone: bytes, rng: np.random.Generator) -> bytes:
+    """A random residual for a field."""
+    found = nfcodec.open(alone)
+    spec, head = found.spec, case.residual
+    y = residual.outputs_of(spec, found.grid, found.mlp)
+    q = np.rint(rng.laplace(0, case.residual_spread, y.shape)).astype(np.int64)
+    if case.sparse:
+        q[:, spec.extent[0] // 3 :] = 0
+    spread = min(max(case.residual_spread, 1.0), 255.0)
+    net = context_net(rng, spec.n_dims, spec.channels > 1, case.context_layers, spread)
+    return residual.pack_residual(spec, head, net, residual.split(q, head), residual.detail(y, head))
 
 
 def _level(case: Case, grid: GridSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -191,7 +215,12 @@ def expectations(name: str, data: bytes) -> dict:
     reduced = found.decode(shape, dtype="f4")
     samples = found.sample(coords)
     size = max(float(np.abs(samples).max()), *map(abs, found.spec.value_scale))
-    return {
+    exact = {}
+    if found.residual is not None:
+        decoded = found.decode()
+        exact["decoded"] = hashlib.sha256(decoded.astype(decoded.dtype.newbyteorder("<")).tobytes()).hexdigest()
+        exact["residual"] = [digest(planes) for planes in found.residual.planes()]
+    return exact | {
         "sha256": hashlib.sha256(data).hexdigest(),
         "levels": [{key: digest(a) for key, a in level.items()} for level in found.grid.levels],
         "tolerance": 2.0**-14 * size,

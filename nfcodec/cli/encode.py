@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = ("auto", "dense", "hash", "codebook")
-_TARGETS = ("quality", "psnr", "max_error", "size", "bpp")
+_TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 
 
 @click.command()
@@ -35,9 +35,11 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp")
 )
 @click.option("--quality", type=float, metavar="0..100", help="The one knob for quality.  [default: 50]")
 @click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR. Surfaces: 20 log10(diagonal / RMS distance).")
-@click.option("--max-error", type=float, metavar="X", help="No value further off than this; surfaces: distance / diagonal.")
+@click.option("--max-error", type=float, metavar="X", help="No sample is further off; surfaces: distance / diagonal.")
 @click.option("--size", type=SIZE, metavar="BYTES", help="At most this many bytes: 30000, 30KB, 1.5MB.")
 @click.option("--bpp", type=float, metavar="BITS", help="At most this many bits a pixel, voxel or vertex.")
+@click.option("--lossless", is_flag=True, default=None, help="Keep every sample exactly: images and volumes of integers.")
+@click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine: same file.")
@@ -50,8 +52,9 @@ def encode(inputs: tuple[str, ...], **options: Any) -> int:
     """Encode meshes, images and volumes as neural fields.
 
     An INPUT is a file or a folder; a folder is searched for files of known suffixes. Give one of --quality, --psnr,
-    --max-error, --size and --bpp at most. The written bytes are decoded and measured first; if they miss the target,
-    the file is written all the same and the exit code is 1.
+    --max-error, --size, --bpp and --lossless at most. The written bytes are decoded and measured first; if they miss
+    the target, the file is written all the same and the exit code is 1. For images and volumes --max-error and
+    --lossless are guarantees, which hold at every sample.
     """
     targets = ["--" + name.replace("_", "-") for name in _TARGETS if options[name] is not None]
     if len(targets) > 1:
@@ -76,12 +79,12 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
+    passed_on = (*_TARGETS, "progressive", "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
     try:
         encoded = nfcodec.encode(
             job.source,
             None if job.output == STREAM else job.output,
-            **{key: options[key] for key in passed_on},
+            **{key: options[key] for key in passed_on if options[key] is not None},
             on_progress=progress,
             read_options=given(options),
         )

@@ -60,6 +60,8 @@ def _verify(file: str, source: str | None, options: dict[str, Any], as_json: boo
     if field.sizes["warnings"]:
         raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
     probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
+    if field.residual is not None:
+        field.decode()  # its planes are read only now
     if not np.isfinite(probe).all():
         raise FormatError(
             f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values"
@@ -107,6 +109,14 @@ def _measured_text(field: Field, report: Report) -> str:
     return f"{small_text(report.rms)} RMS of the diagonal{back}, largest {small_text(report.max_error)}"
 
 
+def _level_db(facts: dict[str, Any], level: int) -> str:
+    """What the levels up to this one are worth against the source, where the file says it."""
+    values = facts["meta"].get("level_db")  # anybody's JSON
+    if not isinstance(values, list) or level >= len(values) or not isinstance(values[level], (int, float)):
+        return ""
+    return f", {values[level]:.1f} dB up to here"
+
+
 def describe(facts: dict[str, Any]) -> list[str]:
     """`Field.info()` as lines of text."""
 
@@ -125,7 +135,10 @@ def describe(facts: dict[str, Any]) -> list[str]:
     ]
     for level, n_bytes in enumerate(facts["level_bytes"]):
         resolution, n_features = times(facts["resolutions"][level]), facts["n_features"][level]
-        lines.append(f"level {level:<4} {resolution}, {n_features} features, {size(n_bytes)}")
+        lines.append(f"level {level:<4} {resolution}, {n_features} features, {size(n_bytes)}{_level_db(facts, level)}")
+    if facts["max_error"] is not None:
+        held = "lossless" if facts["lossless"] else f"max error {facts['max_error']:g}"
+        lines.append(f"residual   {size(facts['residual_bytes'])}: {held} at every sample of the source")
     if not facts["complete"]:
         lines.append(f"cut short  {facts['n_levels_present']} of {facts['n_levels']} levels are there")
     if facts["box"] is not None:
@@ -134,6 +147,8 @@ def describe(facts: dict[str, Any]) -> list[str]:
     if facts["truncation"]:
         lines.append(f"truncation {facts['truncation']:g}")
     for key, value in facts["meta"].items():
+        if key == "level_db":
+            continue
         # metadata come from the file: no control characters on the terminal, no endless lines
         text = str(value) if len(str(value)) <= _META_LENGTH else str(value)[: _META_LENGTH - 3] + "..."
         lines.append("".join(c if c.isprintable() else "?" for c in f"{key:<10} {text}"))

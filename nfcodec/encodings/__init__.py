@@ -79,8 +79,12 @@ class LatticeEncoding(Encoding):
     """An encoding with a feature vector at every vertex of a lattice; a subclass says how to look one up."""
 
     @abstractmethod
+    def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        """The file's integers (..., F_l) int32 at vertices given by d broadcastable int64 arrays of indices."""
+
     def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
-        """Features (..., F_l) float32 at vertices given by d broadcastable int64 arrays of indices."""
+        """Features (..., F_l) float32 at vertices, which are `integers` times the level's step."""
+        return self.integers(level, index).astype(np.float32) * np.float32(self.steps[level])
 
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         out = np.zeros((len(coords), self.spec.n_features_total), np.float32)

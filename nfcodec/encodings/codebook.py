@@ -41,6 +41,6 @@ class Grid(LatticeEncoding):
         reader.done()
         return {"indices": indices.reshape(shapes["indices"]), "codebook": codebook}
 
-    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+    def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
         data = self.levels[level]
-        return data["codebook"][data["indices"][tuple(index)]].astype(np.float32) * np.float32(self.steps[level])
+        return data["codebook"][data["indices"][tuple(index)]]

@@ -14,6 +14,7 @@ from ..spec import GridSpec
 from . import LatticeEncoding, LevelData
 
 _MASK_BELOW = 0.9  # share of blocks with something in them
+_MASK_ALWAYS = 0.1  # below it the time that a mask saves matters more than the bytes that it may cost
 
 
 class Grid(LatticeEncoding):
@@ -30,8 +31,13 @@ class Grid(LatticeEncoding):
     def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net) -> bytes:
         latents = [v["latents"] for v in levels]
         mask = lattice.block_mask(latents[level])
-        # a mask pays where much is empty: blocks that are left out cost nothing, neither bits nor time
-        return coder.encode_level(net, latents, level, mask if mask.mean() < _MASK_BELOW else None)
+        if mask.mean() >= _MASK_BELOW:
+            return coder.encode_level(net, latents, level)
+        masked = coder.encode_level(net, latents, level, mask)
+        if mask.mean() < _MASK_ALWAYS:
+            return masked
+        # blocks that are left out cost no time, but the context network may know as well that they are empty
+        return min(masked, coder.encode_level(net, latents, level), key=len)
 
     @classmethod
     def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net) -> LevelData:
@@ -39,7 +45,6 @@ class Grid(LatticeEncoding):
         latents = coder.decode_level(net, [v["latents"] for v in coarser], spec.n_levels, shape, data)
         return {"latents": latents}
 
-    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
-        data = self.levels[level]
-        picked = data["latents"][(slice(None), *index)]  # (F, ...)
-        return np.moveaxis(picked, 0, -1).astype(np.float32) * np.float32(self.steps[level])
+    def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        picked = self.levels[level]["latents"][(slice(None), *index)]  # (F, ...)
+        return np.moveaxis(picked, 0, -1)

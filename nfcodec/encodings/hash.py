@@ -60,6 +60,5 @@ class Grid(LatticeEncoding):
         reader.done()
         return {"table": table}
 
-    def vertices(self, level: int, index: list[np.ndarray]) -> np.ndarray:
-        data = self.levels[level]
-        return data["table"][rows(self.spec, level, index)].astype(np.float32) * np.float32(self.steps[level])
+    def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
+        return self.levels[level]["table"][rows(self.spec, level, index)]

@@ -1,6 +1,6 @@
 """The context network: integers around a position -> location and scale of its value; spec/entropy.md section 6.
 
-Everything is fixed point with 6 fractional bits in int32, with bounds that are checked when a network is made, so that
+Everything is fixed point with 8 fractional bits in int32, with bounds that are checked when a network is made, so that
 every machine finds the same table for the same symbol. `ContextNet` is the network, `context_inputs` its inputs.
 """
 
@@ -32,17 +32,20 @@ __all__ = [
     "skip_sum",
 ]
 
-FRACTION_BITS = 6
+FRACTION_BITS = 8
 MAX_NEURONS = 64
 MAX_HIDDEN_LAYERS = 3
 MAX_WEIGHT = 2047
-MAX_BIAS = 1 << 15
+MAX_BIAS = 1 << 17
 MAX_SHIFT = 12
-MAX_HIDDEN = (1 << 14) - 1
+MAX_HIDDEN = (1 << 16) - 1
+MU8_SHIFT = FRACTION_BITS - 3  # from the network's units to eighths, rounded
+MU8_HALF = 1 << MU8_SHIFT >> 1
+SCALE_HALF = 1 << FRACTION_BITS >> 1  # scale indices are rounded, too
 N_CONSTANTS = 2  # the inputs n_levels - 1 - l and f
 
-# round(64 * log2(1 + |x|)) for |x| = 0..255: the length of (1 + x)**128 in bits is floor(128 * log2(1 + x)) + 1
-_MAGNITUDE = [((1 + x) ** 128).bit_length() >> 1 for x in range(CLIP + 1)]
+# round(256 * log2(1 + |x|)) for |x| = 0..255: the length of (1 + x)**512 in bits is floor(512 * log2(1 + x)) + 1
+_MAGNITUDE = [((1 + x) ** 512).bit_length() >> 1 for x in range(CLIP + 1)]
 COMPAND = np.array([-c for c in _MAGNITUDE[:0:-1]] + _MAGNITUDE, np.int32)  # COMPAND[x + 255]
 
 
@@ -63,7 +66,7 @@ class ContextNet:
     n_dims: axes of the lattices. n_inputs: `n_inputs(n_dims, multi)`. multi: whether any level has more than one
     feature. n_neurons: width of the hidden layers, 0 without any. n_hidden_layers: 0..3.
     weights: n_hidden_layers + 1 arrays (outputs, inputs) int32 within +-2047; the last has 2 rows, location and
-    log2 of the scale. biases: as many arrays (outputs,) int32 within +-2**15. skip: (n_inputs - 2,) int32 within
+    log2 of the scale. biases: as many arrays (outputs,) int32 within +-2**17. skip: (n_inputs - 2,) int32 within
     +-2047, straight to the location. shifts: n_hidden_layers + 2 integers 0..12, one a layer and the skip's.
     Raises UsageError where these do not fit together or an accumulator could leave 32 bits.
     """
@@ -278,8 +281,9 @@ def finish(net: ContextNet, sums: np.ndarray, skip: np.ndarray) -> tuple[np.ndar
         sums = sums + ((bias << shift) + rounding(shift))[:, None] >> shift
     location, log2_scale = sums.astype(np.int64)  # their sum and multiple may leave 32 bits
     location = location + (skip + rounding(net.shifts[-1]) >> net.shifts[-1])
-    mu8 = np.clip(location + 4 >> 3, -MAX_MU8, MAX_MU8)
-    scale = np.clip((log2_scale * SCALES_PER_OCTAVE >> FRACTION_BITS) + SCALE_OFFSET, 0, N_SCALES - 1)
+    mu8 = np.clip(location + MU8_HALF >> MU8_SHIFT, -MAX_MU8, MAX_MU8)
+    scale = log2_scale * SCALES_PER_OCTAVE + SCALE_HALF >> FRACTION_BITS
+    scale = np.clip(scale + SCALE_OFFSET, 0, N_SCALES - 1)
     return mu8.astype(np.int32), scale.astype(np.int32)
 
 

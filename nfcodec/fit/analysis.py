@@ -9,22 +9,40 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ..encodings.interpolate import apply_axes, taps
+from ..encodings.interpolate import apply_axes, axis_matrix, taps
+from ..header import halved
 from ..spec import GridSpec
 
 # rows: luma, green-magenta, orange-blue of RGB; orthogonal, so that errors weigh the same in both spaces
 _RGB_TO_LUMA = np.array([[1, 1, 1], [-1, 2, -1], [1, 0, -1]], np.float64)
+_GREY = 1e-6  # share of the variance below which a second colour is noise
 _RGB_TO_LUMA /= np.linalg.norm(_RGB_TO_LUMA, axis=1, keepdims=True)
 
 
-def channel_transform(channels: int, is_color: bool) -> np.ndarray:
-    """An orthogonal matrix (C, C) from channels to planes, the most telling first; alpha comes second."""
+def channel_transform(target: np.ndarray, is_color: bool) -> np.ndarray:
+    """An orthogonal matrix (C, C) from the channels of target (*extent, C) to planes, the most telling first; alpha comes
+    second. Colours are turned to the principal axes of the fine detail."""
+    channels = target.shape[-1]
     matrix = np.eye(channels)
     if is_color and channels >= 3:
-        matrix[:3, :3] = _RGB_TO_LUMA
+        matrix[:3, :3] = _principal_axes(target[..., :3])
         if channels == 4:
             matrix = matrix[[0, 3, 1, 2]]
     return matrix.astype(np.float32)
+
+
+def _principal_axes(colours: np.ndarray) -> np.ndarray:
+    """(3, 3) rows: the principal axes of differences between neighbours of colours (H, W, 3), those of most variance
+    first; luma and two differences where these are as good as grey."""
+    covariance = np.zeros((3, 3))
+    for axis in range(2):
+        step = np.diff(colours, axis=axis).reshape(-1, 3).astype(np.float64)
+        covariance += step.T @ step
+    variances, axes = np.linalg.eigh(covariance)
+    if variances[1] <= _GREY * variances[2]:
+        return _RGB_TO_LUMA
+    axes = axes.T[::-1]
+    return axes * np.where(axes[:, 1:2] < 0, -1, 1)
 
 
 def pyramid(planes: np.ndarray, spec: GridSpec) -> list[np.ndarray]:
@@ -48,3 +66,12 @@ def pyramid(planes: np.ndarray, spec: GridSpec) -> list[np.ndarray]:
         out.append(np.ascontiguousarray(np.moveaxis(low, -1, 0)))
         left[..., :f] -= apply_axes(low, up)
     return out
+
+
+def detail(target: np.ndarray) -> float:
+    """Mean squared error of target (*extent, C) when a lattice of half its resolution is all that a field has."""
+    extent, channels = target.shape[:-1], target.shape[-1]
+    spec = GridSpec("dense", (halved(extent),), (channels,), "cubic")
+    (low,) = pyramid(target, spec)
+    matrices = [axis_matrix((np.arange(n) + 0.5) / n, m, spec.interpolation)[1] for n, m in zip(extent, spec.resolutions[0])]
+    return float(np.square(target - apply_axes(np.moveaxis(low, 0, -1), matrices)).mean(dtype=np.float64))

@@ -46,7 +46,7 @@ def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") ->
         cell=source.cell,
         truncation=source.truncation,
     )
-    transform = channel_transform(channels, source.is_color)
+    transform = channel_transform(source.target, source.is_color)
     mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
     first = pyramid((source.target - mean) @ transform.T, grid)
     latents = [values / step for values, step in zip(first, steps)]

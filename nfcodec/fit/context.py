@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..entropy.context import ContextNet
+from ..entropy.context import MAX_HIDDEN, ContextNet
 from .quantizers import straight_through
 
 MAX_WEIGHT = 2047  # of the integer network
 MAX_SHIFT = 12
-MAX_BIAS = 1 << 15  # with 6 fractional bits
-FRACTION = 64.0
+MAX_BIAS = 1 << 17  # with 8 fractional bits
+FRACTION = 256.0
+_LARGEST_ROW = (1 << 30) / MAX_HIDDEN
 
 
 def compand(x: torch.Tensor) -> torch.Tensor:
@@ -59,14 +60,21 @@ class ContextModel(nn.Module):
     def choose_shifts(self, fineness: float) -> None:
         """Fixes the rounding of the weights: steps of about rms / fineness that leave no weight out of range."""
         self.shifts = []
-        for w in [*self.weights, self.skip]:
+        for w in self.tensors():
             rms, peak = w.detach().square().mean().sqrt().item(), w.detach().abs().max().item()
             wanted = round(math.log2(fineness / max(rms, 1e-6)))
             fits = math.floor(math.log2(MAX_WEIGHT / 1.5 / max(peak, 1e-6)))
+            if w.ndim > 1 and w is not self.weights[0]:  # sums of the largest hidden values stay within 32 bits
+                row = w.detach().abs().sum(1).max().item()
+                fits = min(fits, math.floor(math.log2(_LARGEST_ROW / 1.5 / max(row, 1e-6))))
             self.shifts.append(int(np.clip(min(wanted, fits), 0, MAX_SHIFT)))
 
+    def tensors(self) -> list[torch.Tensor]:
+        """What `shifts` belong to, in their order."""
+        return [*self.weights, self.skip]
+
     def _rounded(self) -> list[torch.Tensor]:
-        tensors = [*self.weights, self.skip]
+        tensors = self.tensors()
         if self.shifts is None:
             return tensors
         return [straight_through(t, torch.round(t * 2.0**s) * 2.0**-s) for t, s in zip(tensors, self.shifts)]
@@ -77,7 +85,7 @@ class ContextModel(nn.Module):
             self.choose_shifts(64.0)
         tensors = [
             np.clip(np.rint(t.detach().cpu().numpy() * 2.0**s), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int32)
-            for t, s in zip([*self.weights, self.skip], self.shifts)
+            for t, s in zip(self.tensors(), self.shifts)
         ]
         biases = [
             np.clip(np.rint(b.detach().cpu().numpy()[:, 0] * FRACTION), -MAX_BIAS, MAX_BIAS).astype(np.int32)

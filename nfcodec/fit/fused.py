@@ -1,6 +1,6 @@
-"""The two costly parts of a training step as single operations for autograd, on a CPU with numba.
+"""The costly parts of a training step as single operations for autograd, on a CPU with numba.
 
-Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`); threads take an even share
+Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`, `kernels.rounding`); threads take an even share
 of the blocks each. What they mean is written in torch beside their callers, which ask `is_available` first.
 """
 
@@ -13,13 +13,18 @@ from functools import cache
 import numpy as np
 import torch
 
+from ..entropy.tables import SCALES_PER_OCTAVE
 from ..kernels import use_numba
 from .plan import Plan
-from .rate import LOG2_B_MAX, LOG2_B_MIN, P_MIN
+from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
-__all__ = ["context_bits", "is_available", "squared_error"]
+__all__ = ["context_bits", "is_available", "noisy_round", "squared_error"]
 
-_LIMITS = np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN])
+# what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
+_LIMITS = {
+    False: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0, 0], np.float32),
+    True: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, LOCATIONS, SCALES_PER_OCTAVE], np.float32),
+}
 
 
 def is_available(x: torch.Tensor) -> bool:
@@ -28,10 +33,18 @@ def is_available(x: torch.Tensor) -> bool:
 
 
 def context_bits(
-    v: torch.Tensor, plan: Plan, weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], skip: torch.Tensor
+    v: torch.Tensor,
+    plan: Plan,
+    weights: Sequence[torch.Tensor],
+    biases: Sequence[torch.Tensor],
+    skip: torch.Tensor,
+    as_coded: bool = False,
 ) -> torch.Tensor:
-    """Bits of what the plan owns: `ContextModel` and `laplace_bits`. skip (G,); the rest as in `ContextModel`."""
-    return _ContextBits.apply(plan, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
+    """Bits of what the plan owns: `ContextModel`, with as_coded `rate.as_coded`, and `laplace_bits`.
+
+    skip (G,); the rest as in `ContextModel`.
+    """
+    return _ContextBits.apply(plan, as_coded, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
 
 
 def squared_error(
@@ -46,38 +59,56 @@ def squared_error(
     return _SquaredError.apply(target, weight, len(weights), features, skip, *weights, *biases)
 
 
+def noisy_round(x: torch.Tensor, temperature: float, sigma: float) -> torch.Tensor:
+    """`quantizers.noisy_round` of x (n,)."""
+    return _NoisyRound.apply(x, temperature, sigma)
+
+
+class _NoisyRound(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, temperature, sigma):
+        from ..kernels.rounding import noisy_round as kernel
+
+        noise = torch.randn(x.shape)
+        out, slope = torch.empty_like(x), torch.empty_like(x)
+        kernel(x.detach().numpy(), noise.numpy(), temperature, sigma, out.numpy(), slope.numpy())
+        ctx.slope = slope
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.slope, None, None
+
+
 class _ContextBits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, plan, n_layers, v, skip, *tensors):
-        from ..kernels.blocks import pack, pad
+    def forward(ctx, plan, as_coded, n_layers, v, skip, *tensors):
+        from ..kernels.blocks import POINTS, pack, pad
         from ..kernels.rate import context_bits as kernel
-        from ..kernels.rate import runs_of
 
+        gathers = plan.gathers
         layers = [t.detach().numpy() for t in tensors]
         flat, widths = pack(layers[:n_layers], layers[n_layers:])
-        context = plan.context.numpy()
-        if plan.runs is None:
-            plan.runs = runs_of(context)
         values = v.detach().numpy()
         size = np.abs(values)
         companded, slopes = np.copysign(np.log2(1 + size), values), np.float32(1 / np.log(2)) / (1 + size)
-        index = (context.view(np.uint32), plan.runs, plan.constants.numpy(), plan.own.numpy().view(np.uint32))
-        fixed = (values, companded, slopes, *index, flat, widths)
+        places = (gathers.runs, gathers.loose, gathers.constants)
+        fixed = (len(gathers), values, companded, slopes, *places, flat, widths)
         wanted = any(ctx.needs_input_grad)
         rows = pad(skip.detach().numpy()[None])
         sizes = len(values) if wanted else 0, len(flat), rows.size
 
         def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, rows, _LIMITS, d_values, d_flat, d_skip.reshape(rows.shape))
+            return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS[as_coded], d_values, d_flat, d_skip)
 
-        bits, d_values, d_flat, d_skip = _shared_out(part, plan.runs.shape[1], sizes)
+        bits, d_values, d_flat, d_skip = _shared_out(part, -(-len(gathers) // POINTS), sizes)
         if wanted:
             ctx.gradients = (d_values, d_skip[: len(skip)], *_unpacked(d_flat, layers, n_layers))
         return v.new_tensor(bits)
 
     @staticmethod
     def backward(ctx, grad):
-        return None, None, *_scaled(ctx.gradients, grad)
+        return None, None, None, *_scaled(ctx.gradients, grad)
 
 
 class _SquaredError(torch.autograd.Function):
@@ -92,10 +123,10 @@ class _SquaredError(torch.autograd.Function):
         d_features = np.empty_like(x) if wanted else np.empty((len(x), 0), np.float32)
         scale = np.ones(x.shape[1], np.float32) if weight is None else weight.numpy()
         rows = pad(skip.detach().numpy())
-        fixed = (x, target.numpy(), scale, flat, widths, rows, d_features)
+        fixed = (x, target.numpy(), scale, flat, widths, rows.reshape(-1), d_features)
 
         def part(first: int, last: int, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, d_flat, d_skip.reshape(rows.shape))
+            return kernel(first, last, *fixed, d_flat, d_skip)
 
         error, d_flat, d_skip = _shared_out(part, -(-x.shape[1] // POINTS), (len(flat), rows.size))
         if wanted:

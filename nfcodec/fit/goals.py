@@ -15,7 +15,10 @@ EFFORT = 5
 
 @dataclass(frozen=True)
 class Status:
-    """What a progress callback is told. phase: "read", "fit", "measure" or "refine"; fraction of the phase done."""
+    """What a progress callback is told.
+
+    phase: "read", "fit", "residual", "measure" or "refine"; fraction: of the phase that is done.
+    """
 
     phase: str
     fraction: float
@@ -34,7 +37,7 @@ class Trial(Protocol):
 
 @dataclass(frozen=True)
 class Goal:
-    """A target: `what` is "size" (bytes), "bpp", "psnr" (dB) or "max_error"; `value` in its unit."""
+    """A target: `what` is "size" (bytes), "bpp", "psnr" (dB), "max_error" or "lossless"; `value` in its unit."""
 
     what: str
     value: float
@@ -42,11 +45,15 @@ class Goal:
     @property
     def text(self) -> str:
         """As a user would say it: "psnr 40 dB"."""
+        if self.what == "lossless":
+            return "lossless"
         return f"{self.what.replace('_', ' ')} {self._with_unit(self.value)}"
 
     def reached(self, trial: Trial, n_samples: int) -> str:
         """What a trial has instead of `value`, as a user would say it: "39.2 dB"."""
         n_bytes, report = len(trial.data), trial.report
+        if self.what == "lossless":
+            return "lossless" if report.max_error == 0 else f"max error {report.max_error:g}"
         found = {"size": n_bytes, "bpp": 8 * n_bytes / n_samples, "psnr": report.psnr_db, "max_error": report.max_error}
         return self._with_unit(found[self.what])
 
@@ -71,7 +78,9 @@ class Goal:
             return math.log(len(trial.data) / limit)
         if self.what == "psnr":
             return (self.value - trial.report.psnr_db) * math.log(10) / 10
-        return math.log(max(trial.report.max_error, 1e-30) / self.value)
+        if trial.report.max_error <= self.value:  # exactly, as a guarantee has to be
+            return min(math.log(max(trial.report.max_error, 1e-30) / max(self.value, 1e-30)), 0.0)
+        return max(math.log(trial.report.max_error / max(self.value, 1e-30)), 1e-12)
 
     def met(self, trial: Trial, n_samples: int) -> bool:
         """Whether a trial reaches the goal."""
@@ -80,17 +89,26 @@ class Goal:
     @property
     def answer(self) -> float:
         """d log(lmbda) for one unit of excess, as measured on the usual signals: sizes ask for a larger lmbda."""
-        return {"size": 1.6, "bpp": 1.6, "psnr": -1.3, "max_error": -2.2}[self.what]
+        return {"size": 1.6, "bpp": 1.6, "psnr": -1.3, "max_error": -2.2, "lossless": -2.2}[self.what]
+
+    @property
+    def is_guarantee(self) -> bool:
+        """Whether a lattice signal keeps it at every sample, by a residual."""
+        return self.what in ("max_error", "lossless")
 
 
-def pick_goal(quality, psnr, max_error, size, bpp) -> Goal | None:
+def pick_goal(quality, psnr, max_error, size, bpp, lossless=False) -> Goal | None:
     """The one goal among the arguments, None for a quality or the default."""
     given = {"quality": quality, "psnr": psnr, "max_error": max_error, "size": size, "bpp": bpp}
     given = {name: float(value) for name, value in given.items() if value is not None}
+    if lossless:
+        given["lossless"] = 0.0
     if len(given) > 1:
         names = " and ".join(given)
-        raise UsageError(f"choosing a target: got {names}, expected one of quality, psnr, max_error, size, bpp")
+        raise UsageError(f"choosing a target: got {names}, expected one of quality, psnr, max_error, size, bpp, lossless")
     for name, value in given.items():
+        if name == "lossless":
+            return Goal(name, value)
         if not math.isfinite(value) or (value <= 0 and name != "quality"):
             raise UsageError(f"choosing a target: got {name} {value:g}, expected a positive number")
         if name == "quality":

@@ -48,6 +48,13 @@ class FieldModel(nn.Module):
             return list(self.tensors)
         return [straight_through(t, torch.round(t * 2.0**s) * 2.0**-s) for t, s in zip(self.tensors, self.shifts)]
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        """The tensors, weights with the biases of their layer."""
+        *layers, skip = self.tensors
+        if len(layers) == 1:  # no hidden layers: biases and skip are the only layer
+            return [[skip, layers[0]]]
+        return [*([w, b] for w, b in zip(layers[::2], layers[1::2])), [skip]]
+
     def choose_shifts(self, fineness: float) -> None:
         """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor.
 
@@ -60,10 +67,20 @@ class FieldModel(nn.Module):
     def features(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor:
         """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis."""
         parts = []
-        for index, matrices in plan.blocks:
-            x = v.index_select(0, index.reshape(-1)).view(index.shape)
-            for k, matrix in enumerate(matrices):
-                x = torch.tensordot(matrix[phase[k] :: stride], x, dims=([1], [k + 1])).movedim(0, k + 1)
+        for block in plan.blocks:
+            x = block.cut(v)
+            for k, matrix in enumerate(block.matrices):
+                if matrix is None:
+                    if phase[k] or stride > 1:
+                        x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
+                    continue
+                rows = matrix[phase[k] :: stride]
+                before, after = x.shape[: k + 1], x.shape[k + 2 :]
+                if after:
+                    x = torch.matmul(rows, x.reshape(math.prod(before), rows.shape[1], math.prod(after)))
+                else:
+                    x = x.reshape(-1, rows.shape[1]) @ rows.T
+                x = x.view(*before, len(rows), *after)
             parts.append(x.reshape(x.shape[0], -1))
         return torch.cat(parts)
 

@@ -4,19 +4,17 @@ A step looks at one tile, a block of the source's lattice. Its `Plan` holds
 
     rows[l]      (n_l,) int64: rows of level l's parameter that the step reads; their values, feature by feature, are
                  laid end to end over the levels, then one 0, into the step's vector v of all values
-    context      (n_gathered, M) int32 into v: inputs of the context network for M positions, or None
-    constants    (2, M) float32: the context network's two constant inputs
-    runs         what `kernels.rate.runs_of` finds in context, once it was asked
-    own          (M,) int32 into v: the values whose bits this step counts, with a context network
+    gathers      the inputs of the context network for the M values whose bits this step counts, or None
     shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
-    blocks       for each level: indices into v (F_l, *K) and, for each axis, a matrix (M_k, K_k) that interpolates
+    blocks       for each level what interpolation reads, a `Block`
 
 so that the loop itself is gathers and small matrix products only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,6 +22,33 @@ import torch
 from ..encodings.interpolate import axis_matrix
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
 from ..spec import GridSpec
+from .gathers import Gathers
+
+
+@dataclass
+class Block:
+    """The vertices of a level that a tile interpolates, (F, *K), and how.
+
+    They are v[start : start + F * prod(box)] as (F, *box), cut to `inside`, where the level's rows are a whole box; else v
+    at `index` (F, *K). matrices: for each axis (M_k, K_k), None where samples and vertices coincide.
+    """
+
+    matrices: list[torch.Tensor | None]
+    index: torch.Tensor | None = None
+    start: int = 0
+    box: tuple[int, ...] = ()
+    inside: tuple[slice, ...] = ()
+
+    def cut(self, v: torch.Tensor) -> torch.Tensor:
+        """The vertices (F, *K) of v."""
+        if self.index is not None:
+            return v.index_select(0, self.index.reshape(-1)).view(self.index.shape)
+        return v[self.start : self.start + math.prod(self.box)].view(self.box)[self.inside]
+
+    def to(self, device: str) -> "Block":
+        """The same block with its tensors on a device."""
+        matrices = [None if m is None else m.to(device) for m in self.matrices]
+        return replace(self, matrices=matrices, index=None if self.index is None else self.index.to(device))
 
 
 @dataclass
@@ -31,18 +56,15 @@ class Plan:
     """See the module's docstring."""
 
     rows: list[torch.Tensor]
-    own: torch.Tensor | None = None
     shares: torch.Tensor | None = None
-    context: torch.Tensor | None = None
-    constants: torch.Tensor | None = None
-    runs: np.ndarray | None = None
-    blocks: list[tuple[torch.Tensor, list[torch.Tensor]]] = field(default_factory=list)
+    gathers: Gathers | None = None
+    blocks: list[Block] = field(default_factory=list)
 
     def to(self, device: str) -> "Plan":
         """The same plan with its tensors on a device."""
 
         def move(x):
-            if isinstance(x, torch.Tensor):
+            if isinstance(x, (torch.Tensor, Block)):
                 return x.to(device)
             return type(x)(move(y) for y in x) if isinstance(x, (list, tuple)) else x
 
@@ -79,11 +101,10 @@ class Planner:
         touched = _Touched(self.spec, self.row_maps, boxes)
         blocks = []
         for level, run in enumerate(runs):
-            index = np.ix_(*(np.arange(f, f + m.shape[1]) for f, m in run))
-            blocks.append((_int(np.moveaxis(touched.lookup(level, index), -1, 0)), [torch.from_numpy(m) for _, m in run]))
+            blocks.append(touched.block(level, [f for f, _ in run], [m for _, m in run]))
         plan = Plan(touched.rows, blocks=blocks)
         if self.with_context:
-            plan.own, plan.context, plan.constants = self._coded(touched, own)
+            plan.gathers = Gathers.pack(*self._coded(touched, own))
         return plan
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
@@ -107,7 +128,7 @@ class Planner:
             boxes.append(box)
         return boxes
 
-    def _coded(self, touched: "_Touched", owns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _coded(self, touched: "_Touched", owns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(own, context, constants) of the vertices in the ranges owns[l], those without a row left out."""
         own, context, constants = [], [], []
         for level, ranges in enumerate(owns):
@@ -115,15 +136,11 @@ class Planner:
             where = where[:, self.row_maps[level][tuple(where)] >= 0]
             values = touched.lookup(level, list(where))  # (m, F)
             for f in range(self.spec.n_features[level]):
-                constant = np.array([self.spec.n_levels - 1 - level, f], np.float32)
+                constant = np.array([self.spec.n_levels - 1 - level, f], np.int8)
                 own.append(values[:, f])
                 context.append(self._inputs(touched, level, f, where))
                 constants.append(np.repeat(constant[:, None], where.shape[1], 1))
-        return (
-            _int(np.concatenate(own)),
-            _int(np.concatenate(context, 1)),
-            torch.from_numpy(np.concatenate(constants, 1)),
-        )
+        return np.concatenate(own), np.concatenate(context, 1), np.concatenate(constants, 1)
 
     def _inputs(self, touched: "_Touched", level: int, f: int, where: np.ndarray) -> np.ndarray:
         """Indices into v (n_gathered, m) of the context inputs, in the order of spec/entropy.md."""
@@ -176,6 +193,17 @@ class _Touched:
             total += len(rows) * spec.n_features[level]
         self.zero = total
 
+    def block(self, level: int, first: list[int], matrices: list[np.ndarray]) -> Block:
+        """What interpolation by these matrices reads, which begin at the vertices `first`."""
+        n_features, box = self.spec.n_features[level], self._local[level].shape
+        spans = [m.shape[1] for m in matrices]
+        ready = [None if _is_identity(m) else torch.from_numpy(m) for m in matrices]
+        if np.array_equal(self._local[level].ravel(), np.arange(math.prod(box))):
+            inside = tuple(slice(f - a, f - a + n) for f, n, (a, _) in zip(first, spans, self.boxes[level]))
+            return Block(ready, None, self._offset[level], (n_features, *box), (slice(None), *inside))
+        index = np.ix_(*(np.arange(f, f + n) for f, n in zip(first, spans)))
+        return Block(ready, _int(np.moveaxis(self.lookup(level, index), -1, 0)))
+
     def lookup(self, level: int, index) -> np.ndarray:
         """Indices into v (..., F) of vertices given by d broadcastable arrays; what is 0 or outside is `zero`."""
         f = self.spec.n_features[level]
@@ -186,6 +214,10 @@ class _Touched:
         local = self._local[level][tuple(clipped)]
         found = self._offset[level] + local[..., None] + np.arange(f) * len(self.rows[level])
         return np.where((inside & (local >= 0))[..., None], found, self.zero)
+
+
+def _is_identity(matrix: np.ndarray) -> bool:
+    return matrix.shape[0] == matrix.shape[1] and np.allclose(matrix, np.eye(len(matrix)), atol=1e-6)
 
 
 def _int(x: np.ndarray) -> torch.Tensor:

@@ -11,14 +11,16 @@ from ..header import halved
 from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
-# training steps by effort for a signal of one unit of tiles; see n_steps
-_STEPS = {1: 40, 2: 100, 3: 240, 4: 450, 5: 800, 6: 1800, 7: 4000, 8: 9000, 9: 20000}
-_SHORT_FIT = 400
+# training steps by effort for a signal of 8 tiles; see n_steps
+_STEPS = {1: 60, 2: 160, 3: 450, 4: 1100, 5: 2400, 6: 6000, 7: 15000, 8: 36000, 9: 90000}
+_SHORT_FIT = 30  # visits a tile
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.5  # most of a surface's tiles hold little: its steps cost least
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
+_LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
+_DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 _SMALL = 1 << 13  # samples below which networks have to be paid for
 _TINY = 1 << 10
@@ -62,7 +64,7 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     extent, d, channels = source.extent, len(source.extent), source.channels
     n_samples = math.prod(extent)
     finest = extent
-    if d >= 3 and not (source.kind == "volume" and lmbda < 2e-5):
+    if d >= 3 and (source.kind in SURFACE_KINDS or source.detail < _DETAIL * lmbda):
         # of few samples, such as the frames of a short film, each counts
         finest = tuple(n if n < _SHORT_AXIS else half for n, half in zip(extent, halved(extent)))
     small = n_samples < _SMALL
@@ -71,12 +73,16 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     while max(resolutions[0]) > coarsest:
         resolutions.insert(0, halved(resolutions[0]))
     n_features = [channels] * len(resolutions)
-    if source.is_color and lmbda > 1.5e-4 and len(resolutions) > 1:
-        n_features[-1] = 1 if channels == 3 else 2  # luma (and alpha); colour is kept at half resolution
+    if source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
+        # luma (and alpha) alone on the two finest levels: colour is kept at a quarter of the resolution
+        n_luma = min(2, len(resolutions) - 1)
+        n_features[-n_luma:] = [channels - 2] * n_luma
     networks = _small_networks(n_samples) if small else _Networks()
+    if source.kind not in SURFACE_KINDS and n_samples * (1e-3 / lmbda) ** 0.7 > _LARGE:
+        networks = _Networks(24, 2, 24, 2)
     mlp = MlpSpec(sum(n_features), networks.n_neurons, networks.n_hidden_layers, channels)
-    step_fine = 2.5 * math.sqrt(lmbda * channels)
-    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.6}.get(d, 0.52)
+    step_fine = 2.75 * math.sqrt(lmbda * channels)
+    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
@@ -109,11 +115,6 @@ def _small_networks(n_samples: int) -> _Networks:
     return _Networks(0, 0, 4 if n_samples <= _TINY else 8, 1)
 
 
-def small_recipe(n_samples: int) -> dict[str, Any]:
-    """Settings of `train.Recipe` for small signals, in whose files the networks weigh as much as the latents."""
-    return {"network_price": 1.0} if n_samples < _SMALL else {}
-
-
 def small_factor(n_samples: int) -> float:
     """What the weight of a bit is multiplied by: since networks have to be paid for, a dB costs more bytes in a small file,
     and at the same weight it would look worse than a large one of the same quality."""
@@ -126,21 +127,21 @@ def fixed_bytes(n_samples: int) -> int:
 
 
 def n_steps(effort: int, n_tiles: int, kind: str, encoding: str) -> int:
-    """Training steps; more tiles need more steps, but not in proportion: networks are shared."""
+    """Training steps; more tiles need more steps, but not in proportion: networks are shared, and patience is not."""
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if kind in SURFACE_KINDS else 1.0)
-    return max(20, round(_STEPS[effort] * max(1.0, n_tiles / 8) ** 0.5 * share))
+    return max(20, round(_STEPS[effort] * (n_tiles / 8) ** (1 / 3) * share))
 
 
-def recipe_of(kind: str, n_steps: int) -> dict[str, Any]:
+def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     """Settings of `train.Recipe` that differ from its defaults.
 
     A short fit must not leave its good start: less noise, smaller steps. The large features of surfaces want small
     steps of the networks.
     """
     recipe: dict[str, Any] = {}
-    if n_steps < _SHORT_FIT:
+    if n_steps < _SHORT_FIT * n_tiles:
         recipe.update(latent_rate=0.015, network_rate=0.005, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)

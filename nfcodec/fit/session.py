@@ -6,16 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .. import decode, io
-from ..errors import NfldError, UsageError
-from ..measure import Report, measure
-from ..pack import pack
-from ..spec import SURFACE_KINDS, Signal
-from . import presets
+from ..errors import NfldError, TargetError, UsageError
+from ..measure import Report, level_psnr, measure
+from ..pack import Frozen, pack
+from ..spec import SURFACE_KINDS, FieldSpec, Signal
+from . import presets, residual
 from .build import build
 from .distance import MeshDistance
 from .goals import Goal, Status
@@ -27,11 +27,16 @@ _N_PILOTS = 3
 _REFINE_SHARE = 0.2  # of the steps, each round of refinement
 _MIN_PILOT = 80  # steps; fits that are not much longer need no pilot
 _MAX_TRIALS = 8
-_MAX_FITS = 3
+_MAX_FITS = 4
 _FAR = 0.15  # excess from which another full fit is worth its time
+_FAR_LMBDA = 0.7  # and logarithm of the factor that lmbda has moved by since
 _CLOSE = 0.04  # excess (see Goal) within which a met goal is not refined further
 _ROOM = 0.985  # share of a size that steering aims at
 _MIN_LMBDA = 1e-7
+_PROGRESSIVE = 0.25  # share of the steps that look at coarse levels alone, where that is asked for
+_TELLING = 2048  # bytes from which a file says how good each of its levels is
+_QUALITY_STEP = 15.0  # between short fits that balance a field and its residual
+_MAX_BALANCE = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Settings:
     device: str
     deadline: float
     kind_is_free: bool = False
+    progressive: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,10 @@ class Session:
             lmbda *= self._source.lmbda_factor * presets.small_factor(self.n_samples)
         if self.goal is None:
             return self._fit(lmbda)[1]
-        fit, trial = self._fit(self._pilot(lmbda))
+        if self.goal.is_guarantee and not self.is_surface:
+            return self._search_guarantee()
+        built = self._pilot(lmbda)
+        fit, trial = self._fit(built)
         trials, series = [trial], [trial]  # all, and those since the last full fit
         n_fits = 1
         while len(trials) < _MAX_TRIALS and time.monotonic() < self.settings.deadline:
@@ -109,19 +118,77 @@ class Session:
             if -_CLOSE <= excess <= 0 or n_met > 2:
                 break
             lmbda = self._next_lmbda(series)
-            if abs(excess) > _FAR and n_fits < _MAX_FITS:
+            is_far = abs(excess) > _FAR or abs(math.log(lmbda / built)) > _FAR_LMBDA
+            if is_far and n_fits < _MAX_FITS:
                 # integer steps and resolutions follow lmbda: too far off, a fresh start beats refinement
+                built = lmbda
                 fit, trial = self._fit(lmbda)
                 series = [t for t in series if t is trials[-1]] + [trial]
                 n_fits += 1
             else:
                 steps = max(20, round(self._n_steps(fit) * _REFINE_SHARE))
-                recipe = Recipe(n_steps=steps, lmbda=lmbda, warm=True, **presets.small_recipe(fit.n_samples))
+                recipe = replace(self._recipe(fit, steps, lmbda), warm=True)
                 self._run(fit, recipe, "refine", None)
                 trial = self._finish(fit, lmbda)
                 series.append(trial)
             trials.append(trial)
         return self._best(trials)
+
+    def _search_guarantee(self) -> Trial:
+        """The file whose field and residual are smallest together; TargetError where it breaks its guarantee."""
+        signal, bound = self.signal, self.goal.value
+        residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
+        lmbda = self._balance(bound)
+        fit = self._build(lmbda)
+        steps = self._n_steps(fit)
+        self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+        fit.model.eval()
+        spec, frozen = fit.model.spec, fit.model.freeze()
+        del fit  # its memory is wanted for the residual
+        alone = decode.open(pack(spec, frozen))
+        self._tell("residual", 0.0, None, None)
+        extra = residual.encode(alone, signal.values, bound, self.settings.effort, self.settings.seed)
+        data = self._pack(spec, frozen, extra)
+        trial = Trial(data, measure(decode.open(data), signal), lmbda)
+        if not self.goal.met(trial, self.n_samples):
+            reached = self.goal.reached(trial, self.n_samples)
+            raise TargetError(f"encoding: {reached} was decoded where {self.goal.text} was asked for; nothing was written")
+        self._tell("measure", 1.0, trial.report.psnr_db, len(data))
+        return trial
+
+    def _tell(self, phase: str, fraction: float, psnr_db: float | None, n_bytes: int | None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Status(phase, fraction, time.monotonic() - self.start, None, psnr_db, n_bytes))
+
+    def _balance(self, bound: float) -> float:
+        """The lmbda for which short fits and estimates of their residuals give the smallest sum: downhill in steps of
+        quality, and then the lowest point of the parabola through the last three."""
+        qualities = [residual.first_quality(self.signal.values, bound)]
+        found: dict[float, float] = {}
+        step = _QUALITY_STEP
+        while len(found) < _MAX_BALANCE and time.monotonic() < self.settings.deadline:
+            quality = qualities[-1]
+            lmbda = presets.lmbda_of(quality, self.signal.kind)
+            fit = self._build(lmbda)
+            steps = min(self._n_steps(fit), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(fit))))
+            self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+            fit.model.eval()
+            data = pack(fit.model.spec, fit.model.freeze())
+            found[quality] = len(data) + residual.estimate(
+                decode.open(data), self.signal.values, bound, self.settings.seed
+            )
+            best = min(found, key=found.__getitem__)
+            beyond = [q for q in (best + step, best - step) if q not in found and 0 <= q <= 120]
+            if not beyond:
+                break
+            qualities.append(beyond[0])
+        if not found:
+            return presets.lmbda_of(qualities[0], self.signal.kind)
+        best = min(found, key=found.__getitem__)
+        if best - step in found and best + step in found:
+            left, middle, right = (found[q] for q in (best - step, best, best + step))
+            best += 0.5 * step * (left - right) / max(left - 2 * middle + right, 1e-9)
+        return presets.lmbda_of(best, self.signal.kind)
 
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
@@ -132,8 +199,8 @@ class Session:
         return fit, self._finish(fit, lmbda)
 
     def _recipe(self, fit: Fit, n_steps: int, lmbda: float) -> Recipe:
-        settings = {**presets.recipe_of(self.signal.kind, n_steps), **presets.small_recipe(fit.n_samples)}
-        return Recipe(n_steps=n_steps, lmbda=lmbda, **settings)
+        settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles))
+        return Recipe(n_steps=n_steps, lmbda=lmbda, progressive=self.settings.progressive * _PROGRESSIVE, **settings)
 
     def _best(self, trials: list[Trial]) -> Trial:
         met = [t for t in trials if self.goal.excess(t, self.n_samples) <= 0]
@@ -227,10 +294,21 @@ class Session:
         with _one_thread() if fit.stride > 1 else nullcontext():
             return fit.run(recipe, target)
 
+    def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
+        """The finished file; where that costs little, its metadata have the PSNR of every level."""
+        meta = io.compact(self.signal)
+        data = pack(spec, frozen, meta, residual, compact=True)
+        if len(data) < _TELLING or spec.grid.n_levels == 1:
+            return data
+        levels = level_psnr(decode.open(data), self.signal)
+        if not levels:
+            return data
+        return pack(spec, frozen, {**meta, "level_db": [round(x, 1) for x in levels]}, residual, compact=True)
+
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
         fit.model.eval()
-        data = pack(fit.model.spec, fit.model.freeze(), io.compact(self.signal), compact=True)
+        data = self._pack(fit.model.spec, fit.model.freeze())
         try:
             report = measure(decode.open(data), self.signal)
         except NfldError as err:
@@ -240,6 +318,5 @@ class Session:
             report = Report(0.0, 1.0, 1.0)
             if self.goal is None:
                 raise NfldError(f"encoding: the fit lost the surface ({err}); raise the quality or the effort") from err
-        if self.on_progress is not None:
-            self.on_progress(Status("measure", 1.0, time.monotonic() - self.start, None, report.psnr_db, len(data)))
+        self._tell("measure", 1.0, report.psnr_db, len(data))
         return Trial(data, report, lmbda)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import SignalError
 from ..metrics import light_knee
 from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Signal
+from .analysis import detail
 from .distance import MeshDistance, lattice_distance
 from .hidden import fill_hidden
 
@@ -55,6 +57,11 @@ class Source:
     @property
     def channels(self) -> int:
         return self.target.shape[-1]
+
+    @cached_property
+    def detail(self) -> float:
+        """`analysis.detail` of the target."""
+        return detail(self.target)
 
 
 def from_lattice(signal: Signal) -> Source:

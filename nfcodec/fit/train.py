@@ -16,12 +16,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from . import weights
 from .encodings import Rounding
+from .gathers import LANES
 from .model import FieldModel
+from .optimizer import RowAdam, Soap
 from .plan import Plan
-from .weights import choose_shifts, network_bits
 
 _WARM_UP_TILES = 16
+_WARM_UP_RATE = 0.02
+_SEARCH_TILES = 4
+_FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
+_WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 
@@ -32,16 +38,15 @@ class Recipe:
 
     n_steps: int = 1000
     lmbda: float = 1e-3
-    network_rate: float = 0.01
-    latent_rate: float = 0.03
-    temperature: tuple[float, float] = (0.25, 0.08)
-    sigma: tuple[float, float] = (0.15, 0.12)
-    hard_from: float = 0.88  # share of the run after which rounding is hard
+    network_rate: float = 0.015
+    latent_rate: float = 0.1
+    temperature: tuple[float, float] = (0.35, 0.08)
+    sigma: tuple[float, float] = (0.2, 0.15)
+    hard_from: float = 0.95  # share of the run after which rounding is hard and networks alone go on
     integers_from: float = 0.6  # ... and networks are fixed to integers
-    network_fineness: float = 32.0
-    context_fineness: float = 16.0
-    network_price: float = 0.0  # of a bit of the networks; above 0 it chooses their steps too, instead of the finenesses
-    warm: bool = False  # continues a fit: no noise phase, small rates
+    progressive: float = 0.0  # share of the steps that look at the coarse levels alone
+    network_price: float = 1.0  # of a bit of the networks, in bits of latents
+    warm: bool = False  # continues a fit: only the last part of the schedule, with little noise and small rates
 
 
 @dataclass
@@ -100,39 +105,35 @@ class Fit:
     def run(self, recipe: Recipe, target: Target | None = None) -> float:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
         model, grid = self.model, self.model.grid
-        networks = list(model.tensors) + [p for name, p in grid.named_parameters() if not name.startswith("theta")]
-        groups = [
-            {"params": networks, "base": recipe.network_rate * (0.1 if recipe.warm else 1.0)},
-            {"params": list(grid.theta), "base": recipe.latent_rate * (0.4 if recipe.warm else 1.0)},
-        ]
-        optimizer = torch.optim.Adam(groups, lr=1e-2, betas=(0.9, 0.99), fused=True)
+        networks = Soap([*model.layers(), *grid.layers()])
+        latents = RowAdam(grid.theta)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
         schedule = self._schedule()
         for step in range(recipe.n_steps):
             at = step / recipe.n_steps
+            if recipe.warm:
+                at = _WARM_FROM + (1 - _WARM_FROM) * at
             if time.monotonic() > self.deadline:
                 at = 1.0
             rounding = self._rounding(recipe, at)
             if at >= recipe.integers_from and model.shifts is None:
-                if recipe.network_price:
-                    choose_shifts(self, lmbda / recipe.network_price)
-                else:
-                    model.choose_shifts(recipe.network_fineness)
-                    grid.choose_shifts(recipe.context_fineness)
-            for group in optimizer.param_groups:
-                group["lr"] = group["base"] * max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
+                self._choose_shifts(lmbda)
+            rates = self._rates(recipe, at)
 
-            tile, factor = next(schedule)
-            d, b = self._losses(tile, rounding)
+            index, factor = next(schedule)
+            tile = self.tiles[index]
+            picked = latents.pick(tile.plan)
+            d, b = self._losses(tile, rounding, picked, self._depth(recipe))
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
             if recipe.network_price:
-                loss = loss + network_bits(self) * (recipe.network_price / self.n_samples)
-            optimizer.zero_grad(set_to_none=True)
+                loss = loss + weights.network_bits(model) * (recipe.network_price / self.n_samples)
             loss.backward()
-            optimizer.step()
+            networks.step(rates[0])
+            if rates[1]:
+                latents.step(index, tile.plan, picked, rates[1])
 
             # running means over about two epochs, weighted like the loss
             d_now, b_now = d.item() * factor, b.item() * factor
@@ -150,28 +151,49 @@ class Fit:
                 break
         return lmbda
 
-    def warm_up(self, n_steps: int = 120, n_values: int = 4096) -> None:
+    def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
         and until it knows that most values are 0 a fit pulls in the wrong direction."""
         grid = self.model.grid
-        networks = [p for name, p in grid.named_parameters() if not name.startswith("theta")]
         if not grid.uses_context:
             return
-        optimizer = torch.optim.Adam(networks, lr=0.02, betas=(0.9, 0.99), fused=True)
+        networks = Soap(grid.layers())
         rounding = Rounding(hard=True)
         chosen = self.generator.permutation(len(self.tiles))[:_WARM_UP_TILES]
         with torch.no_grad():
             known = [(self.tiles[i].plan, grid.values(self.tiles[i].plan, rounding)[0]) for i in chosen]
-        known = [(plan, v) for plan, v in known if len(plan.own)]
+        known = [(plan, v) for plan, v in known if len(plan.gathers) >= LANES]
         for step in range(n_steps if known else 0):
-            for group in optimizer.param_groups:
-                group["lr"] = 0.02 * max(0.1, 1 - step / n_steps)
             plan, v = known[step % len(known)]
-            some = torch.from_numpy(self.generator.integers(0, len(plan.own), n_values)).to(v.device)
-            part = Plan(plan.rows, own=plan.own[some], context=plan.context[:, some], constants=plan.constants[:, some])
-            optimizer.zero_grad(set_to_none=True)
+            vectors = self.generator.integers(0, len(plan.gathers) // LANES, n_values // LANES)
+            part = Plan(plan.rows, gathers=plan.gathers.some(vectors))
             (grid.bits(part, v) / n_values).backward()
-            optimizer.step()
+            networks.step(_WARM_UP_RATE * max(0.1, 1 - step / n_steps))
+
+    @torch.no_grad()
+    def _choose_shifts(self, lmbda: float) -> None:
+        """Fixes how finely the networks are rounded, by what that costs on a few tiles."""
+        model, grid = self.model, self.model.grid
+        chosen = [self.tiles[i] for i in self.generator.permutation(len(self.tiles))[:_SEARCH_TILES]]
+        scale = self.n_samples / sum(tile.target[0].numel() for tile in chosen)
+        known = [(tile, *self._features(tile, Rounding(hard=True))) for tile in chosen]
+        model.choose_shifts(_FINEST)
+
+        def distortion(shifts: list[int]) -> float:
+            model.shifts = shifts
+            errors = [self._error(tile, features, phase) for tile, _, features, phase in known]
+            return scale / lmbda * sum(e.item() for e in errors)
+
+        model.shifts = weights.search(model.shifts, list(model.tensors), distortion)
+        if grid.context is None:
+            return
+        grid.context.choose_shifts(_FINEST)
+
+        def bits(chosen_shifts: list[int]) -> float:
+            grid.context.shifts = chosen_shifts
+            return scale * sum(grid.bits(tile.plan, integers).item() for tile, integers, _, _ in known)
+
+        grid.context.shifts = weights.search(grid.context.shifts, grid.context.tensors(), bits)
 
     def measure(self) -> tuple[float, float]:
         """(weighted squared error a sample, bits a sample) of the rounded model over all tiles."""
@@ -183,29 +205,52 @@ class Fit:
                 d_sum, b_sum = d_sum + d.item(), b_sum + b.item()
         return d_sum / self.n_samples, b_sum / self.n_samples
 
+    def _rates(self, recipe: Recipe, at: float) -> tuple[float, float]:
+        """Learning rates of networks and latents at a share of the run."""
+        if at >= recipe.hard_from:  # latents that move over a hard edge only lose what they have
+            return recipe.network_rate * 0.1 * (1 - at) / (1 - recipe.hard_from), 0.0
+        decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at / recipe.hard_from)))
+        return recipe.network_rate * decay, recipe.latent_rate * decay
+
     def _rounding(self, recipe: Recipe, at: float) -> Rounding:
-        if recipe.warm:
-            return Rounding(recipe.temperature[1], 0.0, hard=True)
-        mixed = [a + (b - a) * at for a, b in (recipe.temperature, recipe.sigma)]
+        share = min(at / recipe.hard_from, 1.0)
+        mixed = [a + (b - a) * share for a, b in (recipe.temperature, recipe.sigma)]
         return Rounding(*mixed, hard=at >= recipe.hard_from)
 
-    def _losses(self, tile: Tile, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed squared error (mean over channels) and bits of the whole tile, as estimated from one phase."""
+    def _depth(self, recipe: Recipe) -> int | None:
+        """How many levels a step looks at; None for all."""
+        n_levels = self.model.spec.grid.n_levels
+        if n_levels == 1 or not recipe.progressive or self.generator.random() >= recipe.progressive:
+            return None
+        return int(self.generator.integers(1, n_levels))
+
+    def _losses(self, tile: Tile, rounding: Rounding, picked=None, depth=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed squared error (mean over channels), of the first `depth` levels where given, and bits of the whole tile."""
+        integers, features, phase = self._features(tile, rounding, picked)
+        if depth is not None:
+            seen = torch.arange(len(features)) < sum(self.model.spec.grid.n_features[:depth])
+            features = features * seen.to(features)[:, None]
+        return self._error(tile, features, phase), self.model.grid.bits(tile.plan, integers)
+
+    def _features(self, tile: Tile, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
+        """(integers, features (F, M) at the samples of one phase, that phase)."""
         phase = self.phases[self.generator.integers(len(self.phases))]
         phase = tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
-        integers, values = self.model.grid.values(tile.plan, rounding)
-        features = self.model.features(values, tile.plan, phase, self.stride)
+        integers, values = self.model.grid.values(tile.plan, rounding, picked)
+        return integers, self.model.features(values, tile.plan, phase, self.stride), phase
+
+    def _error(self, tile: Tile, features: torch.Tensor, phase: tuple[int, ...]) -> torch.Tensor:
+        """Summed squared error (mean over channels) of the whole tile, as estimated from one phase."""
         pick = tuple(slice(p, None, self.stride) for p in phase)
         target = tile.target[(slice(None), *pick)]
         weight = None if tile.weight is None else tile.weight[pick].reshape(-1)
         error = self.model.squared_error(features, target.reshape(len(target), -1), weight)
-        scale = tile.target[0].numel() / features.shape[1]
-        return error * scale, self.model.grid.bits(tile.plan, integers)
+        return error * (tile.target[0].numel() / features.shape[1])
 
     def _schedule(self):
-        """Endless (tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
+        """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
         while True:
             for i in self.generator.permutation(len(self.tiles)):
-                tile = self.tiles[i]
-                if self.generator.random() < tile.visits:
-                    yield tile, 1.0 / tile.visits
+                visits = self.tiles[i].visits
+                if self.generator.random() < visits:
+                    yield i, 1.0 / visits

@@ -1,81 +1,56 @@
-"""What the networks themselves cost: in a small file more than the latents, so they are trained and rounded by it.
+"""What the networks themselves cost: a tenth of a file, in a small one more than the latents.
 
-Cool-Chic (Ladune et al. 2023, section 3.4) searches the steps of its networks like this after the fit; here it is done
-before the last part of the run, which then makes good what rounding took.
+So their bits are part of the loss, and how finely each tensor is rounded, in steps of 2**-shift, is searched in the course
+of a fit: tensor by tensor as coarse as distortion + lmbda * bits wants it, as in Cool-Chic (Ladune et al. 2023, section
+3.4), but before the last part of the run, which then makes good most of what rounding took.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
-from ..entropy.laplace import cost_bits
+from ..entropy.laplace import MAX_VALUE, cost_bits
 from ..entropy.streams import best_scale
-from .context import MAX_SHIFT as MAX_CONTEXT_SHIFT
-from .model import MAX_NETWORK_SHIFT
+from .context import FRACTION
+from .model import FieldModel
 
-if TYPE_CHECKING:
-    from .train import Fit
+__all__ = ["network_bits", "search", "tensor_bits"]
 
-__all__ = ["choose_shifts", "network_bits"]
-
-_TRIED = 12  # shifts tried a tensor, finest first
-_FRACTION_BITS = 6  # of a context network's biases, which have no shift of their own
 _EARLY_SHIFT, _EARLY_CONTEXT_SHIFT = 7, 4  # roughly what the search finds; used for prices before it
 
 
-def network_bits(fit: Fit) -> torch.Tensor:
+def network_bits(model: FieldModel) -> torch.Tensor:
     """Bits of all tensors of both networks, as a smooth function: that of a Laplace distribution of their mean size."""
-    return sum(t.numel() * torch.log2(1 + 2 * math.e * 2.0**shift * t.abs().mean()) for t, shift in _tensors(fit))
-
-
-def _tensors(fit: Fit) -> list[tuple[torch.Tensor, int]]:
-    """All tensors of both networks with the shifts that they have or will have."""
-    model, context = fit.model, getattr(fit.model.grid, "context", None)
-    shifts = model.shifts or [_EARLY_SHIFT] * len(model.tensors)
-    found = list(zip(model.tensors, shifts))
+    context = model.grid.context
+    found = list(zip(model.tensors, model.shifts or [_EARLY_SHIFT] * len(model.tensors)))
     if context is not None:
-        shifts = context.shifts or [_EARLY_CONTEXT_SHIFT] * (len(context.weights) + 1)
-        found += zip([*context.weights, context.skip], shifts)
-        found += [(bias, _FRACTION_BITS) for bias in context.biases]
-    return found
+        tensors = context.tensors()
+        found += zip(tensors, context.shifts or [_EARLY_CONTEXT_SHIFT] * len(tensors))
+        found += [(bias, math.log2(FRACTION)) for bias in context.biases]
+    return sum(t.numel() * torch.log2(1 + 2 * math.e * 2.0**shift * t.abs().mean()) for t, shift in found)
 
 
-def choose_shifts(fit: Fit, lmbda: float) -> None:
-    """Sets the shifts of both networks, tensor by tensor, to those of least distortion / lmbda + bits of all.
-
-    Starts from steps so fine that they do no harm; a tensor of which no step is worth its bits rounds to zeros.
-    """
-    model, context = fit.model, getattr(fit.model.grid, "context", None)
-    model.choose_shifts(2.0**_TRIED)
-    if context is not None:
-        context.choose_shifts(2.0**_TRIED)
-    for tensors, shifts, most in _shifted(model, context):
-        for k, tensor in enumerate(tensors):
-            start = min(shifts[k], most)
-            costs = []
-            for shift in range(start, max(start - _TRIED, -1), -1):
-                shifts[k] = shift
-                costs.append((_cost(fit, lmbda) + _stored_bits(tensor, shift), shift))
-            shifts[k] = min(costs)[1]
+def tensor_bits(tensor: torch.Tensor, shift: int) -> float:
+    """Bits of a tensor that is rounded to multiples of 2**-shift, as `entropy.streams` codes it."""
+    integers = np.rint(tensor.detach().cpu().numpy().ravel() * 2.0**shift).clip(-MAX_VALUE, MAX_VALUE).astype(np.int64)
+    return float(cost_bits(integers, 0, best_scale(integers)).sum())
 
 
-def _shifted(model, context):
-    """(tensors, their shifts to be changed in place, the largest shift) of each network."""
-    yield list(model.tensors), model.shifts, MAX_NETWORK_SHIFT
-    if context is not None:
-        yield [*context.weights, context.skip], context.shifts, MAX_CONTEXT_SHIFT
-
-
-def _cost(fit: Fit, lmbda: float) -> float:
-    """distortion / lmbda + bits of the latents of the whole signal."""
-    distortion, bits = fit.measure()
-    return (distortion / lmbda + bits) * fit.n_samples
-
-
-def _stored_bits(tensor: torch.Tensor, shift: int) -> float:
-    values = np.rint(tensor.detach().cpu().numpy() * 2.0**shift).astype(np.int64).ravel()
-    return float(cost_bits(values, 0, best_scale(values)).sum())
+def search(shifts: Sequence[int], tensors: Sequence[torch.Tensor], loss: Callable[[list[int]], float]) -> list[int]:
+    """Shifts no finer than those given: each in turn is lowered while loss(shifts), in bits, and the tensor's bits fall."""
+    chosen = list(shifts)
+    fixed = loss(chosen)
+    for k, tensor in enumerate(tensors):
+        best = fixed + tensor_bits(tensor, chosen[k])
+        while chosen[k] > 0:
+            tried = [*chosen[:k], chosen[k] - 1, *chosen[k + 1 :]]
+            lost = loss(tried)
+            total = lost + tensor_bits(tensor, tried[k])
+            if total >= best:
+                break
+            chosen, fixed, best = tried, lost, total
+    return chosen

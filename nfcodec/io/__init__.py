@@ -21,6 +21,7 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     alpha         image    whether the last of 2 or 4 channels is straight alpha (assumed where nothing is said)
     premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
     colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
+    level_db      all      PSNR in dB of the levels 0..k against the source, for every k; set by `encode`
     exposure      image    what a Radiance file says its values were multiplied by
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
     orientation   image    EXIF orientation 2..8 that was applied on reading

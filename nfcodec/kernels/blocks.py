@@ -1,8 +1,10 @@
 """Small networks on blocks of 64 points that stay in the cache, forward and backward; what the fused training steps share.
 
 A network is a flat float32 array: for each layer its weights (outputs, inputs), row-major, and its biases (outputs,),
-every width rounded up to a multiple of 4 with zeros, so that the loops below can take 4 rows by 4 columns at a time.
-`pack` and `unpack` go between that and separate arrays. Activations are (width, 64), points side by side.
+every width rounded up to a multiple of 4 with zeros, so that the loops below can take 4 rows at a time. `pack` and
+`unpack` go between that and separate arrays. Activations of a layer are (width, 64), the points of a row side by side: 4
+vectors of `simd`, so that 4 rows are 16 accumulators, half of the registers of AVX-512. Arrays are flat and come with
+an offset, since numba counts references of every slice.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
+
+from .simd import add_totals, fma, load, maximum, select_positive, splat, store, total
 
 __all__ = ["POINTS", "add_outer", "add_product", "add_transposed", "backward", "forward", "pack", "pad", "padded", "unpack"]
 
@@ -50,124 +54,115 @@ def unpack(flat: np.ndarray, shapes: Sequence[tuple[int, int]]) -> tuple[list[np
     return weights, biases
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def fill(b, out):
-    """out[o] = b[o] on every point."""
-    for o in range(len(b)):
-        row, value = out[o], b[o]
-        for j in range(POINTS):
-            row[j] = value
+@njit(error_model="numpy", cache=True, inline="always")
+def _rows(out, p):
+    """The 16 vectors of 4 rows that start at p."""
+    return (
+        load(out, p), load(out, p + 16), load(out, p + 32), load(out, p + 48),
+        load(out, p + 64), load(out, p + 80), load(out, p + 96), load(out, p + 112),
+        load(out, p + 128), load(out, p + 144), load(out, p + 160), load(out, p + 176),
+        load(out, p + 192), load(out, p + 208), load(out, p + 224), load(out, p + 240),
+    )  # fmt: skip
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def add_product(w, x, out):
-    """out += w x; w (4 k, 4 l)."""
-    for o in range(0, w.shape[0], 4):
-        r0, r1, r2, r3 = out[o], out[o + 1], out[o + 2], out[o + 3]
-        for i in range(0, w.shape[1], 4):
-            a0, a1, a2, a3 = w[o, i], w[o, i + 1], w[o, i + 2], w[o, i + 3]
-            b0, b1, b2, b3 = w[o + 1, i], w[o + 1, i + 1], w[o + 1, i + 2], w[o + 1, i + 3]
-            c0, c1, c2, c3 = w[o + 2, i], w[o + 2, i + 1], w[o + 2, i + 2], w[o + 2, i + 3]
-            d0, d1, d2, d3 = w[o + 3, i], w[o + 3, i + 1], w[o + 3, i + 2], w[o + 3, i + 3]
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            for j in range(POINTS):
-                p, q, r, s = x0[j], x1[j], x2[j], x3[j]
-                r0[j] += a0 * p + a1 * q + a2 * r + a3 * s
-                r1[j] += b0 * p + b1 * q + b2 * r + b3 * s
-                r2[j] += c0 * p + c1 * q + c2 * r + c3 * s
-                r3[j] += d0 * p + d1 * q + d2 * r + d3 * s
+@njit(error_model="numpy", cache=True)
+def _product(w, first, step_out, step_in, n_out, n_in, x, at_x, out, at_out):
+    """out[o] += sum over i of w[first + o * step_out + i * step_in] * x[i]; n_out a multiple of 4."""
+    for o in range(0, n_out, 4):
+        p = at_out + o * POINTS
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _rows(out, p)
+        at = first + o * step_out
+        for i in range(n_in):
+            q = at_x + i * POINTS
+            x0, x1, x2, x3 = load(x, q), load(x, q + 16), load(x, q + 32), load(x, q + 48)
+            k = splat(w[at])
+            a0, a1, a2, a3 = fma(k, x0, a0), fma(k, x1, a1), fma(k, x2, a2), fma(k, x3, a3)
+            k = splat(w[at + step_out])
+            b0, b1, b2, b3 = fma(k, x0, b0), fma(k, x1, b1), fma(k, x2, b2), fma(k, x3, b3)
+            k = splat(w[at + 2 * step_out])
+            c0, c1, c2, c3 = fma(k, x0, c0), fma(k, x1, c1), fma(k, x2, c2), fma(k, x3, c3)
+            k = splat(w[at + 3 * step_out])
+            d0, d1, d2, d3 = fma(k, x0, d0), fma(k, x1, d1), fma(k, x2, d2), fma(k, x3, d3)
+            at += step_in
+        store(out, p, a0), store(out, p + 16, a1), store(out, p + 32, a2), store(out, p + 48, a3)
+        store(out, p + 64, b0), store(out, p + 80, b1), store(out, p + 96, b2), store(out, p + 112, b3)
+        store(out, p + 128, c0), store(out, p + 144, c1), store(out, p + 160, c2), store(out, p + 176, c3)
+        store(out, p + 192, d0), store(out, p + 208, d1), store(out, p + 224, d2), store(out, p + 240, d3)
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def add_transposed(w, d, out):
-    """out += w^T d; w (4 k, 4 l)."""
-    for i in range(0, w.shape[1], 4):
-        r0, r1, r2, r3 = out[i], out[i + 1], out[i + 2], out[i + 3]
-        for o in range(0, w.shape[0], 4):
-            a0, a1, a2, a3 = w[o, i], w[o, i + 1], w[o, i + 2], w[o, i + 3]
-            b0, b1, b2, b3 = w[o + 1, i], w[o + 1, i + 1], w[o + 1, i + 2], w[o + 1, i + 3]
-            c0, c1, c2, c3 = w[o + 2, i], w[o + 2, i + 1], w[o + 2, i + 2], w[o + 2, i + 3]
-            e0, e1, e2, e3 = w[o + 3, i], w[o + 3, i + 1], w[o + 3, i + 2], w[o + 3, i + 3]
-            d0, d1, d2, d3 = d[o], d[o + 1], d[o + 2], d[o + 3]
-            for j in range(POINTS):
-                p, q, r, s = d0[j], d1[j], d2[j], d3[j]
-                r0[j] += a0 * p + b0 * q + c0 * r + e0 * s
-                r1[j] += a1 * p + b1 * q + c1 * r + e1 * s
-                r2[j] += a2 * p + b2 * q + c2 * r + e2 * s
-                r3[j] += a3 * p + b3 * q + c3 * r + e3 * s
+@njit(error_model="numpy", cache=True)
+def add_product(w, first, n_out, n_in, x, at_x, out, at_out):
+    """out[at_out :] (n_out * 64,) += w[first :] (n_out, n_in) x[at_x :] (n_in * 64,); n_out a multiple of 4."""
+    _product(w, first, n_in, 1, n_out, n_in, x, at_x, out, at_out)
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def add_outer(d, x, dw):
-    """dw += d x^T; dw (2 k, 4 l)."""
-    for o in range(0, dw.shape[0], 2):
-        d0, d1 = d[o], d[o + 1]
-        for i in range(0, dw.shape[1], 4):
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = np.float32(0)
-            for j in range(POINTS):
-                p, q = d0[j], d1[j]
-                s0 += p * x0[j]
-                s1 += p * x1[j]
-                s2 += p * x2[j]
-                s3 += p * x3[j]
-                t0 += q * x0[j]
-                t1 += q * x1[j]
-                t2 += q * x2[j]
-                t3 += q * x3[j]
-            dw[o, i] += s0
-            dw[o, i + 1] += s1
-            dw[o, i + 2] += s2
-            dw[o, i + 3] += s3
-            dw[o + 1, i] += t0
-            dw[o + 1, i + 1] += t1
-            dw[o + 1, i + 2] += t2
-            dw[o + 1, i + 3] += t3
+@njit(error_model="numpy", cache=True)
+def add_transposed(w, first, n_out, n_in, d, at_d, out, at_out):
+    """out[at_out :] (n_in * 64,) += w[first :]^T d[at_d :]; n_in a multiple of 4."""
+    _product(w, first, 1, n_in, n_in, n_out, d, at_d, out, at_out)
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def forward(flat, widths, activations):
-    """Fills activations[1:] from activations[0]; ReLU after every layer but the last."""
+@njit(error_model="numpy", cache=True)
+def add_outer(d, at_d, n_out, x, at_x, n_in, dw, first):
+    """dw[first :] (n_out * n_in,) += d[at_d :] x[at_x :]^T; both multiples of 4."""
+    for o in range(0, n_out, 4):
+        for i in range(0, n_in, 4):
+            p, q = at_d + o * POINTS, at_x + i * POINTS
+            zero = splat(0.0)
+            a0, a1, a2, a3, b0, b1, b2, b3 = zero, zero, zero, zero, zero, zero, zero, zero
+            c0, c1, c2, c3, e0, e1, e2, e3 = zero, zero, zero, zero, zero, zero, zero, zero
+            for j in range(0, POINTS, 16):
+                x0, x1, x2, x3 = load(x, q + j), load(x, q + j + 64), load(x, q + j + 128), load(x, q + j + 192)
+                k = load(d, p + j)
+                a0, a1, a2, a3 = fma(k, x0, a0), fma(k, x1, a1), fma(k, x2, a2), fma(k, x3, a3)
+                k = load(d, p + j + 64)
+                b0, b1, b2, b3 = fma(k, x0, b0), fma(k, x1, b1), fma(k, x2, b2), fma(k, x3, b3)
+                k = load(d, p + j + 128)
+                c0, c1, c2, c3 = fma(k, x0, c0), fma(k, x1, c1), fma(k, x2, c2), fma(k, x3, c3)
+                k = load(d, p + j + 192)
+                e0, e1, e2, e3 = fma(k, x0, e0), fma(k, x1, e1), fma(k, x2, e2), fma(k, x3, e3)
+            add_totals(dw, first + o * n_in + i, n_in, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, e0, e1, e2, e3)
+
+
+@njit(error_model="numpy", cache=True)
+def forward(flat, widths, activations, stride):
+    """Fills layers 1.. of activations from layer 0, each of them starting at a multiple of stride; ReLU after every layer but the last."""
     start = 0
     n_layers = len(widths) - 1
     for layer in range(n_layers):
         n_in, n_out = widths[layer], widths[layer + 1]
-        middle = start + n_in * n_out
-        out = activations[layer + 1]
-        fill(flat[middle : middle + n_out], out)
-        add_product(flat[start:middle].reshape(n_out, n_in), activations[layer], out)
+        middle, out = start + n_in * n_out, (layer + 1) * stride
+        for o in range(n_out):
+            value = splat(flat[middle + o])
+            for j in range(out + o * POINTS, out + (o + 1) * POINTS, 16):
+                store(activations, j, value)
+        add_product(flat, start, n_out, n_in, activations, layer * stride, activations, out)
         start = middle + n_out
         if layer + 1 < n_layers:
-            for o in range(n_out):
-                row = out[o]
-                for j in range(POINTS):
-                    row[j] = max(row[j], np.float32(0))
+            zero = splat(0.0)
+            for j in range(out, out + n_out * POINTS, 16):
+                store(activations, j, maximum(load(activations, j), zero))
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def backward(flat, widths, activations, gradients, d_flat):
-    """From gradients[-1], of the outputs, to gradients[0], of the inputs; adds those of the parameters to d_flat."""
+@njit(error_model="numpy", cache=True)
+def backward(flat, widths, activations, gradients, stride, d_flat):
+    """From the last layer of gradients, of the outputs, to layer 0, of the inputs; adds those of the parameters to d_flat."""
     end = len(flat)
     for layer in range(len(widths) - 2, -1, -1):
         n_in, n_out = widths[layer], widths[layer + 1]
         middle = end - n_out
         start = middle - n_in * n_out
-        d_out, x, d_in = gradients[layer + 1], activations[layer], gradients[layer]
-        add_outer(d_out, x, d_flat[start:middle].reshape(n_out, n_in))
+        d_out, here = (layer + 1) * stride, layer * stride
+        add_outer(gradients, d_out, n_out, activations, here, n_in, d_flat, start)
         for o in range(n_out):
-            row = d_out[o]
-            total = np.float32(0)
-            for j in range(POINTS):
-                total += row[j]
-            d_flat[middle + o] += total
-        for i in range(n_in):
-            row = d_in[i]
-            for j in range(POINTS):
-                row[j] = np.float32(0)
-        add_transposed(flat[start:middle].reshape(n_out, n_in), d_out, d_in)
+            p = d_out + o * POINTS
+            first, second = load(gradients, p) + load(gradients, p + 16), load(gradients, p + 32) + load(gradients, p + 48)
+            d_flat[middle + o] += total(first + second)
+        zero = splat(0.0)
+        for j in range(here, here + n_in * POINTS, 16):
+            store(gradients, j, zero)
+        add_transposed(flat, start, n_out, n_in, gradients, d_out, gradients, here)
         if layer:
-            for i in range(n_in):
-                row, out = d_in[i], x[i]
-                for j in range(POINTS):
-                    row[j] = row[j] if out[j] > 0 else np.float32(0)
+            for j in range(here, here + n_in * POINTS, 16):
+                store(gradients, j, select_positive(load(activations, j), load(gradients, j)))
         end = start

@@ -19,7 +19,10 @@ from ..entropy.context import (
     COMPAND,
     FRACTION_BITS,
     MAX_HIDDEN,
+    MU8_HALF,
+    MU8_SHIFT,
     N_CONSTANTS,
+    SCALE_HALF,
     ContextNet,
     PlaneInputs,
     rounding,
@@ -315,8 +318,9 @@ def _evaluate(net, compand, raw, hidden, sums):
     skip_shift = net.shifts[n_layers]
     location = (np.int64(sums[0]) >> shift) + (np.int64(skip) + (1 << skip_shift >> 1) >> skip_shift)
     log2_scale = np.int64(sums[1]) >> shift
-    mu8 = min(max(location + 4 >> 3, -MAX_MU8), MAX_MU8)
-    scale = min(max((log2_scale * SCALES_PER_OCTAVE >> FRACTION_BITS) + SCALE_OFFSET, 0), N_SCALES - 1)
+    mu8 = min(max(location + MU8_HALF >> MU8_SHIFT, -MAX_MU8), MAX_MU8)
+    scale = log2_scale * SCALES_PER_OCTAVE + SCALE_HALF >> FRACTION_BITS
+    scale = min(max(scale + SCALE_OFFSET, 0), N_SCALES - 1)
     return mu8, scale
 
 

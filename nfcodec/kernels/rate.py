@@ -11,115 +11,149 @@ import numpy as np
 from numba import njit
 
 from .blocks import POINTS, add_outer, add_product, add_transposed, backward, forward
+from .simd import (
+    LANES, absolute, add_pairs, copysign, exp2, floor, load, load_pairs, log2, maximum, minimum, splat, store, total, where_less,
+)  # fmt: skip
 
-__all__ = ["context_bits", "runs_of"]
+__all__ = ["context_bits"]
 
+RUN, SAME = -2, -3  # as in `fit.gathers`
+_LOG2_E = 1 / math.log(2.0)
 _LN2 = math.log(2.0)
 
 
-def runs_of(context: np.ndarray) -> np.ndarray:
-    """(n_inputs, n_blocks) int32: the first index of each block of 64 positions whose indices count up by 1, else -1.
-
-    context: (n_inputs, M) int32. Most inputs of most blocks are such runs, which need no gathering.
-    """
-    n_inputs, m = context.shape
-    n_blocks = -(-m // POINTS)
-    runs = np.full((n_inputs, n_blocks), -1, np.int32)
-    whole = m // POINTS
-    blocks = context[:, : whole * POINTS].reshape(n_inputs, whole, POINTS)
-    is_run = (np.diff(blocks, axis=2) == 1).all(axis=2)
-    runs[:, :whole][is_run] = blocks[:, :, 0][is_run]
-    return runs
-
-
-@njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def context_bits(
-    first, last, values, companded, slopes, context, runs, constants, own, flat, widths, skip, limits,
+    first, last, m, values, companded, slopes, runs, loose, constants, flat, widths, skip, limits,
     d_values, d_flat, d_skip,
 ):
     """Bits of the positions of blocks first..last - 1; adds gradients to d_values, d_flat and d_skip.
 
-    values (V,) float32, companded, slopes: compand(values) and its derivative. context (G, M) uint32, runs as `runs_of`
-    makes them; constants (2, M) float32; own (M,) uint32 (numba wraps signed indices). flat, widths: the network as in
-    `blocks`; skip: (1, G), padded like them. limits: smallest and largest log2 of the scale, smallest probability.
-    Without d_values of V entries no gradients.
+    m: positions. values (V,) float32, companded, slopes: compand(values) and its derivative. runs, loose, constants: as in
+    `fit.gathers.Gathers`. flat, widths: the network as in `blocks`; skip: (4 * G,) padded and flat. limits (5,):
+    smallest and largest log2 of the scale, smallest probability, and the parts of 1 that locations and log2 of scales
+    are rounded to, 0 for not at all. Without d_values of V entries no gradients.
     """
-    n_inputs, m = context.shape
+    n_inputs = len(runs) - 1
     wants_gradients = len(d_values) == len(values)
-    widest = widths.max()
-    activations = np.zeros((len(widths), widest, POINTS), np.float32)
-    gradients = np.zeros((len(widths), widest, POINTS), np.float32)
-    raw = np.zeros((skip.shape[1], POINTS), np.float32)
-    slope = np.zeros((n_inputs, POINTS), np.float32)
-    d_raw = np.zeros((skip.shape[1], POINTS), np.float32)
-    x, outputs = activations[0], activations[len(widths) - 1]
-    d_x, d_outputs = gradients[0], gradients[len(widths) - 1]
-    d_own = np.zeros(POINTS, np.float32)
-    half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
-    low, high, p_min = np.float32(limits[0]), np.float32(limits[1]), np.float32(limits[2])
-    ln2, per_bit = np.float32(_LN2), np.float32(1 / _LN2)
-    total = 0.0
+    n_layers = len(widths) - 1
+    stride = widths.max() * POINTS
+    activations = np.zeros((n_layers + 1) * stride, np.float32)
+    gradients = np.zeros((n_layers + 1) * stride, np.float32)
+    n_raw = len(skip) // 4
+    raw = np.zeros(n_raw * POINTS, np.float32)
+    slope = np.zeros(n_inputs * POINTS, np.float32)
+    d_raw = np.zeros(n_raw * POINTS, np.float32)
+    outputs = n_layers * stride
+    targets, d_own, valid = np.zeros(POINTS, np.float32), np.zeros(POINTS, np.float32), np.ones(POINTS, np.float32)
+    low, high, p_min = splat(limits[0]), splat(limits[1]), splat(limits[2])
+    places, parts = np.float32(limits[3]), np.float32(limits[4])
+    half, one, zero, ln2, per_bit, minus = splat(0.5), splat(1.0), splat(0.0), splat(_LN2), splat(_LOG2_E), splat(-1.0)
+    tiny = splat(1e-30)
+    bits = 0.0
     for block in range(first, last):
         start = block * POINTS
-        n = min(POINTS, m - start)
+        n_left = min(POINTS, m - start)
+        for j in range(n_left, POINTS):
+            valid[j] = 0
         for i in range(n_inputs):
-            a, b, c = raw[i], x[i], slope[i]
-            run = runs[i, block]
-            if run >= 0:
-                p, q, r = values[run : run + POINTS], companded[run : run + POINTS], slopes[run : run + POINTS]
-                for j in range(POINTS):
-                    a[j], b[j], c[j] = p[j], q[j], r[j]
-            else:
-                index = context[i, start : start + n]
-                for j in range(n):
-                    k = index[j]
-                    a[j], b[j], c[j] = values[k], companded[k], slopes[k]
+            for j in range(0, n_left, LANES):
+                at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
+                even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
+                if odd == RUN:
+                    store(raw, at, load(values, even))
+                    store(activations, at, load(companded, even))
+                    store(slope, at, load(slopes, even))
+                elif odd == SAME:
+                    store(raw, at, splat(values[even]))
+                    store(activations, at, splat(companded[even]))
+                    store(slope, at, splat(slopes[even]))
+                elif odd >= 0:
+                    store(raw, at, load_pairs(values, even, odd))
+                    store(activations, at, load_pairs(companded, even, odd))
+                    store(slope, at, load_pairs(slopes, even, odd))
+                else:
+                    for k in range(n):
+                        place = loose[even, k]
+                        raw[at + k], activations[at + k], slope[at + k] = values[place], companded[place], slopes[place]
         for i in range(2):
-            a, b = x[n_inputs + i], constants[i, start : start + n]
-            for j in range(n):
-                a[j] = b[j]
-        forward(flat, widths, activations)
-        add_product(skip, raw, outputs)
-        location, log2_scales, places = outputs[0], outputs[1], own[start : start + n]
-        d_location, d_scales = d_outputs[0], d_outputs[1]
-        for j in range(n):
-            log2_scale = min(max(log2_scales[j], low), high)
-            inverse = math.exp(-ln2 * log2_scale)
-            difference = values[places[j]] - location[j]
-            z = abs(difference)
+            at = (n_inputs + i) * POINTS
+            for j in range(n_left):
+                activations[at + j] = constants[i, start + j]
+        forward(flat, widths, activations, stride)
+        add_product(skip, 0, 4, n_raw, raw, 0, activations, outputs)
+        sum_of_logs = zero
+        for j in range(0, n_left, LANES):
+            n, vector = min(LANES, n_left - j), (start + j) // LANES
+            even, odd = np.int64(runs[n_inputs, vector, 0]), runs[n_inputs, vector, 1]
+            if odd == RUN:
+                store(targets, j, load(values, even))
+            elif odd == SAME:
+                store(targets, j, splat(values[even]))
+            elif odd >= 0:
+                store(targets, j, load_pairs(values, even, odd))
+            else:
+                for k in range(n):
+                    targets[j + k] = values[loose[even, k]]
+            location, scales = load(activations, outputs + j), load(activations, outputs + POINTS + j)
+            log2_scale = minimum(maximum(scales, low), high)
+            is_inside = where_less(absolute(log2_scale - scales), tiny, one, zero)
+            if places > 0:
+                location = floor(location * splat(places) + half) * splat(1 / places)
+                log2_scale = floor(log2_scale * splat(parts) + half) * splat(1 / parts)
+            inverse = exp2(minus * log2_scale)
+            difference = load(targets, j) - location
+            z = absolute(difference)
             u = (z - half) * inverse
-            upper = half * math.exp(-abs(u))
-            lower = half * math.exp(-(z + half) * inverse)
-            p = max((upper if u >= 0 else one - upper) - lower, zero) + p_min
-            total += math.log(p)
+            upper = half * exp2(minus * per_bit * absolute(u))
+            lower = half * exp2(minus * per_bit * (z + half) * inverse)
+            p = maximum(where_less(u, zero, one - upper, upper) - lower, zero) + p_min
+            mask = load(valid, j)
+            sum_of_logs = sum_of_logs + mask * log2(p)
             # by z and by the inverse scale: the tails' derivatives are -upper and -lower on both sides of 0
-            d_z = per_bit / p * (upper - lower) * inverse
-            d_inverse = per_bit / p * (upper * (z - half) - lower * (z + half))
-            sign = one if difference > 0 else (-one if difference < 0 else zero)
-            d_own[j] = d_z * sign
-            d_location[j] = -d_z * sign
-            d_scales[j] = -ln2 * inverse * d_inverse if log2_scales[j] == log2_scale else zero
+            common = mask * per_bit / p
+            d_z = common * (upper - lower) * inverse
+            d_inverse = common * (upper * (z - half) - lower * (z + half))
+            d_difference = where_less(z, tiny, zero, copysign(one, difference) * d_z)
+            store(d_own, j, d_difference)
+            store(gradients, outputs + j, minus * d_difference)
+            store(gradients, outputs + POINTS + j, minus * ln2 * inverse * d_inverse * is_inside)
+        bits -= total(sum_of_logs)
         if not wants_gradients:
             continue
-        for j in range(n, POINTS):
-            d_location[j] = d_scales[j] = zero
-        backward(flat, widths, activations, gradients, d_flat)
-        add_outer(d_outputs, raw, d_skip)
-        d_raw[:] = zero
-        add_transposed(skip, d_outputs, d_raw)
+        for j in range(-(-n_left // LANES) * LANES, POINTS, LANES):
+            store(gradients, outputs + j, zero)
+            store(gradients, outputs + POINTS + j, zero)
+        backward(flat, widths, activations, gradients, stride, d_flat)
+        add_outer(gradients, outputs, 4, raw, 0, n_raw, d_skip, 0)
+        for j in range(0, n_raw * POINTS, LANES):
+            store(d_raw, j, zero)
+        add_transposed(skip, 0, 4, n_raw, gradients, outputs, d_raw, 0)
         for i in range(n_inputs):
-            a, b, c = d_raw[i], d_x[i], slope[i]
-            for j in range(POINTS):
-                b[j] = b[j] * c[j] + a[j]
-            run = runs[i, block]
-            if run >= 0:
-                d = d_values[run : run + POINTS]
-                for j in range(POINTS):
-                    d[j] += b[j]
+            for j in range(0, n_left, LANES):
+                at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
+                even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
+                d = load(gradients, at) * load(slope, at) + load(d_raw, at)
+                if odd == RUN:
+                    store(d_values, even, load(d_values, even) + d)
+                elif odd == SAME:
+                    d_values[even] += total(d)
+                elif odd >= 0:
+                    add_pairs(d_values, even, odd, d)
+                else:
+                    store(gradients, at, d)
+                    for k in range(n):
+                        d_values[loose[even, k]] += gradients[at + k]
+        for j in range(0, n_left, LANES):
+            n, vector = min(LANES, n_left - j), (start + j) // LANES
+            even, odd = np.int64(runs[n_inputs, vector, 0]), runs[n_inputs, vector, 1]
+            if odd == RUN:
+                store(d_values, even, load(d_values, even) + load(d_own, j))
+            elif odd == SAME:
+                d_values[even] += total(load(d_own, j))
+            elif odd >= 0:
+                add_pairs(d_values, even, odd, load(d_own, j))
             else:
-                index = context[i, start : start + n]
-                for j in range(n):
-                    d_values[index[j]] += b[j]
-        for j in range(n):
-            d_values[places[j]] += d_own[j]
-    return -total / _LN2
+                for k in range(n):
+                    d_values[loose[even, k]] += d_own[j + k]
+    return bits

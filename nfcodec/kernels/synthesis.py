@@ -17,48 +17,48 @@ __all__ = ["squared_error"]
 def squared_error(first, last, features, target, weight, flat, widths, skip, d_features, d_flat, d_skip):
     """Sum over the points of blocks first..last - 1 of weight * mean over channels of (output - target)^2.
 
-    features (F, M), target (C, M), weight (M,), all float32; flat, widths: the network as in `blocks`; skip: (C, F),
+    features (F, M), target (C, M), weight (M,), all float32; flat, widths: the network as in `blocks`; skip: (C * F,),
     padded like them. Fills d_features (F, M) and adds to d_flat and d_skip; without d_features of M columns no gradients.
     """
     n_features, m = features.shape
     n_channels = target.shape[0]
     wants_gradients = d_features.shape[1] == m
-    widest = widths.max()
-    activations = np.zeros((len(widths), widest, POINTS), np.float32)
-    gradients = np.zeros((len(widths), widest, POINTS), np.float32)
-    x, outputs = activations[0], activations[len(widths) - 1]
-    d_x, d_outputs = gradients[0], gradients[len(widths) - 1]
+    n_layers = len(widths) - 1
+    stride = widths.max() * POINTS
+    activations = np.zeros((n_layers + 1) * stride, np.float32)
+    gradients = np.zeros((n_layers + 1) * stride, np.float32)
+    outputs = n_layers * stride
+    n_in, n_out = widths[0], widths[n_layers]
     scale = np.float32(1 / n_channels)
     zero = np.float32(0)
-    total = 0.0
+    error = 0.0
     for block in range(first, last):
         start = block * POINTS
         n = min(POINTS, m - start)
         for i in range(n_features):
-            a, b = x[i], features[i, start : start + n]
+            at = i * POINTS
             for j in range(n):
-                a[j] = b[j]
-        forward(flat, widths, activations)
-        add_product(skip, x, outputs)
-        weights = weight[start : start + n]
+                activations[at + j] = features[i, start + j]
+        forward(flat, widths, activations, stride)
+        add_product(skip, 0, n_out, n_in, activations, 0, activations, outputs)
         for c in range(n_channels):
-            out, d, wanted = outputs[c], d_outputs[c], target[c, start : start + n]
-            error = zero
+            at = outputs + c * POINTS
+            part = zero
             for j in range(n):
-                e = out[j] - wanted[j]
-                w = scale * weights[j]
-                error += w * e * e
-                d[j] = 2 * w * e
-            total += error
+                e = activations[at + j] - target[c, start + j]
+                w = scale * weight[start + j]
+                part += w * e * e
+                gradients[at + j] = 2 * w * e
+            error += part
             for j in range(n, POINTS):
-                d[j] = zero
+                gradients[at + j] = zero
         if not wants_gradients:
             continue
-        backward(flat, widths, activations, gradients, d_flat)
-        add_outer(d_outputs, x, d_skip)
-        add_transposed(skip, d_outputs, d_x)
+        backward(flat, widths, activations, gradients, stride, d_flat)
+        add_outer(gradients, outputs, n_out, activations, 0, n_in, d_skip, 0)
+        add_transposed(skip, 0, n_out, n_in, gradients, outputs, gradients, 0)
         for i in range(n_features):
-            a, b = d_features[i, start : start + n], d_x[i]
+            at = i * POINTS
             for j in range(n):
-                a[j] = b[j]
-    return total
+                d_features[i, start + j] = gradients[at + j]
+    return error

@@ -16,6 +16,8 @@ from torch import nn
 
 from ...entropy.context import ContextNet
 from ...spec import GridSpec
+from .. import fused
+from ..context import ContextModel
 from ..plan import Plan
 from ..quantizers import hard_round, noisy_round
 
@@ -31,6 +33,8 @@ class Rounding:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self.hard:
             return hard_round(x, self.temperature)
+        if fused.is_available(x):
+            return fused.noisy_round(x, self.temperature, self.sigma)
         return noisy_round(x, self.temperature, self.sigma)
 
 
@@ -43,19 +47,26 @@ class GridTwin(nn.Module):
         super().__init__()
         self.spec = spec
         self.steps = steps
+        self.context: ContextModel | None = None
         self.theta = nn.ParameterList()
         self.row_maps: list[np.ndarray] = []
 
     @abstractmethod
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        """(v of integers, v of features): the step's values, laid out as `Plan` says, the last one 0."""
+    def values(
+        self, plan: Plan, rounding: Rounding, picked: list[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v of integers, v of features): the step's values, laid out as `Plan` says, the last one 0.
+
+        picked: the plan's rows of every level, where an optimiser has taken them out already.
+        """
 
     @abstractmethod
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         """Bits (scalar) of the values that the plan owns."""
 
-    def choose_shifts(self, fineness: float) -> None:
-        """Fixes the rounding of the encoding's own networks, where it has any."""
+    def layers(self) -> list[list[torch.Tensor]]:
+        """The twin's own networks and tables, as `optimizer.Soap` takes them."""
+        return []
 
     def context_net(self) -> ContextNet | None:
         """The integers of the context network, for encodings that have one."""
@@ -66,9 +77,9 @@ class GridTwin(nn.Module):
         """The integers of every level, as the numpy encoding keeps them."""
 
 
-def lay_out(theta, steps, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+def lay_out(theta, steps, plan: Plan, rounding: Rounding, picked) -> tuple[torch.Tensor, torch.Tensor]:
     """(integers, features) of the rows that a plan reads, laid end to end with a closing 0."""
-    picked = [t.index_select(0, r) for t, r in zip(theta, plan.rows)]
+    picked = picked or [t.index_select(0, r) for t, r in zip(theta, plan.rows)]
     integers = rounding(torch.cat([p.t().reshape(-1) for p in picked]))
     scale = torch.cat([integers.new_full((p.numel(),), s) for s, p in zip(steps, picked)])
     zero = integers.new_zeros(1)

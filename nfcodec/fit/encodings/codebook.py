@@ -31,7 +31,7 @@ class Twin(GridTwin):
         super().__init__(spec, steps)
         self.codebooks = nn.ParameterList()
         self.counts: list[torch.Tensor] = []
-        generator = np.random.default_rng(0)
+        generator = np.random.default_rng(torch.initial_seed() % (1 << 32))
         k = 1 << spec.log2_size
         for start in latents:
             flat = np.ascontiguousarray(start.reshape(len(start), -1).T).astype(np.float32)
@@ -42,11 +42,19 @@ class Twin(GridTwin):
             self.codebooks.append(nn.Parameter(torch.from_numpy(book)))
             self.counts.append(torch.full((k,), len(flat) / k))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
+    def train(self, mode: bool = True) -> "Twin":
+        if not mode:  # from here on the counts are those of the whole levels
+            for level, theta in enumerate(self.theta):
+                for _ in range(2):  # the choice of entries depends on the counts
+                    index = self._assign(level, theta.detach(), torch.round(self.codebooks[level].detach()))
+                    self.counts[level] = torch.bincount(index, minlength=len(self.codebooks[level])).to(self.counts[level])
+        return super().train(mode)
+
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, scaled = [], []
+        picked = picked or [t.index_select(0, r) for t, r in zip(self.theta, plan.rows)]
         self._commitment = 0.0
-        for level, (theta, rows) in enumerate(zip(self.theta, plan.rows)):
-            z = theta.index_select(0, rows)
+        for level, (theta, rows, z) in enumerate(zip(self.theta, plan.rows, picked)):
             book = straight_through(self.codebooks[level], torch.round(self.codebooks[level]))
             index = self._assign(level, z.detach(), book.detach())
             entry = book.index_select(0, index)
@@ -74,6 +82,9 @@ class Twin(GridTwin):
             offset += len(index) * f
         return total
 
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [[t] for t in self.codebooks]
+
     def freeze(self) -> list[dict[str, np.ndarray]]:
         out = []
         for level, (theta, book, row_map) in enumerate(zip(self.theta, self.codebooks, self.row_maps)):
@@ -85,8 +96,8 @@ class Twin(GridTwin):
         return out
 
     def _costs(self, level: int) -> torch.Tensor:
-        """Bits (K,) of each entry under the running counts."""
-        counts = self.counts[level] + 0.1
+        """Bits (K,) of each entry under the running counts, or once training is over the real ones."""
+        counts = self.counts[level] + (0.1 if self.training else 1e-6)
         return torch.log2(counts.sum() / counts)
 
     def _assign(self, level: int, z: torch.Tensor, book: torch.Tensor) -> torch.Tensor:

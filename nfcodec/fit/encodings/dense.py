@@ -11,7 +11,7 @@ from ...spec import GridSpec
 from .. import fused
 from ..context import ContextModel, compand
 from ..plan import Plan
-from ..rate import laplace_bits
+from ..rate import as_coded, laplace_bits
 from . import GridTwin, Rounding, lay_out
 
 
@@ -34,20 +34,22 @@ class Twin(GridTwin):
             self.row_maps.append(row_map)
             self.theta.append(nn.Parameter(torch.tensor(np.ascontiguousarray(start[:, mask].T), dtype=torch.float32)))
 
-    def values(self, plan: Plan, rounding: Rounding) -> tuple[torch.Tensor, torch.Tensor]:
-        return lay_out(self.theta, self.steps, plan, rounding)
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.steps, plan, rounding, picked)
 
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         if fused.is_available(v):
-            return fused.context_bits(v, plan, *self.context.layers())
-        flat = plan.context.reshape(-1)
-        gathered = v.index_select(0, flat).view(plan.context.shape)
-        companded = compand(v).index_select(0, flat).view(plan.context.shape)
-        mu, log2_b = self.context(gathered, companded, plan.constants)
-        return laplace_bits(v.index_select(0, plan.own), mu, log2_b).sum()
+            return fused.context_bits(v, plan, *self.context.layers(), as_coded=self.context.shifts is not None)
+        own, context, constants = plan.gathers.whole(v.device.type)
+        gathered = v.index_select(0, context.reshape(-1)).view(context.shape)
+        companded = compand(v).index_select(0, context.reshape(-1)).view(context.shape)
+        mu, log2_b = self.context(gathered, companded, constants)
+        if self.context.shifts is not None:
+            mu, log2_b = as_coded(mu, log2_b)
+        return laplace_bits(v.index_select(0, own), mu, log2_b).sum()
 
-    def choose_shifts(self, fineness: float) -> None:
-        self.context.choose_shifts(fineness)
+    def layers(self) -> list[list[torch.Tensor]]:
+        return [*([w, b] for w, b in zip(self.context.weights, self.context.biases)), [self.context.skip]]
 
     def context_net(self) -> ContextNet:
         return self.context.integers()

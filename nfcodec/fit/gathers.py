@@ -1,0 +1,72 @@
+"""Which values the context network of a tile reads, packed: 16 positions at a time, of which most just count up.
+
+A tile of 256 x 256 samples has 2 million such indices; kept one by one, those of a large image would take gigabytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+LANES = 16  # positions a vector, as in `kernels.simd`
+LOOSE, RUN, SAME = -1, -2, -3
+
+
+@dataclass
+class Gathers:
+    """Indices into a step's values v, for M positions: G inputs of the network each, and last the position's own value.
+
+    runs: (G + 1, vectors, 2) int32. (first, RUN) where the indices of a vector count up by 1, as neighbours on lattices do;
+    (first of the even positions, first of the odd ones) where these two do each, as parents do; (index, SAME) where all
+    are the same, as outside of a lattice; else (row of loose, LOOSE). loose: (rows, 16) uint32. constants: (2, M) int8, the
+    network's two constant inputs.
+    """
+
+    n: int
+    runs: np.ndarray
+    loose: np.ndarray
+    constants: np.ndarray
+    _whole: dict[str, tuple[torch.Tensor, ...]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return self.n
+
+    @classmethod
+    def pack(cls, own: np.ndarray, context: np.ndarray, constants: np.ndarray) -> "Gathers":
+        """own (M,), context (G, M) and constants (2, M), integers."""
+        rows = np.concatenate([context, own[None]]).astype(np.int32)
+        n_rows, m = rows.shape
+        n_vectors = -(-m // LANES)
+        vectors = np.pad(rows, ((0, 0), (0, n_vectors * LANES - m))).reshape(n_rows, n_vectors, LANES // 2, 2)
+        runs = np.full((n_rows, n_vectors, 2), LOOSE, np.int32)
+        whole = m // LANES  # a vector that is not whole stays loose
+        inner, found = vectors[:, :whole], runs[:, :whole]
+        is_pair = (np.diff(inner, axis=2) == 1).all(axis=(2, 3))
+        found[is_pair] = inner[:, :, 0][is_pair]
+        flat = inner.reshape(n_rows, whole, LANES)
+        for kind, mask in ((RUN, (np.diff(flat, axis=2) == 1).all(axis=2)), (SAME, (flat == flat[:, :, :1]).all(axis=2))):
+            found[mask] = np.stack([flat[:, :, 0][mask], np.full(np.count_nonzero(mask), kind)], 1)
+        is_loose = runs[:, :, 1] == LOOSE
+        runs[:, :, 0][is_loose] = np.arange(np.count_nonzero(is_loose))
+        loose = vectors.reshape(n_rows, n_vectors, LANES)[is_loose].astype(np.uint32)
+        return cls(m, runs, np.ascontiguousarray(loose), constants.astype(np.int8))
+
+    def some(self, vectors: np.ndarray) -> "Gathers":
+        """Only the positions of these whole vectors."""
+        constants = self.constants[:, : self.n // LANES * LANES].reshape(2, -1, LANES)[:, vectors].reshape(2, -1)
+        return Gathers(len(vectors) * LANES, np.ascontiguousarray(self.runs[:, vectors]), self.loose, constants)
+
+    def whole(self, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(own (M,) int64, context (G, M) int64, constants (2, M) float32), one by one, kept for the next call."""
+        if device not in self._whole:
+            first, kind = self.runs[:, :, 0, None].astype(np.int64), self.runs[:, :, 1, None].astype(np.int64)
+            lane = np.arange(LANES)
+            rows = np.where(lane % 2 == 0, first, kind) + lane // 2
+            rows = np.where(kind == RUN, first + lane, np.where(kind == SAME, first, rows))
+            is_loose = self.runs[:, :, 1] == LOOSE
+            rows[is_loose] = self.loose[self.runs[:, :, 0][is_loose]]
+            rows = torch.from_numpy(rows.reshape(len(rows), -1)[:, : self.n]).to(device)
+            self._whole[device] = rows[-1], rows[:-1], torch.from_numpy(self.constants.astype(np.float32)).to(device)
+        return self._whole[device]

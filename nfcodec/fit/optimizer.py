@@ -1,0 +1,108 @@
+"""The two optimisers of a fit: `RowAdam` for latents, of which a step reads a part, and `Soap` for the small networks.
+
+Networks are what a fit waits for: with networks that are done, latents from the first pyramid take 100 visits to where
+they take 600 otherwise. So networks get the better, costlier optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .plan import Plan
+
+
+class RowAdam:
+    """Adam (Kingma & Ba 2015) that moves only the rows that a tile reads, whatever the size of the whole pyramid.
+
+    Moments of rows that were not read stay as they are, and bias is corrected by how often a tile was seen, so that a
+    tile of a large signal is fitted as it would be alone. theta: (rows, F) tensors. betas, eps as in torch.optim.Adam.
+    """
+
+    def __init__(self, theta: Sequence[torch.Tensor], betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8):
+        self.theta, self.betas, self.eps = theta, betas, eps
+        self.means = [torch.zeros_like(t) for t in theta]
+        self.squares = [torch.zeros_like(t) for t in theta]
+        self.n_steps: dict[int, int] = {}
+
+    def pick(self, plan: Plan) -> list[torch.Tensor]:
+        """The rows that a plan reads, (n_l, F_l) a level, as leaves that take gradients."""
+        return [t.detach().index_select(0, r).requires_grad_(True) for t, r in zip(self.theta, plan.rows)]
+
+    @torch.no_grad()
+    def step(self, tile: int, plan: Plan, picked: list[torch.Tensor], rate: float) -> None:
+        """Moves the rows of the tile of that number against the gradients of `picked`."""
+        n = self.n_steps[tile] = self.n_steps.get(tile, 0) + 1
+        first, second = self.betas
+        for theta, rows, leaf, means, squares in zip(self.theta, plan.rows, picked, self.means, self.squares):
+            if leaf.grad is None:
+                continue
+            mean = means.index_select(0, rows).lerp_(leaf.grad, 1 - first)
+            square = squares.index_select(0, rows).mul_(second).addcmul_(leaf.grad, leaf.grad, value=1 - second)
+            means.index_copy_(0, rows, mean)
+            squares.index_copy_(0, rows, square)
+            scale = square.div_(1 - second**n).sqrt_().add_(self.eps)
+            theta.index_copy_(0, rows, leaf.addcdiv_(mean, scale, value=-rate / (1 - first**n)))
+
+
+class Soap:
+    """Adam in the eigenbasis of Shampoo's preconditioners (SOAP, Vyas et al. 2024, algorithm 3).
+
+    layers: lists of tensors that are one matrix side by side, such as weights (outputs, inputs) and biases (outputs,).
+    Sides of more than `widest` rows or columns, such as those of codebooks, keep their own basis.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Sequence[torch.Tensor]],
+        beta: float = 0.8,
+        every: int = 5,
+        eps: float = 1e-8,
+        widest: int = 48,
+    ):
+        self.layers, self.beta, self.every, self.eps, self.widest = layers, beta, every, eps, widest
+        self.n_steps = 0
+        self.state: list[dict[str, torch.Tensor]] = [{} for _ in layers]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Moves every layer against the gradients of its tensors and forgets them."""
+        self.n_steps += 1
+        for layer, state in zip(self.layers, self.state):
+            if layer[0].grad is None:
+                continue
+            gradient = torch.cat([t.grad.view(len(t), -1) for t in layer], 1)
+            move = self._direction(gradient, state) * -rate
+            start = 0
+            for tensor in layer:
+                width = tensor.numel() // len(tensor)
+                tensor += move[:, start : start + width].reshape(tensor.shape)
+                tensor.grad = None
+                start += width
+
+    def _direction(self, gradient: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+        beta = self.beta
+        if not state:
+            state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+            for side, matrix in (("left", gradient), ("right", gradient.T)):
+                state["basis_" + side] = torch.eye(len(matrix))
+                if len(matrix) <= self.widest:
+                    state[side] = matrix @ matrix.T
+                    state["basis_" + side] = torch.linalg.eigh(state[side].double())[1].flip(1)
+            for side in ("basis_left", "basis_right"):
+                state[side] = state[side].to(gradient)
+        left, right = state["basis_left"], state["basis_right"]
+        turned = left.T @ gradient @ right
+        state["mean"].lerp_(gradient, 1 - beta)
+        state["square"].mul_(beta).addcmul_(turned, turned, value=1 - beta)
+        correction = 1 - beta**self.n_steps
+        scale = (state["square"] / correction).sqrt_().add_(self.eps)
+        # with equal averages no mean exceeds the root of its square, but in a basis that has just turned it may, by far
+        step = ((left.T @ state["mean"] @ right) / scale / correction).clamp_(-1, 1)
+        for side, matrix in (("left", gradient), ("right", gradient.T)):
+            if side in state:
+                state[side].lerp_(matrix @ matrix.T, 1 - beta)
+                if self.n_steps % self.every == 0:  # one step of the power iteration keeps up with slow changes
+                    state["basis_" + side] = torch.linalg.qr(state[side] @ state["basis_" + side])[0]
+        return left @ step @ right.T

@@ -1,0 +1,190 @@
+"""The field in integers: its outputs at the samples of the source's own lattice, the same on every machine.
+
+A residual is added to what this module computes, never to the float field: spec/residual.md, section 2, is the same text.
+Numbers are int64 with a stated number of fractional bits; a shift to the right rounds half up. Bounds that `check`
+looks at once, and clips on the way, keep every sum within 63 bits whatever a file holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .encodings import LatticeEncoding
+from .encodings.interpolate import N_TAPS
+from .errors import FormatError
+from .kernels import use_numba
+from .mlp import Mlp
+from .spec import FieldSpec
+
+__all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "outputs", "shifted"]
+
+WEIGHT_BITS = 15  # fractional bits of an interpolation weight
+VERTEX_BITS = 12  # of a vertex's integer on its way through the axes
+FRACTION = 20  # of features, hidden values and outputs
+LIMIT = 1 << 30  # of their magnitude, which is 1024
+MAX_ROW = 1 << 31  # sum of |weights| of a neuron
+GUARD_BITS = 8  # of values before they are rounded to integers
+SATURATED = 1 << 50
+POINTS = 1 << 16  # samples that are computed at a time
+
+Box = tuple[slice, ...]
+
+
+def shifted(x: np.ndarray | int, n: int):
+    """x * 2**n, rounded half up where n < 0, clipped to +-2**50 where n > 0. |x| < 2**61, so that 62 stands for more."""
+    if n <= 0:
+        n = min(-n, 62)
+        return x + (1 << n >> 1) >> n
+    room = SATURATED >> min(n, 51)  # beyond it the product is clipped
+    if n > 50:
+        return np.sign(x) * np.int64(SATURATED)
+    return np.clip(x, -room, room) << np.int64(n)
+
+
+def float_parts(value: float, n_bits: int = 24) -> tuple[int, int]:
+    """(m, e) with value = m * 2**e exactly, for a float of n_bits significant bits."""
+    m, e = math.frexp(value)
+    return int(m * (1 << n_bits)), e - n_bits
+
+
+def axis_taps(start: int, stop: int, extent: int, n: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """For samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and weights (T, M), both int64.
+
+    Weights have WEIGHT_BITS fractional bits and sum to one exactly. Positions are exact fractions of integers.
+    """
+    a = (2 * np.arange(start, stop, dtype=np.int64) + 1) * n - extent
+    i, rest = a // (2 * extent), a % (2 * extent)
+    one = np.int64(1) << WEIGHT_BITS
+    t = (rest * one + extent) // (2 * extent)
+    if kind == "linear":
+        weights = np.stack([one - t, t])
+    else:
+        t2, t3, half, down = t * t * one, t * t * t, 1 << 2 * WEIGHT_BITS, 2 * WEIGHT_BITS + 1
+        before = -t3 + 2 * t2 - t * one * one + half >> down
+        after = -3 * t3 + 4 * t2 + t * one * one + half >> down
+        last = t3 - t2 + half >> down
+        weights = np.stack([before, one - before - after - last, after, last])
+    n_taps = N_TAPS[kind]
+    index = i + np.arange(1 - n_taps // 2, 1 + n_taps // 2)[:, None]
+    return np.clip(index, 0, n - 1), weights
+
+
+def features(spec: FieldSpec, grid: LatticeEncoding, box: Box) -> np.ndarray:
+    """Features (*box, F) int32 with FRACTION fractional bits, at the samples of a box of the source's lattice."""
+    shape = tuple(s.stop - s.start for s in box)
+    out = np.empty((*shape, spec.grid.n_features_total), np.int32)
+    for level, part in grid.feature_slices():
+        x, axes = _gathered(spec, grid, level, box)
+        for k, (place, weights) in enumerate(axes):
+            if place is not None:
+                column = (-1,) + (1,) * (x.ndim - 1 - k)
+                sums = sum(x.take(i, axis=k) * w.reshape(column) for i, w in zip(place, weights))
+                x = sums + (1 << WEIGHT_BITS >> 1) >> WEIGHT_BITS
+        m, e = float_parts(spec.steps[level], 8)
+        out[..., part] = np.clip(shifted(x * np.int64(m), e + FRACTION - VERTEX_BITS), -LIMIT, LIMIT)
+    return out
+
+
+def _gathered(spec: FieldSpec, grid: LatticeEncoding, level: int, box: Box):
+    """A level's vertices that a box touches, and for each axis where each tap lies among them, and its weights.
+
+    (None, None) for an axis whose vertices are the samples.
+    """
+    axes, used = [], []
+    for s, extent, n in zip(box, spec.extent, spec.grid.resolutions[level]):
+        if n == extent:
+            axes.append((None, None))
+            used.append(np.arange(s.start, s.stop))
+        else:
+            index, weights = axis_taps(s.start, s.stop, extent, n, spec.grid.interpolation)
+            unique, place = np.unique(index, return_inverse=True)
+            axes.append((place.reshape(index.shape), weights))
+            used.append(unique)
+    return grid.integers(level, list(np.ix_(*used))).astype(np.int64) << np.int64(VERTEX_BITS), axes
+
+
+def check(mlp: Mlp) -> None:
+    """FormatError where a sum of the network could leave 63 bits."""
+    for tensor in mlp.tensors:
+        if tensor.ndim == 2 and int(np.abs(tensor.astype(np.int64)).sum(1).max()) >= MAX_ROW:
+            raise FormatError(
+                "reading the residual: got a network whose weights are too large for integer sums, expected below 2**31 a "
+                "neuron; the file is damaged",
+                "resi-network",
+            )
+
+
+def biases(mlp: Mlp) -> list[np.ndarray]:
+    """Biases (n_out,) int64 of every layer, with FRACTION fractional bits."""
+    pairs = list(zip(mlp.tensors, mlp.shifts))
+    return [shifted(t.astype(np.int64), FRACTION - shift) for t, shift in pairs if t.ndim == 1]
+
+
+def weights_and_shifts(mlp: Mlp) -> tuple[list[np.ndarray], list[int]]:
+    """Weights of every layer and, last, the skip, with their shifts."""
+    pairs = [(t, shift) for t, shift in zip(mlp.tensors, mlp.shifts) if t.ndim == 2]
+    return [t for t, _ in pairs], [shift for _, shift in pairs]
+
+
+def network(mlp: Mlp, x: np.ndarray, clip: bool) -> np.ndarray:
+    """Features (N, F) int32 -> outputs (N, C) int32, all with FRACTION fractional bits. clip: outputs to [0, 1]."""
+    if use_numba(len(x)):
+        from .kernels.fixed import network as fast
+
+        return fast(mlp, x, clip)
+    *layers, skip = zip(*weights_and_shifts(mlp))
+    offsets = biases(mlp)
+    low, high = (0, 1 << FRACTION) if clip else (-LIMIT, LIMIT)
+    h = x.astype(np.int64)
+    y = _product(h, *skip) + offsets[-1]
+    for (w, shift), b in zip(layers[:-1], offsets):
+        h = np.clip(_product(h, w, shift) + b, -LIMIT, LIMIT)
+        if mlp.spec.activation == "relu":
+            h = np.maximum(h, 0)
+    if layers:
+        y = y + _product(h, *layers[-1])
+    return np.clip(y, low, high).astype(np.int32)
+
+
+def _product(h: np.ndarray, w: np.ndarray, shift: int) -> np.ndarray:
+    return h @ w.T.astype(np.int64) + (1 << shift >> 1) >> shift
+
+
+def outputs(spec: FieldSpec, grid: LatticeEncoding, mlp: Mlp, box: Box) -> np.ndarray:
+    """Outputs (*box, C) int32 of the network, FRACTION fractional bits, at a box of the source's own samples."""
+    x = features(spec, grid, box)
+    y = network(mlp, x.reshape(-1, x.shape[-1]), spec.clip)
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def affine(y: np.ndarray, offset: float, scale: float) -> np.ndarray:
+    """offset + scale * y rounded to integers, int64. y: outputs with FRACTION fractional bits; offset, scale: f32."""
+    (a, a_exponent), (b, b_exponent) = float_parts(offset), float_parts(scale)
+    product = shifted(y.astype(np.int64) * np.int64(b), b_exponent - FRACTION + GUARD_BITS)
+    return product + shifted(np.int64(a), a_exponent + GUARD_BITS) + (1 << GUARD_BITS >> 1) >> GUARD_BITS
+
+
+def blocks(spec: FieldSpec) -> Iterator[Box]:
+    """Boxes that cover the source's lattice, small enough for every level of a file that lies about its resolutions."""
+    worst = 1
+    for resolution in spec.grid.resolutions:
+        taps = N_TAPS[spec.grid.interpolation]
+        worst = max(worst, math.prod(min(taps, -(-n // m)) for n, m in zip(resolution, spec.extent)))
+    widest = max(max(spec.mlp.widths), spec.grid.n_features_total)
+    n_points = max(1 << 10, min(POINTS, (1 << 22) // widest) // worst)
+    return blocks_of(spec.extent, n_points)
+
+
+def blocks_of(shape: Sequence[int], n_points: int) -> Iterator[Box]:
+    """Yields tuples of slices that cover a lattice in blocks of about n_points samples, of even edges."""
+    edges = list(shape)
+    while math.prod(edges) > n_points and max(edges) > 1:
+        k = edges.index(max(edges))
+        edges[k] = (edges[k] + 1) // 2
+    starts = [range(0, n, e) for n, e in zip(shape, edges)]
+    for corner in itertools.product(*starts):
+        yield tuple(slice(a, min(a + e, n)) for a, e, n in zip(corner, edges, shape))
