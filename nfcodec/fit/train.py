@@ -125,7 +125,8 @@ class Fit:
             index, factor = next(schedule)
             tile = self.tiles[index]
             picked = latents.pick(tile.plan)
-            d, b = self._losses(tile, rounding, picked, self._depth(recipe))
+            depth = self._depth(recipe)
+            d, b = self._losses(tile, rounding, picked, depth)
             n = tile.target[0].numel()
             loss = (d / lmbda + b) * (factor / n)
             if recipe.network_price:
@@ -139,7 +140,8 @@ class Fit:
             d_now, b_now = d.item() * factor, b.item() * factor
             keep = 1 - 1 / min(step + 1, 2 * len(self.tiles))
             scale = len(self.tiles) / self.n_samples
-            distortion = d_now * scale if distortion is None else keep * distortion + (1 - keep) * d_now * scale
+            if depth is None or distortion is None:
+                distortion = d_now * scale if distortion is None else keep * distortion + (1 - keep) * d_now * scale
             bits = b_now * scale if bits is None else keep * bits + (1 - keep) * b_now * scale
             if target is not None and at > 0.3 and step > len(self.tiles):
                 pull = 0.5 / len(self.tiles) if at < recipe.hard_from else 0.1 / len(self.tiles)
