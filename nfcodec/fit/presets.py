@@ -151,7 +151,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     """
     recipe: dict[str, Any] = {}
     if n_steps < _SHORT_FIT * n_tiles:
-        recipe.update(latent_rate=0.015, network_rate=0.005, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
+        recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices

@@ -25,7 +25,7 @@ from .train import Fit, Progress, Recipe, Target
 _PILOT_SHARE = 0.06  # of the steps of a full fit, to find lmbda for a goal
 _N_PILOTS = 3
 _REFINE_SHARE = 0.2  # of the steps, each round of refinement
-_WARM_UP, _MIN_WARM_UP = 300, 60  # steps of the context network alone, no more than the fit has
+_WARM_UP, _MIN_WARM_UP = 300, 60  # steps of the context network alone; the latter at least where steps are few and small
 _MIN_PILOT = 80  # steps; fits that are not much longer need no pilot
 _MAX_TRIALS = 8
 _MAX_FITS = 4
@@ -282,7 +282,8 @@ class Session:
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
         fit.deadline = self.settings.deadline
         with _one_thread():
-            fit.warm_up(min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(fit))))
+            is_large = len(fit.tiles) > 1 and not self.is_surface
+            fit.warm_up(_WARM_UP if is_large else min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(fit))))
         return fit
 
     def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:
