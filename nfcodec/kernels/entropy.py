@@ -302,13 +302,14 @@ def _evaluate(net, compand, raw, hidden, sums):
     n_layers = len(net.widths) - 1
     for layer in range(n_layers):
         n_in, n_out = net.widths[layer], net.widths[layer + 1]
-        sums[:n_out] = net.biases[bias : bias + n_out]
+        # by offsets: numba counts the references of every slice, which takes as long as the sums
+        for j in range(n_out):
+            sums[j] = net.biases[bias + j]
         for i in range(n_in):
             factor = hidden[i]
             if factor != 0:
-                row = net.weights[weight : weight + n_out]
                 for j in range(n_out):
-                    sums[j] = np.int32(sums[j] + factor * row[j])
+                    sums[j] = np.int32(sums[j] + factor * net.weights[weight + j])
             weight += n_out
         bias += n_out
         shift = net.shifts[layer]
