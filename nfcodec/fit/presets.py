@@ -17,7 +17,8 @@ _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
-_SURFACE_STEPS = 4.0  # most of a surface's tiles hold little: its steps cost least
+_SURFACE_STEPS = 1.5  # most of a surface's tiles hold little: its steps cost least
+_LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
@@ -139,8 +140,8 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     is_surface = kind in SURFACE_KINDS
     share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if is_surface else 1.0)
-    least = 1.0 if is_surface else _LEAST_TILES
-    return max(20, round(_STEPS[effort] * (max(n_tiles, least) / 8) ** (1 / 3) * share))
+    least = _LEAST_SURFACE_STEPS if is_surface else 20
+    return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 
 
 def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
