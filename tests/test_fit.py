@@ -28,6 +28,7 @@ from nfcodec.fit.optimizer import RowAdam, Soap  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
 from nfcodec.fit.rate import laplace_bits  # noqa: E402
 from nfcodec.fit.source import from_lattice, measure_mesh  # noqa: E402
+from nfcodec.fit.step import Look, error, features  # noqa: E402
 from nfcodec.fit.train import Recipe, Target  # noqa: E402
 
 # ---------------------------------------------------------------- quantizers
@@ -406,8 +407,10 @@ def recipe(n_steps=40, lmbda=1e-3, **settings):
 
 
 def cost(fit, lmbda=1e-3):
+    """J with the networks' bits, which are most of so small a file."""
     distortion, bits = fit.measure()
-    return distortion / lmbda + bits
+    networks = weights.network_bits(fit.model).item() / fit.n_samples
+    return distortion / lmbda + bits + networks
 
 
 def test_a_run_lowers_its_cost_and_tells_about_it():
@@ -454,10 +457,23 @@ def test_progressive_fits_make_coarse_levels_better():
         fit.run(recipe(300, progressive=share))
         fit.model.eval()
         with torch.no_grad():
-            losses = [fit._losses(fit.tiles[0], Rounding(hard=True), None, depth)[0].item() for depth in (1, 2, 3)]
+            looks = [Look(Rounding(hard=True), (0, 0), 1, depth) for depth in (1, 2, 3)]
+            tile = fit.tiles[0]
+            losses = [error(fit.model, tile, features(fit.model, tile, look)[1], look).item() for look in looks]
         errors.append(losses)
     plain, progressive = errors
     assert sum(math.log(b / a) for a, b in zip(plain, progressive)) < 0  # better on average
+
+
+def test_the_price_of_networks_has_the_gradient_of_their_bits():
+    fit = small_fit()
+    tensors = [*fit.model.tensors, *fit.model.grid.context.parameters()]
+    expected = torch.autograd.grad(0.3 * weights.network_bits(fit.model), tensors)
+    for tensor in tensors[::2]:
+        tensor.grad = torch.ones_like(tensor)
+    weights.add_price(fit.model, 0.3)
+    for k, (tensor, gradient) in enumerate(zip(tensors, expected, strict=True)):
+        torch.testing.assert_close(tensor.grad, gradient + (k % 2 == 0))
 
 
 def test_network_steps_are_as_coarse_as_they_pay():

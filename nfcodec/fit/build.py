@@ -18,7 +18,8 @@ from .model import FieldModel
 from .plan import Planner, share_out
 from .presets import Preset
 from .source import Source
-from .train import Fit, Tile
+from .step import Tile
+from .train import Fit
 
 _MASK_EDGE = 4  # of the blocks in which three-dimensional levels may be empty
 _QUIET_VISITS = 0.15  # how often a tile without fine features is visited

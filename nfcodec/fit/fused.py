@@ -18,11 +18,11 @@ from ..kernels import use_numba
 from .plan import Plan
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
-__all__ = ["context_bits", "is_available", "noisy_round", "squared_error"]
+__all__ = ["LIMITS", "context_bits", "is_available", "noisy_round", "pool", "squared_error"]
 
 _REPEATS = 256  # a fit does the same hundreds of times, so that numba pays for small work too
 # what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
-_LIMITS = {
+LIMITS = {
     False: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, 0, 0], np.float32),
     True: np.array([LOG2_B_MIN, LOG2_B_MAX, P_MIN, LOCATIONS, SCALES_PER_OCTAVE], np.float32),
 }
@@ -95,15 +95,16 @@ class _ContextBits(torch.autograd.Function):
         companded, slopes = np.copysign(np.log2(1 + size), values), np.float32(1 / np.log(2)) / (1 + size)
         places = (gathers.runs, gathers.loose, gathers.constants)
         fixed = (len(gathers), values, companded, slopes, *places, flat, widths)
-        wanted = any(ctx.needs_input_grad)
+        wanted, values_wanted = any(ctx.needs_input_grad), ctx.needs_input_grad[3]
         rows = pad(skip.detach().numpy()[None])
-        sizes = len(values) if wanted else 0, len(flat), rows.size
+        sizes = len(values) if values_wanted else 0, len(flat) if wanted else 0, rows.size
 
         def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, rows.reshape(-1), _LIMITS[as_coded], d_values, d_flat, d_skip)
+            return kernel(first, last, *fixed, rows.reshape(-1), LIMITS[as_coded], 1.0, d_values, d_flat, d_skip)
 
         bits, d_values, d_flat, d_skip = _shared_out(part, -(-len(gathers) // POINTS), sizes)
         if wanted:
+            d_values = d_values if values_wanted else None
             ctx.gradients = (d_values, d_skip[: len(skip)], *_unpacked(d_flat, layers, n_layers))
         return v.new_tensor(bits)
 
@@ -116,23 +117,28 @@ class _SquaredError(torch.autograd.Function):
     @staticmethod
     def forward(ctx, target, weight, n_layers, features, skip, *tensors):
         from ..kernels.blocks import POINTS, pack, pad
+        from ..kernels.synthesis import MAX_TAPS
         from ..kernels.synthesis import squared_error as kernel
 
         layers = [t.detach().numpy() for t in tensors]
         flat, widths = pack(layers[:n_layers], layers[n_layers:])
-        x, wanted = features.detach().numpy(), any(ctx.needs_input_grad)
-        d_features = np.empty_like(x) if wanted else np.empty((len(x), 0), np.float32)
-        scale = np.ones(x.shape[1], np.float32) if weight is None else weight.numpy()
-        rows = pad(skip.detach().numpy())
-        fixed = (x, target.numpy(), scale, flat, widths, rows.reshape(-1), d_features)
+        wanted, (n_features, m) = any(ctx.needs_input_grad), features.shape
+        # one plane of all samples, one tap of weight 1 a feature
+        lines = np.zeros(n_features * m + POINTS, np.float32)
+        lines[:-POINTS] = features.detach().numpy().reshape(-1)
+        rows, taps = np.arange(n_features, dtype=np.int32)[:, None], np.ones((n_features, 1, MAX_TAPS), np.float32)
+        scale = np.ones(m, np.float32) if weight is None else weight.numpy()
+        padded = pad(skip.detach().numpy())
+        fixed = (m, lines, rows, taps, np.ones(n_features, np.int32), target.numpy(), scale, 1.0)
+        sizes = (len(lines), len(flat), padded.size) if wanted else (0, 0, padded.size)
 
-        def part(first: int, last: int, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, d_flat, d_skip)
+        def part(first: int, last: int, d_lines: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
+            return kernel(first, last, *fixed, flat, widths, padded.reshape(-1), d_lines, d_flat, d_skip)
 
-        error, d_flat, d_skip = _shared_out(part, -(-x.shape[1] // POINTS), (len(flat), rows.size))
+        error, d_lines, d_flat, d_skip = _shared_out(part, -(-m // POINTS), sizes)
         if wanted:
-            d_skip = d_skip.reshape(rows.shape)[: len(skip), : skip.shape[1]]
-            ctx.gradients = (d_features, d_skip, *_unpacked(d_flat, layers, n_layers))
+            d_skip = d_skip.reshape(padded.shape)[: len(skip), : skip.shape[1]]
+            ctx.gradients = (d_lines[:-POINTS].reshape(n_features, m), d_skip, *_unpacked(d_flat, layers, n_layers))
         return features.new_tensor(error)
 
     @staticmethod
@@ -140,9 +146,9 @@ class _SquaredError(torch.autograd.Function):
         return None, None, None, *_scaled(ctx.gradients, grad)
 
 
-def _scaled(gradients: Sequence[np.ndarray], grad: torch.Tensor) -> list[torch.Tensor]:
+def _scaled(gradients: Sequence[np.ndarray | None], grad: torch.Tensor) -> list[torch.Tensor | None]:
     """In place: a loss is differentiated once."""
-    return [torch.from_numpy(np.ascontiguousarray(g)).mul_(grad) for g in gradients]
+    return [None if g is None else torch.from_numpy(np.ascontiguousarray(g)).mul_(grad) for g in gradients]
 
 
 def _unpacked(d_flat: np.ndarray, layers: list[np.ndarray], n_layers: int) -> list[np.ndarray]:
@@ -159,11 +165,11 @@ def _shared_out(part: Callable[..., float], n_blocks: int, sizes: Sequence[int])
     cuts = [i * n_blocks // len(arrays) for i in range(len(arrays) + 1)]
     if len(arrays) == 1:
         return [part(0, n_blocks, *arrays[0]), *arrays[0]]
-    futures = [_pool().submit(part, a, b, *own) for a, b, own in zip(cuts[1:], cuts[2:], arrays[1:])]
+    futures = [pool().submit(part, a, b, *own) for a, b, own in zip(cuts[1:], cuts[2:], arrays[1:])]
     value = part(cuts[0], cuts[1], *arrays[0]) + sum(future.result() for future in futures)
     return [value, *(np.sum(parts, axis=0) for parts in zip(*arrays))]
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="nfcodec-fit")

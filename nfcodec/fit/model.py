@@ -13,7 +13,7 @@ from ..pack import Frozen
 from ..spec import FieldSpec
 from . import fused
 from .encodings import GridTwin, Rounding
-from .plan import Plan
+from .plan import Plan, along
 from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
@@ -74,13 +74,7 @@ class FieldModel(nn.Module):
                     if phase[k] or stride > 1:
                         x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
                     continue
-                rows = matrix[phase[k] :: stride]
-                before, after = x.shape[: k + 1], x.shape[k + 2 :]
-                if after:
-                    x = torch.matmul(rows, x.reshape(math.prod(before), rows.shape[1], math.prod(after)))
-                else:
-                    x = x.reshape(-1, rows.shape[1]) @ rows.T
-                x = x.view(*before, len(rows), *after)
+                x = along(x, matrix[phase[k] :: stride], k + 1)
             parts.append(x.reshape(x.shape[0], -1))
         return torch.cat(parts)
 

@@ -14,6 +14,9 @@ import torch
 from .plan import Plan
 
 
+_TINY = np.float32(1e-30)
+
+
 class RowAdam:
     """Adam (Kingma & Ba 2015) that moves only the rows that a tile reads, whatever the size of the whole pyramid.
 
@@ -59,7 +62,7 @@ class Soap:
         layers: Sequence[Sequence[torch.Tensor]],
         beta: float = 0.8,
         every: int = 5,
-        eps: float = 1e-8,
+        eps: float = 1e-5,
         widest: int = 48,
     ):
         self.layers, self.beta, self.every, self.eps, self.widest = layers, beta, every, eps, widest
@@ -98,7 +101,9 @@ class Soap:
         state["mean"] += fresh * (gradient - state["mean"])
         state["square"] += fresh * (turned * turned - state["square"])
         correction = np.float32(1 - self.beta**self.n_steps)
-        scale = np.sqrt(state["square"] / correction) + np.float32(self.eps)
+        scale = np.sqrt(state["square"] / correction)
+        # directions that no gradient has had yet hold rounding errors, which must not become whole steps
+        scale += np.float32(self.eps) * max(scale.max(), _TINY)
         # with equal averages no mean exceeds the root of its square, but in a basis that has just turned it may, by far
         step = np.clip(_turn(state["mean"], left, right) / (scale * correction), -1, 1)
         move = _turn(step, None if left is None else left.T, None if right is None else right.T)

@@ -71,6 +71,16 @@ class Plan:
         return Plan(**{k: move(v) for k, v in vars(self).items()})
 
 
+def along(x: torch.Tensor, matrix: torch.Tensor, axis: int) -> torch.Tensor:
+    """x with `axis`, of n entries, multiplied by a matrix (m, n)."""
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    if after:
+        x = torch.matmul(matrix, x.reshape(math.prod(before), matrix.shape[1], math.prod(after)))
+    else:
+        x = x.reshape(-1, matrix.shape[1]) @ matrix.T
+    return x.view(*before, len(matrix), *after)
+
+
 def owned(a: int, b: int, extent: int, n: int) -> tuple[int, int]:
     """The vertices of n whose centres lie in samples [a, b) of extent: a partition of samples partitions vertices."""
 

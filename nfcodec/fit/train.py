@@ -18,10 +18,12 @@ import torch
 
 from . import weights
 from .encodings import Rounding
+from .fast import FastStep
 from .gathers import LANES
 from .model import FieldModel
-from .optimizer import RowAdam, Soap
+from .optimizer import Soap
 from .plan import Plan
+from .step import Look, PlainStep, Tile, error, features
 
 _WARM_UP_TILES = 16
 _WARM_UP_RATE = 0.02
@@ -47,16 +49,6 @@ class Recipe:
     progressive: float = 0.0  # share of the steps that look at the coarse levels alone
     network_price: float = 1.0  # of a bit of the networks, in bits of latents
     warm: bool = False  # continues a fit: only the last part of the schedule, with little noise and small rates
-
-
-@dataclass
-class Tile:
-    """A block of the source: where it lies, what it holds, and how often it is worth a visit."""
-
-    plan: Plan
-    target: torch.Tensor  # (C, *block) in the network's units
-    weight: torch.Tensor | None = None  # (*block), of squared errors; None for 1
-    visits: float = 1.0  # expected visits an epoch, at most 1
 
 
 @dataclass
@@ -105,8 +97,7 @@ class Fit:
     def run(self, recipe: Recipe, target: Target | None = None) -> float:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
         model, grid = self.model, self.model.grid
-        networks = Soap([*model.layers(), *grid.layers()])
-        latents = RowAdam(grid.theta)
+        networks, stepper = Soap([*model.layers(), *grid.layers()]), self._stepper()
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
@@ -117,30 +108,27 @@ class Fit:
                 at = _WARM_FROM + (1 - _WARM_FROM) * at
             if time.monotonic() > self.deadline:
                 at = 1.0
-            rounding = self._rounding(recipe, at)
             if at >= recipe.integers_from and model.shifts is None:
                 self._choose_shifts(lmbda)
             rates = self._rates(recipe, at)
 
             index, factor = next(schedule)
             tile = self.tiles[index]
-            picked = latents.pick(tile.plan)
-            depth = self._depth(recipe)
-            d, b = self._losses(tile, rounding, picked, depth)
-            n = tile.target[0].numel()
-            loss = (d / lmbda + b) * (factor / n)
+            look = self._look(recipe, at, tile)
+            weight = factor / tile.target[0].numel()
+            d, b = stepper.gradients(tile, look, (weight / lmbda, weight), wants_latents=rates[1] > 0)
+            wait = stepper.move(index, tile, rates[1]) if rates[1] else None
             if recipe.network_price:
-                loss = loss + weights.network_bits(model) * (recipe.network_price / self.n_samples)
-            loss.backward()
+                weights.add_price(model, recipe.network_price / self.n_samples)
             networks.step(rates[0])
-            if rates[1]:
-                latents.step(index, tile.plan, picked, rates[1])
+            if wait is not None:
+                wait()
 
             # running means over about two epochs, weighted like the loss
-            d_now, b_now = d.item() * factor, b.item() * factor
+            d_now, b_now = d * factor, b * factor
             keep = 1 - 1 / min(step + 1, 2 * len(self.tiles))
             scale = len(self.tiles) / self.n_samples
-            if depth is None or distortion is None:
+            if look.depth is None or distortion is None:
                 distortion = d_now * scale if distortion is None else keep * distortion + (1 - keep) * d_now * scale
             bits = b_now * scale if bits is None else keep * bits + (1 - keep) * b_now * scale
             if target is not None and at > 0.3 and step > len(self.tiles):
@@ -152,6 +140,11 @@ class Fit:
             if at == 1.0:
                 break
         return lmbda
+
+    def _stepper(self) -> PlainStep | FastStep:
+        if FastStep.is_available(self.model):
+            return FastStep(self.model, self.tiles, self.generator)
+        return PlainStep(self.model)
 
     def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
@@ -178,13 +171,12 @@ class Fit:
         model, grid = self.model, self.model.grid
         chosen = [self.tiles[i] for i in self.generator.permutation(len(self.tiles))[:_SEARCH_TILES]]
         scale = self.n_samples / sum(tile.target[0].numel() for tile in chosen)
-        known = [(tile, *self._features(tile, Rounding(hard=True))) for tile in chosen]
+        known = [(tile, *self._hard_features(tile)) for tile in chosen]
         model.choose_shifts(_FINEST)
 
         def distortion(shifts: list[int]) -> float:
             model.shifts = shifts
-            errors = [self._error(tile, features, phase) for tile, _, features, phase in known]
-            return scale / lmbda * sum(e.item() for e in errors)
+            return scale / lmbda * sum(error(model, tile, found, look).item() for tile, _, found, look in known)
 
         model.shifts = weights.search(model.shifts, list(model.tensors), distortion)
         if grid.context is None:
@@ -199,13 +191,17 @@ class Fit:
 
     def measure(self) -> tuple[float, float]:
         """(weighted squared error a sample, bits a sample) of the rounded model over all tiles."""
-        rounding = Rounding(hard=True)
         d_sum = b_sum = 0.0
         with torch.no_grad():
             for tile in self.tiles:
-                d, b = self._losses(tile, rounding)
-                d_sum, b_sum = d_sum + d.item(), b_sum + b.item()
+                integers, found, look = self._hard_features(tile)
+                d_sum += error(self.model, tile, found, look).item()
+                b_sum += self.model.grid.bits(tile.plan, integers).item()
         return d_sum / self.n_samples, b_sum / self.n_samples
+
+    def _hard_features(self, tile: Tile) -> tuple[torch.Tensor, torch.Tensor, Look]:
+        look = Look(Rounding(hard=True), self._phase(tile), self.stride)
+        return *features(self.model, tile, look), look
 
     def _rates(self, recipe: Recipe, at: float) -> tuple[float, float]:
         """Learning rates of networks and latents at a share of the run."""
@@ -219,35 +215,17 @@ class Fit:
         mixed = [a + (b - a) * share for a, b in (recipe.temperature, recipe.sigma)]
         return Rounding(*mixed, hard=at >= recipe.hard_from)
 
-    def _depth(self, recipe: Recipe) -> int | None:
-        """How many levels a step looks at; None for all."""
+    def _look(self, recipe: Recipe, at: float, tile: Tile) -> Look:
+        """What of a tile a step sees, drawn at random where there is a choice."""
         n_levels = self.model.spec.grid.n_levels
-        if n_levels == 1 or not recipe.progressive or self.generator.random() >= recipe.progressive:
-            return None
-        return int(self.generator.integers(1, n_levels))
+        depth = None
+        if n_levels > 1 and recipe.progressive and self.generator.random() < recipe.progressive:
+            depth = int(self.generator.integers(1, n_levels))
+        return Look(self._rounding(recipe, at), self._phase(tile), self.stride, depth)
 
-    def _losses(self, tile: Tile, rounding: Rounding, picked=None, depth=None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed squared error (mean over channels), of the first `depth` levels where given, and bits of the whole tile."""
-        integers, features, phase = self._features(tile, rounding, picked)
-        if depth is not None:
-            seen = torch.arange(len(features)) < sum(self.model.spec.grid.n_features[:depth])
-            features = features * seen.to(features)[:, None]
-        return self._error(tile, features, phase), self.model.grid.bits(tile.plan, integers)
-
-    def _features(self, tile: Tile, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
-        """(integers, features (F, M) at the samples of one phase, that phase)."""
+    def _phase(self, tile: Tile) -> tuple[int, ...]:
         phase = self.phases[self.generator.integers(len(self.phases))]
-        phase = tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
-        integers, values = self.model.grid.values(tile.plan, rounding, picked)
-        return integers, self.model.features(values, tile.plan, phase, self.stride), phase
-
-    def _error(self, tile: Tile, features: torch.Tensor, phase: tuple[int, ...]) -> torch.Tensor:
-        """Summed squared error (mean over channels) of the whole tile, as estimated from one phase."""
-        pick = tuple(slice(p, None, self.stride) for p in phase)
-        target = tile.target[(slice(None), *pick)]
-        weight = None if tile.weight is None else tile.weight[pick].reshape(-1)
-        error = self.model.squared_error(features, target.reshape(len(target), -1), weight)
-        return error * (tile.target[0].numel() / features.shape[1])
+        return tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
 
     def _schedule(self):
         """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""

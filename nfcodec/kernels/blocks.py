@@ -145,8 +145,8 @@ def forward(flat, widths, activations, stride):
 
 
 @njit(error_model="numpy", cache=True)
-def backward(flat, widths, activations, gradients, stride, d_flat):
-    """From the last layer of gradients, of the outputs, to layer 0, of the inputs; adds those of the parameters to d_flat."""
+def backward(flat, widths, activations, gradients, stride, d_flat, wants_inputs):
+    """From the last layer of gradients, of the outputs, to layer 0, of the inputs if they are wanted; adds those of the parameters to d_flat."""
     end = len(flat)
     for layer in range(len(widths) - 2, -1, -1):
         n_in, n_out = widths[layer], widths[layer + 1]
@@ -158,6 +158,8 @@ def backward(flat, widths, activations, gradients, stride, d_flat):
             p = d_out + o * POINTS
             first, second = load(gradients, p) + load(gradients, p + 16), load(gradients, p + 32) + load(gradients, p + 48)
             d_flat[middle + o] += total(first + second)
+        if layer == 0 and not wants_inputs:
+            return
         zero = splat(0.0)
         for j in range(here, here + n_in * POINTS, 16):
             store(gradients, j, zero)

@@ -24,18 +24,18 @@ _LN2 = math.log(2.0)
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def context_bits(
-    first, last, m, values, companded, slopes, runs, loose, constants, flat, widths, skip, limits,
+    first, last, m, values, companded, slopes, runs, loose, constants, flat, widths, skip, limits, price,
     d_values, d_flat, d_skip,
 ):
-    """Bits of the positions of blocks first..last - 1; adds gradients to d_values, d_flat and d_skip.
+    """Bits of the positions of blocks first..last - 1; adds price times the gradients to d_values, d_flat and d_skip.
 
     m: positions. values (V,) float32, companded, slopes: compand(values) and its derivative. runs, loose, constants: as in
     `fit.gathers.Gathers`. flat, widths: the network as in `blocks`; skip: (4 * G,) padded and flat. limits (5,):
     smallest and largest log2 of the scale, smallest probability, and the parts of 1 that locations and log2 of scales
-    are rounded to, 0 for not at all. Without d_values of V entries no gradients.
+    are rounded to, 0 for not at all. Without d_flat of its length no gradients, without d_values of V entries none to values.
     """
     n_inputs = len(runs) - 1
-    wants_gradients = len(d_values) == len(values)
+    wants_gradients, wants_values = len(d_flat) == len(flat), len(d_values) == len(values)
     n_layers = len(widths) - 1
     stride = widths.max() * POINTS
     activations = np.zeros((n_layers + 1) * stride, np.float32)
@@ -49,7 +49,7 @@ def context_bits(
     low, high, p_min = splat(limits[0]), splat(limits[1]), splat(limits[2])
     places, parts = np.float32(limits[3]), np.float32(limits[4])
     half, one, zero, ln2, per_bit, minus = splat(0.5), splat(1.0), splat(0.0), splat(_LN2), splat(_LOG2_E), splat(-1.0)
-    tiny = splat(1e-30)
+    tiny, weight = splat(1e-30), splat(price * _LOG2_E)
     bits = 0.0
     for block in range(first, last):
         start = block * POINTS
@@ -111,7 +111,7 @@ def context_bits(
             mask = load(valid, j)
             sum_of_logs = sum_of_logs + mask * log2(p)
             # by z and by the inverse scale: the tails' derivatives are -upper and -lower on both sides of 0
-            common = mask * per_bit / p
+            common = mask * weight / p
             d_z = common * (upper - lower) * inverse
             d_inverse = common * (upper * (z - half) - lower * (z + half))
             d_difference = where_less(z, tiny, zero, copysign(one, difference) * d_z)
@@ -124,8 +124,10 @@ def context_bits(
         for j in range(-(-n_left // LANES) * LANES, POINTS, LANES):
             store(gradients, outputs + j, zero)
             store(gradients, outputs + POINTS + j, zero)
-        backward(flat, widths, activations, gradients, stride, d_flat)
+        backward(flat, widths, activations, gradients, stride, d_flat, wants_values)
         add_outer(gradients, outputs, 4, raw, 0, n_raw, d_skip, 0)
+        if not wants_values:
+            continue
         for j in range(0, n_raw * POINTS, LANES):
             store(d_raw, j, zero)
         add_transposed(skip, 0, 4, n_raw, gradients, outputs, d_raw, 0)

@@ -19,7 +19,7 @@ from numba.extending import intrinsic, lower_builtin, register_model
 
 __all__ = [
     "LANES", "absolute", "add_pairs", "add_totals", "copysign", "exp2", "floor", "fma", "load", "load_pairs", "log2", "maximum", "minimum",
-    "select_positive", "splat", "store", "total", "where_less",
+    "rint", "select_positive", "splat", "sqrt", "store", "total", "where_less",
 ]  # fmt: skip
 
 LANES = 16
@@ -222,6 +222,8 @@ def _binary(name: str, doc: str):
 
 absolute = _unary("fabs", "|a|.")
 floor = _unary("floor", "The largest integers below or at a.")
+rint = _unary("rint", "The nearest integers; halves go to the even one.")
+sqrt = _unary("sqrt", "The square root of a >= 0.")
 maximum = _binary("maxnum", "The larger of a and b, lane by lane.")
 minimum = _binary("minnum", "The smaller of a and b, lane by lane.")
 copysign = _binary("copysign", "|a| with the signs of b.")

@@ -16,7 +16,7 @@ from . import GridTwin, Rounding, lay_out
 
 
 class Twin(GridTwin):
-    """theta[l] (rows, F_l); a vertex outside the level's mask has no row and is 0."""
+    """theta[l] (rows, F_l); a vertex outside the level's mask has no row and is 0. On a CPU they are views of `flat`."""
 
     uses_context = True
 
@@ -26,13 +26,18 @@ class Twin(GridTwin):
         """latents[l] (F_l, *resolution) float in units of steps; masks[l] (*resolution) bool or None for all."""
         super().__init__(spec, steps)
         self.context = context
+        kept = []
         for start, mask in zip(latents, masks):
             resolution = start.shape[1:]
             mask = np.ones(resolution, bool) if mask is None else mask
             row_map = np.full(resolution, -1, np.int64)
             row_map[mask] = np.arange(np.count_nonzero(mask))
             self.row_maps.append(row_map)
-            self.theta.append(nn.Parameter(torch.tensor(np.ascontiguousarray(start[:, mask].T), dtype=torch.float32)))
+            kept.append(torch.tensor(start[:, mask], dtype=torch.float32))
+        # one piece of memory, feature by feature, level by level, for `fast.FastStep`
+        self.flat = torch.cat([rows.reshape(-1) for rows in kept])
+        parts = torch.split(self.flat, [rows.numel() for rows in kept])
+        self.theta.extend(nn.Parameter(part.view(rows.shape).t()) for part, rows in zip(parts, kept))
 
     def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
         return lay_out(self.theta, self.steps, plan, rounding, picked)

@@ -1,0 +1,308 @@
+"""The step of `step.PlainStep` for dense grids on a CPU, without autograd: a few kernels that threads share.
+
+    lay_out     latents -> rounded values, their slopes
+    lines       values -> lattices interpolated along all axes but the first (small matrix products)
+    work        the per-point network with its error, and the context network with its bits, forward and backward
+    move        gradients back through the lines, and Adam, while the caller looks after the networks
+
+It is tested equal to `PlainStep`, but for its noise, which it takes from one long sequence at a random place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from . import fused
+from .model import FieldModel
+from .plan import Block, along
+from .step import Look, Tile
+
+__all__ = ["FastStep"]
+
+_BETAS, _EPS = (0.9, 0.99), 1e-8  # as in `optimizer.RowAdam`
+_NOISE = 1 << 20
+_LANES = 16
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The samples of one phase: each level's matrices for all axes but the first, and the taps of the first."""
+
+    n_planes: int
+    plane: int
+    shapes: list[tuple[int, ...]]  # (F, K_0, *M) of each level's lines
+    matrices: list[list[torch.Tensor | slice]]
+    n_lines: int
+    rows: np.ndarray  # (F, n_planes) int32
+    taps: np.ndarray  # (F, n_planes, MAX_TAPS) float32
+    n_taps: np.ndarray  # (F,) int32
+
+
+class _Layout:
+    """What a step on a tile needs beside the tile, worked out at its first visit."""
+
+    def __init__(self, model: FieldModel, tile: Tile):
+        self.steps, self.blocks = model.grid.steps, tile.plan.blocks
+        self.n_features = model.spec.grid.n_features
+        places, offset = [], 0
+        for rows, theta in zip(tile.plan.rows, model.grid.theta):
+            n_rows, n_features = theta.shape
+            places += [offset + f * n_rows + rows.numpy() for f in range(n_features)]
+            offset += theta.numel()
+        self.n = sum(len(p) for p in places)
+        self.size = (self.n // _LANES + 1) * _LANES  # room for the closing 0
+        self.places = np.zeros(self.size, np.int32 if offset < 1 << 31 else np.int64)
+        self.places[: self.n] = np.concatenate(places)
+        self._lines: dict[tuple[int, ...], _Lines] = {}
+        self.n_visits = 0
+
+    def lines(self, look: Look, block_shape: tuple[int, ...]) -> _Lines:
+        """What the phase of a look needs."""
+        found = self._lines.get(look.phase)
+        if found is None:
+            found = self._lines[look.phase] = self._make_lines(look, block_shape)
+        return found
+
+    def _make_lines(self, look: Look, block_shape: tuple[int, ...]) -> _Lines:
+        from ..kernels.synthesis import MAX_TAPS
+
+        pick = look.pick()
+        counts = [len(range(n)[p]) for n, p in zip(block_shape, pick)]
+        # along a single axis everything is one plane
+        n_planes, split = (counts[0], 1) if len(counts) > 1 else (1, 0)
+        shapes, matrices, rows, taps, n_taps, start = [], [], [], [], [], 0
+        for block, step, n_features in zip(self.blocks, self.steps, self.n_features):
+            n_first = _shape(block)[1] if split else 1
+            shapes.append((n_features, n_first, *counts[split:]))
+            parts = zip(block.matrices[split:], pick[split:])
+            matrices.append([p if m is None else m[p].contiguous() for m, p in parts])
+            if split and block.matrices[0] is not None:
+                matrix = block.matrices[0][pick[0]].numpy()
+            else:
+                matrix = np.eye(n_first, dtype=np.float32)[pick[0] if split else slice(None)]
+            width = int(min(MAX_TAPS, n_first, max((matrix != 0).sum(1).max(), 1)))
+            first = np.minimum((matrix != 0).argmax(1), n_first - width)
+            weights = np.zeros((n_planes, MAX_TAPS), np.float32)
+            weights[:, :width] = np.take_along_axis(matrix, first[:, None] + np.arange(width), 1) * np.float32(step)
+            for _ in range(n_features):
+                rows.append(start + first)
+                taps.append(weights)
+                n_taps.append(width)
+                start += n_first
+        plane = math.prod(counts[split:])
+        return _Lines(
+            n_planes, plane, shapes, matrices, start,
+            np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32),
+        )  # fmt: skip
+
+
+class FastStep:
+    """As `step.PlainStep`. The model's grid has to be dense and on a CPU, and numba to be there: see `is_available`."""
+
+    def __init__(self, model: FieldModel, tiles: list[Tile], generator: np.random.Generator):
+        self.model, self.generator = model, generator
+        self.n_threads = torch.get_num_threads()
+        self.theta = model.grid.flat.numpy()
+        self.means, self.squares = np.zeros_like(self.theta), np.zeros_like(self.theta)
+        self._layouts: dict[int, _Layout] = {}
+        self._buffers: dict[str, np.ndarray] = {}
+        self._noise = np.empty(0, np.float32)
+        self._ones = np.ones(max(t.target[0].numel() for t in tiles), np.float32)
+
+    @staticmethod
+    def is_available(model: FieldModel) -> bool:
+        """Whether this can do the steps of a model."""
+        flat = getattr(model.grid, "flat", None)
+        if flat is None or not model.spec.mlp.n_hidden_layers or model.grid.theta[0].device.type != "cpu":
+            return False
+        return fused.is_available(flat)
+
+    def gradients(self, tile: Tile, look: Look, weights: tuple[float, float], wants_latents: bool) -> tuple[float, float]:
+        """As `PlainStep.gradients`."""
+        from ..kernels.blocks import POINTS
+        from ..kernels.rate import context_bits
+        from ..kernels.synthesis import squared_error
+
+        layout = self._layout(tile)
+        lines = layout.lines(look, tuple(tile.target.shape[1:]))
+        values, slope, companded, d_companded = (self._buffer(name, layout.size) for name in ("v", "s", "c", "dc"))
+        self._lay_out(layout, look, values, slope, companded, d_companded)
+        flat_lines = self._buffer("lines", lines.n_lines * lines.plane + POINTS)
+        self._interpolate(layout, lines, values, flat_lines)
+
+        pick = look.pick()
+        target = tile.target[(slice(None), *pick)].reshape(len(tile.target), -1).numpy()
+        scale = self._ones if tile.weight is None else tile.weight[pick].reshape(-1).numpy()
+        n_taps = lines.n_taps
+        if look.depth is not None:
+            n_taps = n_taps * (np.arange(len(n_taps)) < sum(layout.n_features[: look.depth]))
+            n_taps = n_taps.astype(np.int32)
+        share = tile.target[0].numel() / target.shape[1]
+        decoder, context = _Packed.of_decoder(self.model), _Packed.of_context(self.model.grid.context)
+        gathers = tile.plan.gathers
+        limits = fused.LIMITS[self.model.grid.context.shifts is not None]
+        size, n_lines = (layout.size, len(flat_lines)) if wants_latents else (0, 0)
+        d_values = self._buffer("dv", self.n_threads * size).reshape(self.n_threads, size)
+        d_lines = self._buffer("dl", self.n_threads * n_lines).reshape(self.n_threads, n_lines)
+        n_blocks = lines.n_planes * -(-lines.plane // POINTS), -(-len(gathers) // POINTS)
+        own = [(decoder.zeros(), context.zeros()) for _ in range(self.n_threads)]
+
+        def work(k: int) -> tuple[float, float]:
+            (d_flat, d_skip), (d_flat_c, d_skip_c) = own[k]
+            d_values[k], d_lines[k] = 0, 0
+            (a, b), (c, d) = ((n * k // self.n_threads, n * (k + 1) // self.n_threads) for n in n_blocks)
+            squared = squared_error(
+                a, b, lines.plane, flat_lines, lines.rows, lines.taps, n_taps, target, scale, weights[0] * share,
+                decoder.flat, decoder.widths, decoder.skip, d_lines[k], d_flat, d_skip,
+            )  # fmt: skip
+            bits = context_bits(
+                c, d, len(gathers), values, companded, d_companded, gathers.runs, gathers.loose, gathers.constants,
+                context.flat, context.widths, context.skip, limits, weights[1], d_values[k], d_flat_c, d_skip_c,
+            )  # fmt: skip
+            return squared, bits
+
+        found = self._all(work)
+        decoder.give(sum(d[0] for d, _ in own), sum(d[1] for d, _ in own))
+        context.give(sum(c[0] for _, c in own), sum(c[1] for _, c in own))
+        self._last = (layout, lines, slope, d_values, d_lines)
+        return share * sum(e for e, _ in found), sum(b for _, b in found)
+
+    def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:
+        """As `PlainStep.move`; with more than one thread it goes on in the background."""
+        if self.n_threads == 1:
+            self._move(rate)
+            return lambda: None
+        return fused.pool().submit(self._move, rate).result
+
+    def _move(self, rate: float) -> None:
+        from ..kernels.rounding import adam
+
+        layout, lines, slope, d_values, d_lines = self._last
+        self._interpolate_back(layout, lines, d_lines, d_values[0])
+        layout.n_visits += 1
+        first, second = _BETAS
+        adam(
+            0, layout.size, layout.n, self.theta, self.means, self.squares, layout.places, d_values, slope,
+            rate / (1 - first**layout.n_visits), first, second, 1 / (1 - second**layout.n_visits), _EPS,
+        )  # fmt: skip
+
+    def _lay_out(self, layout: _Layout, look: Look, *filled: np.ndarray) -> None:
+        from ..kernels.rounding import lay_out
+
+        if len(self._noise) < 2 * layout.size:
+            self._noise = torch.randn(max(_NOISE, 2 * layout.size)).numpy()
+        shift = int(self.generator.integers(len(self._noise) - layout.size))
+        rounding = look.rounding
+        temperature = 0.0 if rounding.hard else rounding.temperature
+        vectors = layout.size // _LANES
+
+        def part(k: int) -> None:
+            a, b = (vectors * j // self.n_threads * _LANES for j in (k, k + 1))
+            lay_out(a, b, layout.n, self.theta, layout.places, self._noise, shift, temperature, rounding.sigma, *filled)
+
+        self._all(part)
+
+    @torch.no_grad()
+    def _interpolate(self, layout: _Layout, lines: _Lines, values: np.ndarray, out: np.ndarray) -> None:
+        """Fills the lines of all levels."""
+        v, flat, at = torch.from_numpy(values), torch.from_numpy(out), 0
+        for block, shape, matrices in zip(layout.blocks, lines.shapes, lines.matrices):
+            x = block.cut(v)
+            if len(shape) - 2 == x.ndim - 1:  # one plane
+                x = x[:, None]
+            for k, matrix in enumerate(matrices):
+                x = x[(slice(None),) * (k + 2) + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, k + 2)
+            n = math.prod(shape)
+            flat[at : at + n].view(shape).copy_(x)
+            at += n
+
+    @torch.no_grad()
+    def _interpolate_back(self, layout: _Layout, lines: _Lines, d_lines: np.ndarray, d_values: np.ndarray) -> None:
+        """Adds the gradients of all levels' lines to those of the values."""
+        gradients, d_v, at = torch.from_numpy(d_lines), torch.from_numpy(d_values), 0
+        for block, shape, matrices in zip(layout.blocks, lines.shapes, lines.matrices):
+            n = math.prod(shape)
+            g = gradients[:, at : at + n].sum(0).view(shape)
+            for k, matrix in reversed(list(enumerate(matrices))):
+                if not isinstance(matrix, slice):
+                    g = along(g, matrix.T, k + 2)
+                elif matrix.step > 1 or matrix.start:
+                    whole = g.new_zeros(*g.shape[: k + 2], _shape(block)[k - len(matrices)], *g.shape[k + 3 :])
+                    whole[(slice(None),) * (k + 2) + (matrix,)] = g
+                    g = whole
+            if block.index is not None:
+                # every place but that of the closing 0, whose gradient nobody reads, is there once
+                d_v.index_add_(0, block.index.reshape(-1), g.reshape(-1))
+            else:
+                here = block.cut(d_v)
+                here += g.view(here.shape)
+            at += n
+
+    def _layout(self, tile: Tile) -> _Layout:
+        found = self._layouts.get(id(tile))
+        if found is None:
+            found = self._layouts[id(tile)] = _Layout(self.model, tile)
+        return found
+
+    def _buffer(self, name: str, n: int) -> np.ndarray:
+        """n floats that are used again in the next step."""
+        found = self._buffers.get(name)
+        if found is None or len(found) < n:
+            found = self._buffers[name] = np.zeros(n, np.float32)
+        return found[:n]
+
+    def _all(self, part: Callable[[int], object]) -> list:
+        """part(k) for every thread k."""
+        futures: list[Future] = [fused.pool().submit(part, k) for k in range(1, self.n_threads)]
+        return [part(0), *(future.result() for future in futures)]
+
+
+class _Packed:
+    """A network as the kernels want it, and its gradients on the way back."""
+
+    def __init__(self, weights, biases, skip, owners: list[torch.Tensor]):
+        """weights, biases, skip: as the network uses them; owners: the tensors that take the gradients, in this order."""
+        from ..kernels.blocks import pack, pad
+
+        arrays = [t.detach().numpy() for t in weights], [t.detach().numpy().reshape(-1) for t in biases]
+        self.flat, self.widths = pack(*arrays)
+        self.shapes = [w.shape for w in arrays[0]]
+        self.padded = pad(skip.detach().numpy())
+        self.skip, self.n_skip, self.owners = self.padded.reshape(-1), skip.shape, owners
+
+    @classmethod
+    def of_decoder(cls, model: FieldModel) -> "_Packed":
+        *layers, skip = model.network()
+        *owners, skip_owner = model.tensors
+        return cls(layers[::2], layers[1::2], skip, [*owners[::2], *owners[1::2], skip_owner])
+
+    @classmethod
+    def of_context(cls, context) -> "_Packed":
+        weights, biases, skip = context.layers()
+        return cls(weights, biases, skip[None], [*context.weights, *context.biases, context.skip])
+
+    def zeros(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where kernels add gradients of `flat` and `skip`."""
+        return np.zeros_like(self.flat), np.zeros_like(self.skip)
+
+    def give(self, d_flat: np.ndarray, d_skip: np.ndarray) -> None:
+        """Leaves the gradients with the tensors."""
+        from ..kernels.blocks import unpack
+
+        weights, biases = unpack(d_flat, self.shapes)
+        rows, columns = self.n_skip
+        for owner, g in zip(self.owners, [*weights, *biases, d_skip.reshape(self.padded.shape)[:rows, :columns]]):
+            owner.grad = torch.from_numpy(np.ascontiguousarray(g)).view(owner.shape)
+
+
+def _shape(block: Block) -> tuple[int, ...]:
+    """(F, *K): the vertices that a block reads."""
+    if block.index is not None:
+        return tuple(block.index.shape)
+    return tuple(len(range(n)[part]) for n, part in zip(block.box, block.inside))

@@ -1,0 +1,88 @@
+"""One training step: distortion and bits of a tile, their gradients, and how latents follow them.
+
+`PlainStep` is the meaning, by autograd, for every encoding and device; `fast.FastStep` is the same for dense grids on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .encodings import Rounding
+from .model import FieldModel
+from .optimizer import RowAdam
+from .plan import Plan
+
+__all__ = ["Look", "PlainStep", "Tile", "error", "features"]
+
+
+@dataclass
+class Tile:
+    """A block of the source: where it lies, what it holds, and how often it is worth a visit."""
+
+    plan: Plan
+    target: torch.Tensor  # (C, *block) in the network's units
+    weight: torch.Tensor | None = None  # (*block), of squared errors; None for 1
+    visits: float = 1.0  # expected visits an epoch, at most 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a tile a step sees: every stride-th sample from `phase` on, of the first `depth` levels (None for all)."""
+
+    rounding: Rounding
+    phase: tuple[int, ...]
+    stride: int
+    depth: int | None = None
+
+    def pick(self) -> tuple[slice, ...]:
+        """The samples, for each axis of a block."""
+        return tuple(slice(p, None, self.stride) for p in self.phase)
+
+
+def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(integers as the plan lays them out, features (F, M) at the samples seen)."""
+    integers, values = model.grid.values(tile.plan, look.rounding, picked)
+    found = model.features(values, tile.plan, look.phase, look.stride)
+    if look.depth is not None:
+        seen = torch.arange(len(found)) < sum(model.spec.grid.n_features[: look.depth])
+        found = found * seen.to(found)[:, None]
+    return integers, found
+
+
+def error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:
+    """Summed squared error (mean over channels) of the whole tile, as estimated from the samples seen."""
+    pick = look.pick()
+    target = tile.target[(slice(None), *pick)]
+    weight = None if tile.weight is None else tile.weight[pick].reshape(-1)
+    seen = model.squared_error(found, target.reshape(len(target), -1), weight)
+    return seen * (tile.target[0].numel() / found.shape[1])
+
+
+class PlainStep:
+    """Gradients by autograd; latents follow by `RowAdam`."""
+
+    def __init__(self, model: FieldModel):
+        self.model, self.latents = model, RowAdam(model.grid.theta)
+        self._picked: list[torch.Tensor] = []
+
+    def gradients(
+        self, tile: Tile, look: Look, weights: tuple[float, float], wants_latents: bool
+    ) -> tuple[float, float]:
+        """(summed squared error, bits) of the tile, and the gradients of weights[0] * error + weights[1] * bits: the
+        networks' are left with their tensors, the latents' are kept for `move`."""
+        self._picked = self.latents.pick(tile.plan)
+        if not wants_latents:
+            self._picked = [leaf.detach() for leaf in self._picked]
+        integers, found = features(self.model, tile, look, self._picked)
+        d, b = error(self.model, tile, found, look), self.model.grid.bits(tile.plan, integers)
+        (weights[0] * d + weights[1] * b).backward()
+        return d.item(), b.item()
+
+    def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:
+        """Moves the latents of tile number `index`; what it returns has to be called before the next step."""
+        self.latents.step(index, tile.plan, self._picked, rate)
+        return lambda: None

@@ -1,0 +1,136 @@
+"""The fused training step equals the plain one by autograd: distortion, bits, all gradients, and where latents go."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="fitting needs torch")
+pytest.importorskip("numba", reason="the kernels need numba")
+
+from nfcodec.fit import presets  # noqa: E402
+from nfcodec.fit.build import build  # noqa: E402
+from nfcodec.fit.encodings import Rounding  # noqa: E402
+from nfcodec.fit.fast import FastStep  # noqa: E402
+from nfcodec.fit.source import from_lattice  # noqa: E402
+from nfcodec.fit.step import Look, PlainStep  # noqa: E402
+from nfcodec.fit.train import Recipe  # noqa: E402
+from nfcodec.spec import Signal  # noqa: E402
+
+SOFT = Rounding(0.3, 0.0)  # without noise, which the two draw in different ways
+CASES = {
+    "image": ((96, 91, 3), "image", {"tile_edge": 40}),
+    "grey": ((96, 100, 1), "image", {}),
+    "line": ((9000, 1), "volume", {}),
+    "volume": ((33, 29, 31, 1), "volume", {"stride": 2, "tile_edge": 20}),
+    "vectors": ((20, 24, 22, 2), "volume", {}),
+    "frames": ((5, 12, 14, 16, 1), "volume", {"stride": 2}),
+}
+
+
+@pytest.fixture(params=[1, 2])
+def n_threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def make_fit(name, seed=0, weighted=False, sparse=False):
+    shape, kind, changes = CASES[name]
+    rng = np.random.default_rng(seed)
+    axes = np.meshgrid(*(np.linspace(0, 3, n) for n in shape[:-1]), indexing="ij")
+    smooth = sum(np.sin((k + 1) * a) for k, a in enumerate(axes))
+    values = smooth[..., None] + 0.4 * rng.normal(size=shape)
+    if sparse:
+        values = np.where(smooth[..., None] > 1.5, values, 0.0)
+    values = np.clip(128 + 30 * values, 0, 255).astype(np.uint8)
+    source = from_lattice(Signal(kind, values))
+    preset = replace(presets.choose(source, 1e-3, "dense"), **changes)
+    fit = build(source, preset, seed)
+    if weighted:
+        for tile in fit.tiles:
+            tile.weight = torch.rand(tile.target.shape[1:])
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for p in [*fit.model.tensors, *fit.model.grid.context.parameters()]:
+            p += 0.1 * torch.randn_like(p)
+        fit.model.grid.flat += 0.3 * torch.randn_like(fit.model.grid.flat)
+    return fit
+
+
+def walk(fit, stepper, looks, weights=(700.0, 0.01)):
+    """[distortion, bits, network gradients] of steps over all tiles, and the latents in the end."""
+    found = []
+    for look in looks:
+        for index, tile in enumerate(fit.tiles):
+            d, b = stepper.gradients(tile, look, weights, wants_latents=True)
+            stepper.move(index, tile, 0.05)()
+            layers = [t for layer in [*fit.model.layers(), *fit.model.grid.layers()] for t in layer]
+            found.append([d, b, [t.grad.numpy().copy() for t in layers]])
+            for t in layers:
+                t.grad = None
+    return found, [t.detach().numpy().copy() for t in fit.model.grid.theta]
+
+
+def assert_same_walk(name, looks, **settings):
+    plain, fast = make_fit(name, **settings), make_fit(name, **settings)
+    assert FastStep.is_available(fast.model)
+    expected, latents = walk(plain, PlainStep(plain.model), looks)
+    found, moved = walk(fast, FastStep(fast.model, fast.tiles, np.random.default_rng(0)), looks)
+    for (d, b, gradients), (d0, b0, gradients0) in zip(found, expected, strict=True):
+        assert d == pytest.approx(d0, rel=1e-4) and b == pytest.approx(b0, rel=1e-4)
+        for g, g0 in zip(gradients, gradients0, strict=True):
+            np.testing.assert_allclose(g, g0, rtol=2e-3, atol=2e-4 * np.abs(g0).max())
+    for a, b in zip(moved, latents, strict=True):
+        # Adam turns tiny gradients into whole steps, whatever their size: some rows may go either way
+        assert np.mean(np.abs(a - b) > 2e-3) < 2e-3
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_steps_are_those_of_autograd(name, n_threads):
+    stride, d = CASES[name][2].get("stride", 1), len(CASES[name][0]) - 1
+    phases = [(0,) * d, (stride - 1,) * d] if stride > 1 else [(0,) * d] * 2
+    assert_same_walk(name, [Look(SOFT, phase, stride) for phase in phases])
+
+
+def test_weighted_errors_and_coarse_levels_alone():
+    assert_same_walk("image", [Look(SOFT, (0, 0), 1, depth=2), Look(SOFT, (0, 0), 1)], weighted=True)
+
+
+def test_levels_with_empty_blocks():
+    fit = make_fit("volume", sparse=True)
+    assert any(block.index is not None for tile in fit.tiles for block in tile.plan.blocks)
+    assert_same_walk("volume", [Look(SOFT, (0, 1, 0), 2), Look(SOFT, (1, 1, 0), 2)], sparse=True)
+
+
+@pytest.mark.parametrize("wants_latents", [True, False])
+def test_hard_rounding_and_integer_networks(wants_latents):
+    look, found = Look(Rounding(hard=True), (0, 0), 1), []
+    for make in (lambda fit: PlainStep(fit.model), lambda fit: FastStep(fit.model, fit.tiles, np.random.default_rng(0))):
+        fit = make_fit("image")
+        fit.model.choose_shifts(64.0)
+        fit.model.grid.context.choose_shifts(64.0)
+        d, b = make(fit).gradients(fit.tiles[1], look, (700.0, 0.01), wants_latents)
+        found.append((d, b, [t.grad.numpy() for t in fit.model.tensors], fit.model.grid.context.skip.grad.numpy()))
+    (d0, b0, decoder0, skip0), (d, b, decoder, skip) = found
+    assert d == pytest.approx(d0, rel=1e-4) and b == pytest.approx(b0, rel=1e-4)
+    for g, g0 in zip([*decoder, skip], [*decoder0, skip0], strict=True):
+        np.testing.assert_allclose(g, g0, rtol=2e-3, atol=2e-4 * np.abs(g0).max())
+
+
+def test_noise_is_new_in_every_step():
+    fit = make_fit("image")
+    stepper, look = FastStep(fit.model, fit.tiles, np.random.default_rng(0)), Look(Rounding(0.3, 0.2), (0, 0), 1)
+    bits = [stepper.gradients(fit.tiles[0], look, (1.0, 1.0), True)[1] for _ in range(3)]
+    assert len(set(bits)) == 3 and max(bits) < 1.2 * min(bits)
+
+
+def test_the_same_seed_gives_the_same_fit():
+    files = []
+    for _ in range(2):
+        fit = make_fit("image")
+        fit.run(Recipe(n_steps=12, lmbda=1e-3))
+        files.append([t.detach().numpy().copy() for t in [*fit.model.tensors, *fit.model.grid.theta]])
+    for a, b in zip(*files, strict=True):
+        np.testing.assert_array_equal(a, b)
