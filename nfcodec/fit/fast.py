@@ -10,6 +10,7 @@ It is tested equal to `PlainStep`, but for its noise, which it takes from one lo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -38,7 +39,7 @@ class _Lines:
     plane: int
     shapes: list[tuple[int, ...]]  # (F, K_0, *M) of each level's lines
     matrices: list[list[torch.Tensor | slice]]
-    n_lines: int
+    starts: list[int]  # of each level's lines, in values; then their sum
     rows: np.ndarray  # (F, n_planes) int32
     taps: np.ndarray  # (F, n_planes, MAX_TAPS) float32
     n_taps: np.ndarray  # (F,) int32
@@ -97,7 +98,7 @@ class _Layout:
                 start += n_first
         plane = math.prod(counts[split:])
         return _Lines(
-            n_planes, plane, shapes, matrices, start,
+            n_planes, plane, shapes, matrices, [0, *itertools.accumulate(map(math.prod, shapes))],
             np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32),
         )  # fmt: skip
 
@@ -105,9 +106,8 @@ class _Layout:
 class FastStep:
     """As `step.PlainStep`. The model's grid has to be dense and on a CPU, and numba to be there: see `is_available`."""
 
-    def __init__(self, model: FieldModel, tiles: list[Tile], generator: np.random.Generator):
-        self.model, self.generator = model, generator
-        self.n_threads = torch.get_num_threads()
+    def __init__(self, model: FieldModel, tiles: list[Tile], generator: np.random.Generator, n_threads: int = 1):
+        self.model, self.generator, self.n_threads = model, generator, n_threads
         self.theta = model.grid.flat.numpy()
         self.means, self.squares = np.zeros_like(self.theta), np.zeros_like(self.theta)
         self._layouts: dict[int, _Layout] = {}
@@ -133,7 +133,7 @@ class FastStep:
         lines = layout.lines(look, tuple(tile.target.shape[1:]))
         values, slope, companded, d_companded = (self._buffer(name, layout.size) for name in ("v", "s", "c", "dc"))
         self._lay_out(layout, look, values, slope, companded, d_companded)
-        flat_lines = self._buffer("lines", lines.n_lines * lines.plane + POINTS)
+        flat_lines = self._buffer("lines", lines.starts[-1] + POINTS)
         self._interpolate(layout, lines, values, flat_lines)
 
         pick = look.pick()
@@ -208,33 +208,34 @@ class FastStep:
 
         self._all(part)
 
-    @torch.no_grad()
     def _interpolate(self, layout: _Layout, lines: _Lines, values: np.ndarray, out: np.ndarray) -> None:
-        """Fills the lines of all levels."""
-        v, flat, at = torch.from_numpy(values), torch.from_numpy(out), 0
-        for block, shape, matrices in zip(layout.blocks, lines.shapes, lines.matrices):
-            x = block.cut(v)
-            if len(shape) - 2 == x.ndim - 1:  # one plane
-                x = x[:, None]
-            for k, matrix in enumerate(matrices):
-                x = x[(slice(None),) * (k + 2) + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, k + 2)
-            n = math.prod(shape)
-            flat[at : at + n].view(shape).copy_(x)
-            at += n
+        """Fills the lines of all levels, which threads take in turn."""
+        v, flat = torch.from_numpy(values), torch.from_numpy(out)
 
-    @torch.no_grad()
+        def part(k: int) -> None:
+            for level in range(k, len(layout.blocks), self.n_threads):
+                shape, at = lines.shapes[level], lines.starts[level]
+                x = layout.blocks[level].cut(v)
+                if x.ndim < len(shape):  # one plane
+                    x = x[:, None]
+                for axis, matrix in enumerate(lines.matrices[level], 2):
+                    x = x[(slice(None),) * axis + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, axis)
+                flat[at : at + math.prod(shape)].view(shape).copy_(x)
+
+        self._all(part)
+
     def _interpolate_back(self, layout: _Layout, lines: _Lines, d_lines: np.ndarray, d_values: np.ndarray) -> None:
         """Adds the gradients of all levels' lines to those of the values."""
-        gradients, d_v, at = torch.from_numpy(d_lines), torch.from_numpy(d_values), 0
-        for block, shape, matrices in zip(layout.blocks, lines.shapes, lines.matrices):
-            n = math.prod(shape)
-            g = gradients[:, at : at + n].sum(0).view(shape)
-            for k, matrix in reversed(list(enumerate(matrices))):
+        gradients, d_v = torch.from_numpy(d_lines), torch.from_numpy(d_values)
+        for block, shape, matrices, at in zip(layout.blocks, lines.shapes, lines.matrices, lines.starts):
+            g = gradients[:, at : at + math.prod(shape)].sum(0).view(shape)
+            for axis, matrix in reversed(list(enumerate(matrices, 2))):
                 if not isinstance(matrix, slice):
-                    g = along(g, matrix.T, k + 2)
+                    g = along(g, matrix.T, axis)
                 elif matrix.step > 1 or matrix.start:
-                    whole = g.new_zeros(*g.shape[: k + 2], _shape(block)[k - len(matrices)], *g.shape[k + 3 :])
-                    whole[(slice(None),) * (k + 2) + (matrix,)] = g
+                    n_vertices = _shape(block)[axis - 2 - len(matrices)]
+                    whole = g.new_zeros(*g.shape[:axis], n_vertices, *g.shape[axis + 1 :])
+                    whole[(slice(None),) * axis + (matrix,)] = g
                     g = whole
             if block.index is not None:
                 # every place but that of the closing 0, whose gradient nobody reads, is there once
@@ -242,7 +243,6 @@ class FastStep:
             else:
                 here = block.cut(d_v)
                 here += g.view(here.shape)
-            at += n
 
     def _layout(self, tile: Tile) -> _Layout:
         found = self._layouts.get(id(tile))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,8 +97,12 @@ class Fit:
 
     def run(self, recipe: Recipe, target: Target | None = None) -> float:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
-        model, grid = self.model, self.model.grid
-        networks, stepper = Soap([*model.layers(), *grid.layers()]), self._stepper()
+        with self._stepper() as stepper:
+            return self._run(stepper, recipe, target)
+
+    def _run(self, stepper: PlainStep | FastStep, recipe: Recipe, target: Target | None) -> float:
+        model = self.model
+        networks = Soap([*model.layers(), *model.grid.layers()])
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
@@ -141,10 +146,18 @@ class Fit:
                 break
         return lmbda
 
-    def _stepper(self) -> PlainStep | FastStep:
-        if FastStep.is_available(self.model):
-            return FastStep(self.model, self.tiles, self.generator)
-        return PlainStep(self.model)
+    @contextmanager
+    def _stepper(self) -> Iterator[PlainStep | FastStep]:
+        """What makes the steps. While `FastStep` does, torch's own threads, which wait by spinning, must not be in its way."""
+        if not FastStep.is_available(self.model):
+            yield PlainStep(self.model)
+            return
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield FastStep(self.model, self.tiles, self.generator, n_threads)
+        finally:
+            torch.set_num_threads(n_threads)
 
     def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
