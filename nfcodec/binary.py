@@ -69,6 +69,9 @@ class Reader:
     def u8(self) -> int:
         return self.bytes(1)[0]
 
+    def i8(self) -> int:
+        return int.from_bytes(self.bytes(1), "little", signed=True)
+
     def u16(self) -> int:
         return int.from_bytes(self.bytes(2), "little")
 
@@ -119,6 +122,9 @@ class Writer:
 
     def u8(self, value: int) -> "Writer":
         return self.bytes(int(value).to_bytes(1, "little"))
+
+    def i8(self, value: int) -> "Writer":
+        return self.bytes(int(value).to_bytes(1, "little", signed=True))
 
     def u16(self, value: int) -> "Writer":
         return self.bytes(int(value).to_bytes(2, "little"))

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .encodings import LatticeEncoding
-from .encodings.interpolate import N_TAPS
+from .encodings.interpolate import n_taps
 from .errors import FormatError
 from .kernels import use_numba
 from .mlp import Mlp
-from .spec import FieldSpec
+from .spec import SHAPE_PARTS, FieldSpec, Kernel
 
 __all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "outputs", "shifted"]
 
@@ -51,7 +51,7 @@ def float_parts(value: float, n_bits: int = 24) -> tuple[int, int]:
     return int(m * (1 << n_bits)), e - n_bits
 
 
-def axis_taps(start: int, stop: int, extent: int, n: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def axis_taps(start: int, stop: int, extent: int, n: int, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
     """For samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and weights (T, M), both int64.
 
     Weights have WEIGHT_BITS fractional bits and sum to one exactly. Positions are exact fractions of integers.
@@ -60,16 +60,22 @@ def axis_taps(start: int, stop: int, extent: int, n: int, kind: str) -> tuple[np
     i, rest = a // (2 * extent), a % (2 * extent)
     one = np.int64(1) << WEIGHT_BITS
     t = (rest * one + extent) // (2 * extent)
-    if kind == "linear":
+    if kernel is None:
         weights = np.stack([one - t, t])
     else:
-        t2, t3, half, down = t * t * one, t * t * t, 1 << 2 * WEIGHT_BITS, 2 * WEIGHT_BITS + 1
-        before = -t3 + 2 * t2 - t * one * one + half >> down
-        after = -3 * t3 + 4 * t2 + t * one * one + half >> down
-        last = t3 - t2 + half >> down
+        b, c = (np.int64(round(x * SHAPE_PARTS)) for x in kernel)
+        t1, t2, t3 = t << 2 * WEIGHT_BITS, t * t << WEIGHT_BITS, t * t * t
+        whole = np.int64(1) << 3 * WEIGHT_BITS
+        sums = (
+            -(b + 6 * c) * t3 + (3 * b + 12 * c) * t2 - (3 * b + 6 * c) * t1 + b * whole,
+            (9 * b + 6 * c - 12 * SHAPE_PARTS) * t3 + (18 * SHAPE_PARTS - 15 * b - 12 * c) * t2 + (3 * b + 6 * c) * t1 + b * whole,
+            (b + 6 * c) * t3 - 6 * c * t2,
+        )
+        scale = np.int64(6 * SHAPE_PARTS) << 2 * WEIGHT_BITS
+        before, after, last = ((x + scale // 2) // scale for x in sums)
         weights = np.stack([before, one - before - after - last, after, last])
-    n_taps = N_TAPS[kind]
-    index = i + np.arange(1 - n_taps // 2, 1 + n_taps // 2)[:, None]
+    reach = n_taps(kernel) // 2
+    index = i + np.arange(1 - reach, 1 + reach)[:, None]
     return np.clip(index, 0, n - 1), weights
 
 
@@ -94,13 +100,13 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, level: int, box: Box):
 
     (None, None) for an axis whose vertices are the samples.
     """
-    axes, used = [], []
+    axes, used, kernel = [], [], spec.grid.kernel(level)
     for s, extent, n in zip(box, spec.extent, spec.grid.resolutions[level]):
-        if n == extent:
+        if n == extent and (kernel is None or kernel[0] == 0):
             axes.append((None, None))
             used.append(np.arange(s.start, s.stop))
         else:
-            index, weights = axis_taps(s.start, s.stop, extent, n, spec.grid.interpolation)
+            index, weights = axis_taps(s.start, s.stop, extent, n, kernel)
             unique, place = np.unique(index, return_inverse=True)
             axes.append((place.reshape(index.shape), weights))
             used.append(unique)
@@ -171,8 +177,8 @@ def affine(y: np.ndarray, offset: float, scale: float) -> np.ndarray:
 def blocks(spec: FieldSpec) -> Iterator[Box]:
     """Boxes that cover the source's lattice, small enough for every level of a file that lies about its resolutions."""
     worst = 1
+    taps = n_taps(spec.grid.kernel(0))
     for resolution in spec.grid.resolutions:
-        taps = N_TAPS[spec.grid.interpolation]
         worst = max(worst, math.prod(min(taps, -(-n // m)) for n, m in zip(resolution, spec.extent)))
     widest = max(max(spec.mlp.widths), spec.grid.n_features_total)
     n_points = max(1 << 10, min(POINTS, (1 << 22) // widest) // worst)

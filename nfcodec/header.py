@@ -66,6 +66,9 @@ def pack_spec(spec: FieldSpec) -> bytes:
         w.u8(f)
     for x in spec.steps:
         w.u16(step_code(x))
+    for shape in grid.shapes:
+        for x in shape:
+            w.i8(round(x * s.SHAPE_PARTS))
     w.u8(s.ACTIVATIONS[mlp.activation])
     w.u8(mlp.n_hidden_layers)
     if mlp.n_hidden_layers:
@@ -129,10 +132,12 @@ def read_spec(r: Reader) -> FieldSpec:
             )
         n_features = n_features[:1] * (n_levels - 1) + n_features[1:]
     steps = tuple(step_value(r.u16()) for _ in range(n_levels))
+    n_shapes = n_levels if interpolation == "mitchell" else 0
+    shapes = tuple((r.i8() / s.SHAPE_PARTS, r.i8() / s.SHAPE_PARTS) for _ in range(n_shapes))
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")
     n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
     n_neurons = _limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
-    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size)
+    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size, shapes)
     mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)

@@ -17,7 +17,7 @@ DRAFT = 1  # readers of major 0 accept only their own draft (the minor byte)
 KINDS = {"image": 0, "volume": 1, "sdf": 2, "tsdf": 3, "occupancy": 4, "udf": 5}
 SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
-INTERPOLATIONS = {"linear": 0, "cubic": 1}
+INTERPOLATIONS = {"linear": 0, "cubic": 1, "mitchell": 2}
 ACTIVATIONS = {"identity": 0, "relu": 1}
 DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7, "f8": 8, "b1": 9}
 
@@ -39,6 +39,13 @@ MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choi
 HASH_PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 
+SHAPE_PARTS = 64  # the parts of 1 in which b and c are stored
+
+# how a lattice is interpolated along an axis: None linearly, else by a cubic of these (b, c)
+Kernel = tuple[float, float] | None
+CATMULL_ROM: Kernel = (0.0, 0.5)
+
+
 @dataclass(frozen=True)
 class GridSpec:
     """The lattices of a field, coarse level first.
@@ -46,7 +53,8 @@ class GridSpec:
     encoding: a key of ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
     of n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex.
     log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
-    2**log2_size entries; dense: 0.
+    2**log2_size entries; dense: 0. shapes: for each level the parameters b and c of its cubic kernel (Mitchell &
+    Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from -2 to below 2.
     """
 
     encoding: str
@@ -54,6 +62,13 @@ class GridSpec:
     n_features: tuple[int, ...]
     interpolation: str = "linear"
     log2_size: int = 0
+    shapes: tuple[tuple[float, float], ...] = ()
+
+    def kernel(self, level: int) -> Kernel:
+        """What a level is interpolated by."""
+        if self.interpolation == "linear":
+            return None
+        return self.shapes[level] if self.shapes else CATMULL_ROM
 
     @property
     def n_levels(self) -> int:

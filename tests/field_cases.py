@@ -13,9 +13,14 @@ import nfcodec
 from nfcodec import header
 from nfcodec.encodings import load
 from nfcodec.pack import Frozen, pack
-from nfcodec.spec import DTYPES, ENCODINGS, INTERPOLATIONS, SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec
+from nfcodec.spec import DTYPES, ENCODINGS, INTERPOLATIONS, SHAPE_PARTS, SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec
 
 COMBINATIONS = [(e, i) for e, i in itertools.product(ENCODINGS, INTERPOLATIONS)]
+
+
+def some_shapes(interpolation, n_levels):
+    """Shapes for the kernels of an interpolation that has them: different ones, also below 0."""
+    return tuple((0.25 * level - 0.125, 0.5 - 0.375 * level) for level in range(n_levels)) if interpolation == "mitchell" else ()
 
 
 def f32(x):
@@ -37,7 +42,10 @@ def make_spec(
         extent=tuple(extent),
         channels=channels,
         dtype=dtype,
-        grid=GridSpec(encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size),
+        grid=GridSpec(
+            encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size,
+            some_shapes(interpolation, len(resolutions)),
+        ),
         mlp=MlpSpec(sum(n_features), n_neurons if n_hidden_layers else 0, n_hidden_layers, channels, activation),
         steps=tuple(header.step_value(header.step_code(step / (level + 1))) for level in range(len(resolutions))),
         value_offset=(f32(offset),) * channels,
@@ -103,6 +111,9 @@ def specs(draw, max_integers=600):
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
     encoding = draw(st.sampled_from(list(ENCODINGS)))
     n_hidden_layers = draw(st.integers(0, 3))
+    interpolation = draw(st.sampled_from(list(INTERPOLATIONS)))
+    part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
+    shapes = tuple((draw(part), draw(part)) for _ in range(n_levels if interpolation == "mitchell" else 0))
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))
@@ -112,8 +123,8 @@ def specs(draw, max_integers=600):
         channels=channels,
         dtype="f4" if surface else draw(st.sampled_from(list(DTYPES))),
         grid=GridSpec(
-            encoding, resolutions, n_features, draw(st.sampled_from(list(INTERPOLATIONS))),
-            {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding],
+            encoding, resolutions, n_features, interpolation,
+            {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding], shapes,
         ),
         mlp=MlpSpec(
             sum(n_features), draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,

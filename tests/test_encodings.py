@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from nfcodec.encodings import interpolate, load
 from nfcodec.encodings.hash import n_rows, rows
 from nfcodec.errors import FormatError
-from nfcodec.spec import ENCODINGS, GridSpec
+from nfcodec.spec import CATMULL_ROM, ENCODINGS, GridSpec
 
-KINDS = ["linear", "cubic"]
+KERNELS = {"linear": None, "cubic": CATMULL_ROM, "smoothing": (1.0, 0.0), "odd": (-0.5, 0.75), "free": (0.5, 1.25)}
+THROUGH_VERTICES = ["linear", "cubic"]
 
 
 def make_grid(encoding, interpolation, resolutions=((3, 4), (9, 7)), n_features=(2, 1), seed=0, **settings):
@@ -29,32 +30,42 @@ def make_grid(encoding, interpolation, resolutions=((3, 4), (9, 7)), n_features=
 # ---------------------------------------------------------------- interpolation
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @given(x=st.lists(st.floats(-2, 3), min_size=1, max_size=20), n=st.integers(1, 50))
 @settings(max_examples=100, deadline=None)
-def test_weights_sum_to_one(kind, x, n):
-    index, w, d = interpolate.taps(np.array(x), n, kind)
+def test_weights_sum_to_one(kernel, x, n):
+    index, w, d = interpolate.taps(np.array(x), n, kernel)
     assert index.min() >= 0 and index.max() < n
     np.testing.assert_allclose(w.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(d.sum(1), 0, atol=1e-5 * n)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kernel", [KERNELS[name] for name in THROUGH_VERTICES], ids=THROUGH_VERTICES)
 @pytest.mark.parametrize("n", [1, 2, 3, 10])
-def test_vertices_keep_their_values(kind, n):
+def test_vertices_keep_their_values(kernel, n):
     values = np.arange(n) ** 2.0 - 3
-    index, w, _ = interpolate.taps((np.arange(n) + 0.5) / n, n, kind)
+    index, w, _ = interpolate.taps((np.arange(n) + 0.5) / n, n, kernel)
     np.testing.assert_allclose((w * values[index]).sum(1), values, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_linear_functions_are_reproduced_in_the_interior(kind):
+@pytest.mark.parametrize("kernel", [k for k in KERNELS.values() if k is None or k[0] + 2 * k[1] == 1])
+def test_linear_functions_are_reproduced_in_the_interior(kernel):
     n = 12
     x = np.linspace(1.5 / n, 1 - 1.5 / n, 100)
-    index, w, d = interpolate.taps(x, n, kind)
+    index, w, d = interpolate.taps(x, n, kernel)
     values = 3 * (np.arange(n) + 0.5) / n - 1
     np.testing.assert_allclose((w * values[index]).sum(1), 3 * x - 1, atol=1e-5)
     np.testing.assert_allclose((d * values[index]).sum(1), 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [(0.0, 0.5), (1 / 3, 1 / 3), (1.0, 0.0), (-0.75, 1.5)])
+def test_cubics_are_those_of_mitchell_and_netravali(kernel):
+    b, c = kernel
+    index, w, _ = interpolate.taps(np.linspace(0.3, 0.6, 50), 10, kernel)
+    distance = np.abs(np.linspace(0.3, 0.6, 50)[:, None] * 10 - 0.5 - index)
+    near = (12 - 9 * b - 6 * c) * distance**3 + (-18 + 12 * b + 6 * c) * distance**2 + 6 - 2 * b  # their equation 8
+    far = (-b - 6 * c) * distance**3 + (6 * b + 30 * c) * distance**2 + (-12 * b - 48 * c) * distance + 8 * b + 24 * c
+    np.testing.assert_allclose(w, np.where(distance < 1, near, far) / 6, atol=1e-5)
 
 
 def test_cubic_reproduces_parabolas_where_linear_does_not():
@@ -62,48 +73,48 @@ def test_cubic_reproduces_parabolas_where_linear_does_not():
     x = np.linspace(1.5 / n, 1 - 1.5 / n, 101)
     values = ((np.arange(n) + 0.5) / n) ** 2
     errors = {}
-    for kind in KINDS:
-        index, w, _ = interpolate.taps(x, n, kind)
-        errors[kind] = np.abs((w * values[index]).sum(1) - x**2).max()
+    for name in THROUGH_VERTICES:
+        index, w, _ = interpolate.taps(x, n, KERNELS[name])
+        errors[name] = np.abs((w * values[index]).sum(1) - x**2).max()
     assert errors["cubic"] < 1e-6 < 1e-4 < errors["linear"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_edges_are_repeated(kind):
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_edges_are_repeated(kernel):
     values = np.array([5.0, 1.0, 2.0, 7.0])
-    index, w, d = interpolate.taps(np.array([-1.0, 0.0, 1.0, 9.0]), 4, kind)
+    index, w, d = interpolate.taps(np.array([-1.0, 0.0, 1.0, 9.0]), 4, kernel)
     ends = (w * values[index]).sum(1)
     assert ends[0] == ends[1] and ends[2] == ends[3]
     assert not d[[0, 3]].any()  # constant beyond the box
-    if kind == "linear":
+    if kernel is None:
         assert ends.tolist() == [5, 5, 7, 7]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @given(x=st.lists(st.floats(0, 1), min_size=1, max_size=30), n=st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
-def test_axis_matrix_is_the_taps(kind, x, n):
+def test_axis_matrix_is_the_taps(kernel, x, n):
     x = np.array(x)
     values = np.random.default_rng(n).normal(size=n)
-    index, w, _ = interpolate.taps(x, n, kind)
-    first, matrix = interpolate.axis_matrix(x, n, kind)
+    index, w, _ = interpolate.taps(x, n, kernel)
+    first, matrix = interpolate.axis_matrix(x, n, kernel)
     assert matrix.shape[0] == len(x) and 0 <= first and first + matrix.shape[1] <= n
-    assert (first, matrix.shape[1]) == interpolate.axis_span(x, n, kind)
+    assert (first, matrix.shape[1]) == interpolate.axis_span(x, n, kernel)
     np.testing.assert_allclose(matrix @ values[first : first + matrix.shape[1]], (w * values[index]).sum(1), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
-def test_corner_weights_are_products(kind, d):
+def test_corner_weights_are_products(kernel, d):
     resolution = (5, 3, 1, 4)[:d]
     coords = np.random.default_rng(d).random((20, d))
-    found = list(interpolate.corners(coords, resolution, kind))
-    assert len(found) == interpolate.N_TAPS[kind] ** d
+    found = list(interpolate.corners(coords, resolution, kernel))
+    assert len(found) == interpolate.n_taps(kernel) ** d
     np.testing.assert_allclose(sum(w for _, w, _ in found), 1, atol=1e-5)
     np.testing.assert_allclose(sum(g for _, _, g in found), 0, atol=1e-3)
     # a lattice that is linear along each axis: the weighted sum of indices is their interpolation
     for axis, n in enumerate(resolution):
-        along, w, _ = interpolate.taps(coords[:, axis], n, kind)
+        along, w, _ = interpolate.taps(coords[:, axis], n, kernel)
         total = sum(index[:, axis] * weight for index, weight, _ in found)
         np.testing.assert_allclose(total, (along * w).sum(1), atol=1e-4)
 
@@ -184,7 +195,7 @@ def test_features_against_plain_sums(encoding, interpolation, d):
         for level, resolution in enumerate(resolutions):
             along = []
             for x, n in zip(coord, resolution, strict=True):
-                index, w, _ = interpolate.taps(np.array([x]), n, interpolation)
+                index, w, _ = interpolate.taps(np.array([x]), n, grid.spec.kernel(level))
                 along.append(list(zip(index[0].tolist(), w[0].tolist(), strict=True)))
             total = 0
             for corner in itertools.product(*along):

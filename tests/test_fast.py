@@ -48,6 +48,8 @@ def make_fit(name, seed=0, weighted=False, sparse=False):
         for p in [*fit.model.tensors, *fit.model.grid.context.parameters()]:
             p += 0.1 * torch.randn_like(p)
         fit.model.grid.flat += 0.3 * torch.randn_like(fit.model.grid.flat)
+        fit.model.shapes += 0.4 * torch.randn_like(fit.model.shapes)
+    fit.model.set_shapes()
     return fit
 
 
@@ -89,6 +91,17 @@ def test_steps_are_those_of_autograd(name, n_threads):
 
 def test_weighted_errors_and_coarse_levels_alone():
     assert_same_walk("image", [Look(SOFT, (0, 0), 1, depth=2), Look(SOFT, (0, 0), 1)], weighted=True)
+
+
+def test_the_lines_follow_the_shapes_of_the_kernels():
+    fit, look = make_fit("image"), Look(SOFT, (0, 0), 1)
+    stepper = FastStep(fit.model, fit.tiles, np.random.default_rng(0))
+    before = stepper.gradients(fit.tiles[0], look, (1.0, 1.0), False)
+    fit.model.shapes -= 0.3
+    fit.model.set_shapes()
+    after = stepper.gradients(fit.tiles[0], look, (1.0, 1.0), False)
+    expected = PlainStep(fit.model).gradients(fit.tiles[0], look, (1.0, 1.0), False)
+    assert after == pytest.approx(expected, rel=1e-4) and before != pytest.approx(expected, rel=1e-3)
 
 
 def test_levels_with_empty_blocks():

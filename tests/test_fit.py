@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nfcodec import decode
 from nfcodec.encodings import load as load_grid
 from nfcodec.entropy import cost_bits, n_inputs, predict
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.fit.goals import Goal, pick_goal
 from nfcodec.measure import Report
-from nfcodec.spec import KINDS, GridSpec, Mesh, Signal
+from nfcodec.pack import pack
+from nfcodec.spec import CATMULL_ROM, KINDS, GridSpec, Mesh, Signal
 
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 
@@ -28,7 +30,7 @@ from nfcodec.fit.optimizer import RowAdam, Soap  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
 from nfcodec.fit.rate import laplace_bits  # noqa: E402
 from nfcodec.fit.source import from_lattice, measure_mesh  # noqa: E402
-from nfcodec.fit.step import Look, error, features  # noqa: E402
+from nfcodec.fit.step import Look, error, features, shape_gradient  # noqa: E402
 from nfcodec.fit.train import Recipe, Target  # noqa: E402
 
 # ---------------------------------------------------------------- quantizers
@@ -474,6 +476,42 @@ def test_the_price_of_networks_has_the_gradient_of_their_bits():
     weights.add_price(fit.model, 0.3)
     for k, (tensor, gradient) in enumerate(zip(tensors, expected, strict=True)):
         torch.testing.assert_close(tensor.grad, gradient + (k % 2 == 0))
+
+
+def smooth_fit():
+    y, x = np.mgrid[:100, :96] / 100
+    values = 127 + 60 * np.sin(9 * x * y + 2) + 60 * (x > y) + np.random.default_rng(0).normal(0, 4, x.shape)
+    source = from_lattice(Signal("image", values.clip(0, 255).astype(np.uint8)[..., None]))
+    return build(source, presets.choose(source, 1e-3, "dense"), 0)
+
+
+def test_the_gradient_of_kernels_is_the_difference_quotient():
+    fit = smooth_fit()
+    tile, look = fit.tiles[0], Look(Rounding(hard=True), (1, 0), 2)
+
+    def squared():
+        return error(fit.model, tile, features(fit.model, tile, look)[1], look).item()
+
+    slope, h = shape_gradient(fit.model, tile, look), 2 / 64  # whole parts, since shapes are rounded to them
+    for level, which in ((0, 0), (2, 1), (fit.model.spec.grid.n_levels - 1, 0)):
+        found = []
+        for sign in (1, -1):
+            fit.model.shapes[level, which] += sign * h
+            found.append(squared())
+            fit.model.shapes[level, which] -= sign * h
+        assert slope[level, which].item() == pytest.approx((found[0] - found[1]) / (2 * h), rel=0.02, abs=1e-3)
+
+
+def test_kernels_take_their_shape_in_a_fit_and_keep_it_in_the_file():
+    fit = smooth_fit()
+    fit.run(recipe(60))
+    shapes = fit.model.spec.grid.shapes
+    assert shapes != (CATMULL_ROM,) * len(shapes)
+    spec = decode.open(pack(fit.model.spec, fit.model.freeze())).spec
+    assert spec.grid.shapes == shapes and spec.grid.interpolation == "mitchell"
+    fit.model.shapes.fill_(9.0)
+    fit.model.set_shapes()
+    assert fit.model.spec.grid.shapes[0] == (127 / 64, 127 / 64)  # what a file can hold
 
 
 def test_network_steps_are_as_coarse_as_they_pay():

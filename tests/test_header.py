@@ -125,7 +125,7 @@ def with_bytes(at, value):
         ("offset", struct.pack("<f", float("nan")), "not-finite"),
         ("scale", struct.pack("<f", float("-inf")), "not-finite"),
         ("encoding", b"\x03", "fhdr-encoding"),
-        ("interpolation", b"\x02", "fhdr-interpolation"),
+        ("interpolation", b"\x03", "fhdr-interpolation"),
         ("log2_size", b"\x01", "limit-log2_size"),
         ("levels", b"\x00", "limit-levels"),
         ("levels", b"\x21", "limit-levels"),

@@ -55,15 +55,21 @@ def parts(value):
     return int(m * 2**53), e - 53
 
 
-def taps(j, m, n, kind):
+def taps(j, m, n, kernel):
     a = (2 * j + 1) * n - m
     i, t = a // (2 * m), ((a % (2 * m)) * 2**15 + m) // (2 * m)
-    if kind == "linear":
+    if kernel is None:
         pairs = [(i, 2**15 - t), (i + 1, t)]
     else:
-        first = right(-(t**3) + 2 * t * t * 2**15 - t * 2**30, 31)
-        third = right(-3 * t**3 + 4 * t * t * 2**15 + t * 2**30, 31)
-        last = right(t**3 - t * t * 2**15, 31)
+        b, c = (round(64 * x) for x in kernel)
+
+        def weight(*factors):
+            total = sum(f * t**k * 2 ** (15 * (3 - k)) for f, k in zip(factors, (3, 2, 1, 0), strict=True))
+            return (total + 192 * 2**30) // (384 * 2**30)
+
+        first = weight(-b - 6 * c, 3 * b + 12 * c, -3 * b - 6 * c, b)
+        third = weight(9 * b + 6 * c - 768, 1152 - 15 * b - 12 * c, 3 * b + 6 * c, b)
+        last = weight(b + 6 * c, -6 * c, 0, 0)
         pairs = [(i - 1, first), (i, 2**15 - first - third - last), (i + 1, third), (i + 2, last)]
     return [(min(max(k, 0), n - 1), w) for k, w in pairs]
 
@@ -71,8 +77,9 @@ def taps(j, m, n, kind):
 def features(field, place):
     spec, out = field.spec, []
     for level, resolution in enumerate(spec.grid.resolutions):
+        kernel = spec.grid.kernel(level)
         along = [
-            [(j, None)] if n == m else taps(j, m, n, spec.grid.interpolation)
+            [(j, None)] if n == m and (kernel is None or kernel[0] == 0) else taps(j, m, n, kernel)
             for j, m, n in zip(place, spec.extent, resolution, strict=True)
         ]
         for f in range(spec.grid.n_features[level]):
@@ -232,7 +239,7 @@ def test_numba_equals_numpy(spec, seed, hard):
     assert np.array_equal(*found)
 
 
-@pytest.mark.parametrize("encoding, interpolation", [("dense", "cubic"), ("hash", "linear"), ("codebook", "cubic")])
+@pytest.mark.parametrize("encoding, interpolation", [("dense", "cubic"), ("dense", "mitchell"), ("hash", "linear"), ("codebook", "cubic")])
 def test_the_integer_field_is_the_float_field(encoding, interpolation):
     field = make_field(
         extent=(23, 17), resolutions=((4, 3), (12, 9), (23, 17)), encoding=encoding, interpolation=interpolation, step=0.02

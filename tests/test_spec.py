@@ -163,7 +163,7 @@ class Cursor:
 def read_fhdr(data, is_all=True):
     """Section 2; is_all: whether nothing may follow."""
     c, f = Cursor(data), {}
-    names = {key: {number: name for name, number in table(key).items()} for key in ("Kinds", "Encodings", "Activations")}
+    names = {key: {number: name for name, number in table(key).items()} for key in ("Kinds", "Encodings", "Interpolations", "Activations")}
     f["kind"], flags, d, f["channels"], dtype = names["Kinds"][c.take("B")], *(c.take("B") for _ in range(4))
     dtype = {number: name for name, number in table("Dtypes").items()}[dtype]
     f["clip"], placed, truncated, knee, one_range, halving, shared, full = (bool(flags >> bit & 1) for bit in range(8))
@@ -176,7 +176,7 @@ def read_fhdr(data, is_all=True):
     f["cell"] = c.take("d") if placed else 0.0
     f["truncation"] = c.take("f") if truncated else 0.0
     f["knee"] = c.take("f") if knee else 0.0
-    f["encoding"], f["cubic"] = names["Encodings"][c.take("B")], bool(c.take("B"))
+    f["encoding"], f["interpolation"] = names["Encodings"][c.take("B")], names["Interpolations"][c.take("B")]
     f["log2_size"], n_levels = c.take("B"), c.take("B")
     resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
     while len(resolutions) < n_levels:
@@ -184,6 +184,9 @@ def read_fhdr(data, is_all=True):
     f["resolutions"], f["features"] = resolutions, [c.take("B") for _ in range(2 if shared else n_levels)]
     f["features"] = f["features"][:1] * (n_levels - len(f["features"])) + f["features"]
     f["steps"] = [struct.unpack("<f", struct.pack("<I", c.take("H") << 16))[0] for _ in range(n_levels)]
+    f["shapes"] = [(0.0, 0.5)] * n_levels
+    if f["interpolation"] == "mitchell":
+        f["shapes"] = [(c.take("b") / 64, c.take("b") / 64) for _ in range(n_levels)]
     f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
     f["neurons"] = c.varint() if f["hidden"] else 0
     assert c.at == len(data) or not is_all
@@ -217,12 +220,15 @@ def interpolated(f, level, arrays, coord):
         u = min(max(x, 0.0), 1.0) * n - 0.5
         i = math.floor(u)
         t = u - i
-        if f["cubic"]:
-            w = [(-(t**3) + 2 * t**2 - t) / 2, (3 * t**3 - 5 * t**2 + 2) / 2]
-            w += [(-3 * t**3 + 4 * t**2 + t) / 2, (t**3 - t**2) / 2]
+        if f["interpolation"] == "linear":
+            w, first = [1 - t, t], i
         else:
-            w = [1 - t, t]
-        first = i - 1 if f["cubic"] else i
+            (b, c), first = f["shapes"][level], i - 1
+            w = [(-b - 6 * c) * t**3 + (3 * b + 12 * c) * t**2 - (3 * b + 6 * c) * t + b]
+            w += [(12 - 9 * b - 6 * c) * t**3 + (-18 + 12 * b + 6 * c) * t**2 + 6 - 2 * b]
+            w += [(9 * b + 6 * c - 12) * t**3 + (18 - 15 * b - 12 * c) * t**2 + (3 * b + 6 * c) * t + b]
+            w += [(b + 6 * c) * t**3 - 6 * c * t**2]
+            w = [x / 6 for x in w]
         along.append([(min(max(first + k, 0), n - 1), weight) for k, weight in enumerate(w)])
     total = np.zeros(f["features"][level])
     for corner in itertools.product(*along):

@@ -123,7 +123,7 @@ def _field_header(notes: Notes) -> None:
     if flags & header.FLAG_KNEE:
         notes.read("f32", "knee {:g}")
     notes.read("u8", lambda value: f"encoding {_name(s.ENCODINGS, value)}")
-    notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value)}")
+    interpolation = notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value)}")
     notes.read("u8", "log2_size {}")
     n_levels = notes.read("u8", "{} levels")
     for level in [n_levels - 1] if flags & header.FLAG_HALVING else range(n_levels):
@@ -135,6 +135,9 @@ def _field_header(notes: Notes) -> None:
         notes.read("u8", f"features of level {level}: {{}}")
     for level in range(n_levels):
         notes.read("u16", lambda value, level=level: f"step of level {level}: {header.step_value(value):.4g}")
+    for level in range(n_levels if interpolation == s.INTERPOLATIONS["mitchell"] else 0):
+        for name in "bc":
+            notes.read("i8", lambda value, name=name, level=level: f"{name} of level {level}: {value / s.SHAPE_PARTS:g}")
     notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
     if notes.read("u8", "{} hidden layers"):
         notes.read("varint", "{} neurons")

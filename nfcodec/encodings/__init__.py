@@ -99,7 +99,7 @@ class LatticeEncoding(Encoding):
         slope = np.zeros((n, d, self.spec.n_features_total), np.float32)
         for level, part in self.feature_slices():
             if level < n_levels:
-                for index, weight, gradient in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
+                for index, weight, gradient in corners(coords, self.spec.resolutions[level], self.spec.kernel(level)):
                     v = self.vertices(level, list(index.T))
                     out[:, part] += v * weight[:, None]
                     slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
@@ -110,7 +110,7 @@ class LatticeEncoding(Encoding):
         out = np.zeros((*(len(a) for a in axes), self.spec.n_features_total), np.float32)
         for level, part in self.feature_slices():
             if level < n_levels and self._suits_matrices(axes, level):
-                runs = [axis_matrix(a, n, self.spec.interpolation) for a, n in zip(axes, self.spec.resolutions[level])]
+                runs = [axis_matrix(a, n, self.spec.kernel(level)) for a, n in zip(axes, self.spec.resolutions[level])]
                 index = np.ix_(*(np.arange(first, first + m.shape[1]) for first, m in runs))
                 out[..., part] = apply_axes(self.vertices(level, list(index)), [m for _, m in runs])
             elif level < n_levels:
@@ -121,7 +121,7 @@ class LatticeEncoding(Encoding):
     def _level(self, coords: np.ndarray, level: int) -> np.ndarray:
         """Features (N, F_l) of one level at coords (N, d)."""
         out = np.zeros((len(coords), self.spec.n_features[level]), np.float32)
-        for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.interpolation):
+        for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.kernel(level)):
             out += self.vertices(level, list(index.T)) * weight[:, None]
         return out
 
@@ -129,7 +129,7 @@ class LatticeEncoding(Encoding):
         """Whether the matrices are small and most vertices between the samples are used; few samples of a fine
         level would gather all of it."""
         shape = [len(a) for a in axes]
-        spans = [axis_span(a, n, self.spec.interpolation)[1] for a, n in zip(axes, self.spec.resolutions[level])]
+        spans = [axis_span(a, n, self.spec.kernel(level))[1] for a, n in zip(axes, self.spec.resolutions[level])]
         small = all(m * k <= _MAX_MATRIX for m, k in zip(shape, spans))
         return small and math.prod(spans) <= _MAX_VERTICES_PER_SAMPLE * math.prod(shape)
 

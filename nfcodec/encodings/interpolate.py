@@ -3,8 +3,9 @@
 Vertex i of n along an axis lies at coordinate (i + 0.5) / n, so a lattice with as many vertices as the source has
 samples coincides with them. Outside the first and last vertex the edge value is repeated.
 
-kinds: "linear" (2 taps an axis) and "cubic" (4 taps, Keys 1981 with a = -1/2, Catmull-Rom). Both are continuous, so
-the rounding of a coordinate next to a vertex never matters.
+A kernel (`spec.Kernel`) is None for linear interpolation (2 taps an axis), or the (b, c) of a cubic (4 taps; Mitchell &
+Netravali 1988, section 3). (0, 1/2) is Catmull-Rom; with b = 0 a cubic goes through its vertices, with more it smooths. All of
+them are continuous, so the rounding of a coordinate next to a vertex never matters.
 """
 
 from __future__ import annotations
@@ -15,21 +16,30 @@ import math
 
 import numpy as np
 
-N_TAPS = {"linear": 2, "cubic": 4}
+from ..spec import Kernel
+
+# of the 4 taps the factors of f^3, f^2, f, 1: of a cubic with b = c = 0, and what b and c add to them
+CUBIC = np.array([[0, 0, 0, 0], [2, -3, 0, 1], [-2, 3, 0, 0], [0, 0, 0, 0]], np.float64)
+CUBIC_B = np.array([[-1, 3, -3, 1], [-9, 12, 0, -2], [9, -15, 3, 1], [1, 0, 0, 0]], np.float64) / 6
+CUBIC_C = np.array([[-1, 2, -1, 0], [-1, 1, 0, 0], [1, -2, 1, 0], [1, -1, 0, 0]], np.float64)
 
 
-def tap_weights(f: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def n_taps(kernel: Kernel) -> int:
+    """Vertices along an axis that a coordinate touches."""
+    return 2 if kernel is None else 4
+
+
+def tap_weights(f: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
     """Weights (N, T) and their derivatives by f (N, T) of the taps for fractions f (N,) in [0, 1)."""
-    if kind == "linear":
+    if kernel is None:
         one = np.ones_like(f)
         return np.stack([1 - f, f], 1), np.stack([-one, one], 1)
-    f2, f3 = f * f, f * f * f
-    w = np.stack([-f3 + 2 * f2 - f, 3 * f3 - 5 * f2 + 2, -3 * f3 + 4 * f2 + f, f3 - f2], 1) * 0.5
-    d = np.stack([-3 * f2 + 4 * f - 1, 9 * f2 - 10 * f, -9 * f2 + 8 * f + 1, 3 * f2 - 2 * f], 1) * 0.5
-    return w, d
+    factors = (CUBIC + kernel[0] * CUBIC_B + kernel[1] * CUBIC_C).T
+    powers, slopes = np.stack([f * f * f, f * f, f, np.ones_like(f)], 1), np.stack([3 * f * f, 2 * f, np.ones_like(f)], 1)
+    return powers @ factors, slopes @ factors[:3]
 
 
-def taps(x: np.ndarray, n: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def taps(x: np.ndarray, n: int, kernel: Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Neighbouring vertices of coordinates x (N,) on an axis of n vertices.
 
     Returns indices (N, T) int64 in [0, n), weights (N, T) float32 that sum to 1, and the weights' derivatives by x
@@ -38,39 +48,40 @@ def taps(x: np.ndarray, n: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.n
     x = np.asarray(x, np.float64)
     u = np.clip(x, 0.0, 1.0) * n - 0.5
     first = np.floor(u)
-    w, d = tap_weights(u - first, kind)
-    t = N_TAPS[kind]
+    w, d = tap_weights(u - first, kernel)
+    t = n_taps(kernel)
     index = first.astype(np.int64)[:, None] + np.arange(1 - t // 2, 1 + t // 2)
     inside = (x >= 0) & (x <= 1)  # beyond the box values are constant
     return np.clip(index, 0, n - 1), w.astype(np.float32), (d * (n * inside)[:, None]).astype(np.float32)
 
 
-def axis_span(x: np.ndarray, n: int, kind: str) -> tuple[int, int]:
+def axis_span(x: np.ndarray, n: int, kernel: Kernel) -> tuple[int, int]:
     """The contiguous run of vertices that coordinates x (M,) touch: the first one and their number."""
     # as in `taps`, in plain floats: this is called for every level, axis and block of a lattice
     low, high = (math.floor(min(max(float(end), 0.0), 1.0) * n - 0.5) for end in (np.min(x), np.max(x)))
-    first = min(max(low + 1 - N_TAPS[kind] // 2, 0), n - 1)
-    return first, min(max(high + N_TAPS[kind] // 2, 0), n - 1) - first + 1
+    reach = n_taps(kernel) // 2
+    first = min(max(low + 1 - reach, 0), n - 1)
+    return first, min(max(high + reach, 0), n - 1) - first + 1
 
 
-def axis_matrix(x: np.ndarray, n: int, kind: str) -> tuple[int, np.ndarray]:
+def axis_matrix(x: np.ndarray, n: int, kernel: Kernel) -> tuple[int, np.ndarray]:
     """The interpolation at sorted or unsorted coordinates x (M,) as a matrix over a contiguous run of vertices.
 
     Returns (first, A): A (M, K) float32 so that values = A @ vertices[first : first + K].
     """
-    index, w, _ = taps(x, n, kind)
+    index, w, _ = taps(x, n, kernel)
     first = int(index.min())
     matrix = np.zeros((len(index), int(index.max()) - first + 1), np.float32)
     np.add.at(matrix, (np.arange(len(index))[:, None], index - first), w)
     return first, matrix
 
 
-def corners(coords: np.ndarray, resolution: tuple[int, ...], kind: str):
+def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel):
     """Yields, for each of the T**d vertices around coords (N, d): indices (N, d) int64, weight (N,), and the
     weight's gradient (N, d), both float32."""
-    axes = [taps(coords[:, k], n, kind) for k, n in enumerate(resolution)]
+    axes = [taps(coords[:, k], n, kernel) for k, n in enumerate(resolution)]
     d = len(axes)
-    for choice in itertools.product(range(N_TAPS[kind]), repeat=d):
+    for choice in itertools.product(range(n_taps(kernel)), repeat=d):
         index = np.stack([axes[k][0][:, t] for k, t in enumerate(choice)], 1)
         weights = [axes[k][1][:, t] for k, t in enumerate(choice)]
         weight = functools.reduce(np.multiply, weights)

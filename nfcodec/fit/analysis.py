@@ -53,10 +53,10 @@ def pyramid(planes: np.ndarray, spec: GridSpec) -> list[np.ndarray]:
     axes = [(np.arange(n) + 0.5) / n for n in planes.shape[:-1]]
     left = planes.copy()
     out = []
-    for resolution, f in zip(spec.resolutions, spec.n_features):
+    for level, (resolution, f) in enumerate(zip(spec.resolutions, spec.n_features)):
         up, down = [], []
         for x, n in zip(axes, resolution):
-            index, weights, _ = taps(x, n, spec.interpolation)
+            index, weights, _ = taps(x, n, spec.kernel(level))
             row = np.repeat(np.arange(len(x)), index.shape[1])
             up.append(sparse.csr_matrix((weights.ravel(), (row, index.ravel())), (len(x), n)))
             near = sparse.csr_matrix((np.maximum(weights, 0).ravel(), (row, index.ravel())), (len(x), n))
@@ -73,5 +73,5 @@ def detail(target: np.ndarray) -> float:
     extent, channels = target.shape[:-1], target.shape[-1]
     spec = GridSpec("dense", (halved(extent),), (channels,), "cubic")
     (low,) = pyramid(target, spec)
-    matrices = [axis_matrix((np.arange(n) + 0.5) / n, m, spec.interpolation)[1] for n, m in zip(extent, spec.resolutions[0])]
+    matrices = [axis_matrix((np.arange(n) + 0.5) / n, m, spec.kernel(0))[1] for n, m in zip(extent, spec.resolutions[0])]
     return float(np.square(target - apply_axes(np.moveaxis(low, 0, -1), matrices)).mean(dtype=np.float64))

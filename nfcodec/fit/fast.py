@@ -60,17 +60,19 @@ class _Layout:
         self.size = (self.n // _LANES + 1) * _LANES  # room for the closing 0
         self.places = np.zeros(self.size, np.int32 if offset < 1 << 31 else np.int64)
         self.places[: self.n] = np.concatenate(places)
-        self._lines: dict[tuple[int, ...], _Lines] = {}
+        self._lines: dict[tuple[int, ...], tuple[bytes | None, _Lines]] = {}
         self.n_visits = 0
 
-    def lines(self, look: Look, block_shape: tuple[int, ...]) -> _Lines:
-        """What the phase of a look needs."""
-        found = self._lines.get(look.phase)
-        if found is None:
-            found = self._lines[look.phase] = self._make_lines(look, block_shape)
+    def lines(self, look: Look, block_shape: tuple[int, ...], shapes: torch.Tensor | None) -> _Lines:
+        """What the phase of a look needs. shapes: (L, 2) of the kernels, None where they are fixed."""
+        key = None if shapes is None else shapes.numpy().tobytes()
+        known, found = self._lines.get(look.phase, (None, None))
+        if found is None or known != key:
+            found = self._make_lines(look, block_shape, shapes)
+            self._lines[look.phase] = key, found
         return found
 
-    def _make_lines(self, look: Look, block_shape: tuple[int, ...]) -> _Lines:
+    def _make_lines(self, look: Look, block_shape: tuple[int, ...], kernels: torch.Tensor | None) -> _Lines:
         from ..kernels.synthesis import MAX_TAPS
 
         pick = look.pick()
@@ -78,19 +80,21 @@ class _Layout:
         # along a single axis everything is one plane
         n_planes, split = (counts[0], 1) if len(counts) > 1 else (1, 0)
         shapes, matrices, rows, taps, n_taps, start = [], [], [], [], [], 0
-        for block, step, n_features in zip(self.blocks, self.steps, self.n_features):
+        for level, (block, step, n_features) in enumerate(zip(self.blocks, self.steps, self.n_features)):
+            kernel = None if kernels is None else kernels[level]
             n_first = _shape(block)[1] if split else 1
             shapes.append((n_features, n_first, *counts[split:]))
-            parts = zip(block.matrices[split:], pick[split:])
-            matrices.append([p if m is None else m[p].contiguous() for m, p in parts])
-            if split and block.matrices[0] is not None:
-                matrix = block.matrices[0][pick[0]].numpy()
-            else:
-                matrix = np.eye(n_first, dtype=np.float32)[pick[0] if split else slice(None)]
-            width = int(min(MAX_TAPS, n_first, max((matrix != 0).sum(1).max(), 1)))
-            first = np.minimum((matrix != 0).argmax(1), n_first - width)
+            parts = zip(block.weights[split:], pick[split:])
+            matrices.append([p if w is None else w.matrix(kernel)[p].contiguous() for w, p in parts])
             weights = np.zeros((n_planes, MAX_TAPS), np.float32)
-            weights[:, :width] = np.take_along_axis(matrix, first[:, None] + np.arange(width), 1) * np.float32(step)
+            if split and block.weights[0] is not None:
+                axis = block.weights[0]
+                first, width = axis.first[pick[0]], axis.width
+                matrix = axis.matrix(kernel).numpy()[pick[0]]
+                weights[:, :width] = np.take_along_axis(matrix, first[:, None] + np.arange(width), 1) * np.float32(step)
+            else:
+                first, width = np.arange(n_first)[pick[0]] if split else np.zeros(1, np.int64), 1
+                weights[:, 0] = step
             for _ in range(n_features):
                 rows.append(start + first)
                 taps.append(weights)
@@ -130,7 +134,7 @@ class FastStep:
         from ..kernels.synthesis import squared_error
 
         layout = self._layout(tile)
-        lines = layout.lines(look, tuple(tile.target.shape[1:]))
+        lines = layout.lines(look, tuple(tile.target.shape[1:]), self.model.rounded_shapes())
         values, slope, companded, d_companded = (self._buffer(name, layout.size) for name in ("v", "s", "c", "dc"))
         self._lay_out(layout, look, values, slope, companded, d_companded)
         flat_lines = self._buffer("lines", lines.starts[-1] + POINTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from ..header import mlp_shapes
 from ..pack import Frozen
-from ..spec import FieldSpec
+from ..spec import SHAPE_PARTS, FieldSpec
 from . import fused
 from .encodings import GridTwin, Rounding
 from .plan import Plan, along
@@ -22,7 +23,7 @@ MAX_NETWORK_SHIFT = 16
 class FieldModel(nn.Module):
     """spec and grid as in `Field`; the network's tensors are in the order of `header.mlp_shapes`.
 
-    Once `shifts` is set, every use of the network sees its tensors rounded to multiples of 2**-shift.
+    `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded. Once `shifts` is set, every use of the network sees its tensors rounded to multiples of 2**-shift.
     """
 
     def __init__(self, spec: FieldSpec, grid: GridTwin, skip: np.ndarray, bias: np.ndarray):
@@ -41,6 +42,7 @@ class FieldModel(nn.Module):
             self.tensors[-1].copy_(torch.from_numpy(skip))
             self.tensors[-2 if len(shapes) > 2 else 0].copy_(torch.from_numpy(bias))
         self.shifts: list[int] | None = None
+        self.register_buffer("shapes", torch.tensor(spec.grid.shapes) if spec.grid.shapes else None)
 
     def network(self) -> list[torch.Tensor]:
         """The tensors as the decoder will see them."""
@@ -64,16 +66,35 @@ class FieldModel(nn.Module):
         scales = [fineness * (32.0 if t.ndim == 1 or k == last else 1.0) for k, t in enumerate(self.tensors)]
         self.shifts = [network_shift(t.detach(), f) for t, f in zip(self.tensors, scales)]
 
-    def features(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor:
-        """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis."""
+    def set_shapes(self) -> None:
+        """Has `spec` follow the kernels' shapes, which files keep in parts of 1 / SHAPE_PARTS."""
+        if self.shapes is not None:
+            limits = self.shapes.new_tensor([-2.0, 2.0 - 1 / SHAPE_PARTS])
+            self.shapes.clamp_(*limits)
+            rounded = (torch.round(self.shapes * SHAPE_PARTS) / SHAPE_PARTS).tolist()
+            self.spec = replace(self.spec, grid=replace(self.spec.grid, shapes=tuple((b, c) for b, c in rounded)))
+
+    def rounded_shapes(self) -> torch.Tensor | None:
+        """(L, 2): the (b, c) of every level's kernel as a decoder has them, or None where kernels have none."""
+        if self.shapes is None:
+            return None
+        return torch.round(self.shapes * SHAPE_PARTS) / SHAPE_PARTS
+
+    def features(
+        self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis. shapes: (L, 2) other than the
+        model's own."""
+        shapes = self.rounded_shapes() if shapes is None else shapes
         parts = []
-        for block in plan.blocks:
+        for level, block in enumerate(plan.blocks):
             x = block.cut(v)
-            for k, matrix in enumerate(block.matrices):
-                if matrix is None:
+            for k, weights in enumerate(block.weights):
+                if weights is None:
                     if phase[k] or stride > 1:
                         x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
                     continue
+                matrix = weights.matrix(None if shapes is None else shapes[level])
                 x = along(x, matrix[phase[k] :: stride], k + 1)
             parts.append(x.reshape(x.shape[0], -1))
         return torch.cat(parts)

@@ -14,6 +14,7 @@ so that the loop itself is gathers and small matrix products only.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,15 +26,55 @@ from ..spec import GridSpec
 from .gathers import Gathers
 
 
+class AxisWeights:
+    """Interpolation along an axis as a matrix (M, K): fixed, or linear in the (b, c) of its kernel."""
+
+    def __init__(self, parts: list[np.ndarray]):
+        """parts: the matrix; or those without b and c, of b and of c."""
+        whole = np.stack(parts)
+        self.shape = whole.shape[1:]
+        is_used = whole.any(0)
+        # of every row the vertices from `first` on, `width` at most, say all
+        self.width = max(int(is_used.sum(1).max()), 1)
+        self.first = np.minimum(is_used.argmax(1), self.shape[1] - self.width)
+        self._places = torch.from_numpy(np.flatnonzero(is_used))
+        self._parts = torch.from_numpy(np.ascontiguousarray(whole.reshape(len(parts), -1)[:, is_used.ravel()]))
+        self._fixed = self._dense(self._parts[0]) if len(parts) == 1 else None
+
+    def matrix(self, shape: torch.Tensor | None) -> torch.Tensor:
+        """(M, K) for a kernel's (b, c), through which gradients pass; None where it is fixed."""
+        if self._fixed is not None:
+            return self._fixed
+        return self._dense(self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2])
+
+    def is_identity(self) -> bool:
+        """Whether samples and vertices coincide, whatever the kernel."""
+        return self._fixed is not None and len(self._fixed) == self.shape[1] and bool(
+            torch.allclose(self._fixed, torch.eye(len(self._fixed)), atol=1e-6)
+        )
+
+    def to(self, device: str) -> "AxisWeights":
+        """The same weights with their tensors on a device."""
+        moved = copy(self)
+        for name in ("_places", "_parts", "_fixed"):
+            tensor = getattr(self, name)
+            setattr(moved, name, None if tensor is None else tensor.to(device))
+        return moved
+
+    def _dense(self, values: torch.Tensor) -> torch.Tensor:
+        flat = values.new_zeros(self.shape[0] * self.shape[1])
+        return flat.scatter(0, self._places, values).view(self.shape)
+
+
 @dataclass
 class Block:
     """The vertices of a level that a tile interpolates, (F, *K), and how.
 
     They are v[start : start + F * prod(box)] as (F, *box), cut to `inside`, where the level's rows are a whole box; else v
-    at `index` (F, *K). matrices: for each axis (M_k, K_k), None where samples and vertices coincide.
+    at `index` (F, *K). weights: for each axis of M_k samples and K_k vertices, None where these coincide.
     """
 
-    matrices: list[torch.Tensor | None]
+    weights: list[AxisWeights | None]
     index: torch.Tensor | None = None
     start: int = 0
     box: tuple[int, ...] = ()
@@ -47,8 +88,8 @@ class Block:
 
     def to(self, device: str) -> "Block":
         """The same block with its tensors on a device."""
-        matrices = [None if m is None else m.to(device) for m in self.matrices]
-        return replace(self, matrices=matrices, index=None if self.index is None else self.index.to(device))
+        weights = [None if w is None else w.to(device) for w in self.weights]
+        return replace(self, weights=weights, index=None if self.index is None else self.index.to(device))
 
 
 @dataclass
@@ -104,18 +145,26 @@ class Planner:
         d = len(start)
         axes = [(np.arange(a, b) + 0.5) / n for a, b, n in zip(start, stop, extent)]
         runs, own = [], []
-        for resolution in self.spec.resolutions:
-            runs.append([axis_matrix(axes[k], resolution[k], self.spec.interpolation) for k in range(d)])
+        for level, resolution in enumerate(self.spec.resolutions):
+            runs.append([self._axis(axes[k], resolution[k], level) for k in range(d)])
             own.append([owned(start[k], stop[k], extent[k], resolution[k]) for k in range(d)])
         boxes = self._boxes(runs, own)
         touched = _Touched(self.spec, self.row_maps, boxes)
         blocks = []
         for level, run in enumerate(runs):
-            blocks.append(touched.block(level, [f for f, _ in run], [m for _, m in run]))
+            blocks.append(touched.block(level, [f for f, _ in run], [w for _, w in run]))
         plan = Plan(touched.rows, blocks=blocks)
         if self.with_context:
             plan.gathers = Gathers.pack(*self._coded(touched, own))
         return plan
+
+    def _axis(self, x: np.ndarray, n: int, level: int) -> tuple[int, AxisWeights]:
+        """(first vertex, weights) of the interpolation at coordinates x on an axis of n vertices."""
+        if not self.spec.shapes:
+            first, matrix = axis_matrix(x, n, self.spec.kernel(level))
+            return first, AxisWeights([matrix])
+        first, plain = axis_matrix(x, n, (0.0, 0.0))
+        return first, AxisWeights([plain, *(axis_matrix(x, n, shape)[1] - plain for shape in ((1.0, 0.0), (0.0, 1.0)))])
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
         """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read."""
@@ -124,8 +173,8 @@ class Planner:
         for level, resolution in enumerate(self.spec.resolutions):
             box = []
             for k, n in enumerate(resolution):
-                first, matrix = runs[level][k]
-                low, high = first, first + matrix.shape[1]
+                first, weights = runs[level][k]
+                low, high = first, first + weights.shape[1]
                 a, b = own[level][k]
                 if self.with_context and b > a:
                     low, high = min(low, a - reach), max(high, b + reach)
@@ -203,11 +252,11 @@ class _Touched:
             total += len(rows) * spec.n_features[level]
         self.zero = total
 
-    def block(self, level: int, first: list[int], matrices: list[np.ndarray]) -> Block:
-        """What interpolation by these matrices reads, which begin at the vertices `first`."""
+    def block(self, level: int, first: list[int], weights: list[AxisWeights]) -> Block:
+        """What interpolation by these weights reads, which begin at the vertices `first`."""
         n_features, box = self.spec.n_features[level], self._local[level].shape
-        spans = [m.shape[1] for m in matrices]
-        ready = [None if _is_identity(m) else torch.from_numpy(m) for m in matrices]
+        spans = [w.shape[1] for w in weights]
+        ready = [None if w.is_identity() else w for w in weights]
         if np.array_equal(self._local[level].ravel(), np.arange(math.prod(box))):
             inside = tuple(slice(f - a, f - a + n) for f, n, (a, _) in zip(first, spans, self.boxes[level]))
             return Block(ready, None, self._offset[level], (n_features, *box), (slice(None), *inside))
@@ -224,10 +273,6 @@ class _Touched:
         local = self._local[level][tuple(clipped)]
         found = self._offset[level] + local[..., None] + np.arange(f) * len(self.rows[level])
         return np.where((inside & (local >= 0))[..., None], found, self.zero)
-
-
-def _is_identity(matrix: np.ndarray) -> bool:
-    return matrix.shape[0] == matrix.shape[1] and np.allclose(matrix, np.eye(len(matrix)), atol=1e-6)
 
 
 def _int(x: np.ndarray) -> torch.Tensor:

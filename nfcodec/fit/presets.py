@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..header import halved
-from ..spec import SURFACE_KINDS, GridSpec, MlpSpec
+from ..spec import CATMULL_ROM, SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
@@ -88,9 +88,10 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
-    interpolation = "linear" if encoding == "hash" else "cubic"
+    interpolation = "linear" if encoding == "hash" else "cubic" if small else "mitchell"
+    shapes = (CATMULL_ROM,) * len(resolutions) if interpolation == "mitchell" else ()
     return Preset(
-        grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size),
+        grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes),
         mlp=mlp,
         context_neurons=networks.context_neurons,
         context_layers=networks.context_layers,

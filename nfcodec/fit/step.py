@@ -16,7 +16,7 @@ from .model import FieldModel
 from .optimizer import RowAdam
 from .plan import Plan
 
-__all__ = ["Look", "PlainStep", "Tile", "error", "features"]
+__all__ = ["Look", "PlainStep", "Tile", "error", "features", "shape_gradient"]
 
 
 @dataclass
@@ -51,6 +51,15 @@ def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[to
         seen = torch.arange(len(found)) < sum(model.spec.grid.n_features[: look.depth])
         found = found * seen.to(found)[:, None]
     return integers, found
+
+
+def shape_gradient(model: FieldModel, tile: Tile, look: Look) -> torch.Tensor:
+    """The gradient (L, 2) of the tile's squared error by the shapes of the kernels."""
+    shapes = model.rounded_shapes().requires_grad_(True)
+    with torch.no_grad():
+        _, values = model.grid.values(tile.plan, look.rounding)
+    found = model.features(values, tile.plan, look.phase, look.stride, shapes)
+    return torch.autograd.grad(error(model, tile, found, look), shapes)[0]
 
 
 def error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:

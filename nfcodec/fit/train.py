@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from .gathers import LANES
 from .model import FieldModel
 from .optimizer import Soap
 from .plan import Plan
-from .step import Look, PlainStep, Tile, error, features
+from .step import Look, PlainStep, Tile, error, features, shape_gradient
 
 _WARM_UP_TILES = 16
 _WARM_UP_RATE = 0.02
@@ -32,6 +32,9 @@ _SEARCH_TILES = 4
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
 _WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
+_SHAPES_EVERY = 8  # steps, for one of the kernels' shapes
+_SHAPE_RATE = 6.0  # of the networks' rate
+_SHAPE_STRIDE = 2
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 
 
@@ -102,6 +105,7 @@ class Fit:
 
     def _run(self, stepper: PlainStep | FastStep, recipe: Recipe, target: Target | None) -> float:
         model = self.model
+        shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = Soap([*model.layers(), *model.grid.layers()])
         lmbda = recipe.lmbda
         start = time.monotonic()
@@ -128,6 +132,8 @@ class Fit:
             networks.step(rates[0])
             if wait is not None:
                 wait()
+            if shapes is not None and step % _SHAPES_EVERY == 0 and rates[1]:
+                self._follow_shapes(shapes, tile, look, rates[0] * _SHAPE_RATE)
 
             # running means over about two epochs, weighted like the loss
             d_now, b_now = d * factor, b * factor
@@ -158,6 +164,14 @@ class Fit:
             yield FastStep(self.model, self.tiles, self.generator, n_threads)
         finally:
             torch.set_num_threads(n_threads)
+
+    def _follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, rate: float) -> None:
+        """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
+        stride = look.stride * _SHAPE_STRIDE
+        phase = tuple(int(self.generator.integers(min(stride, n))) for n in tile.target.shape[1:])
+        self.model.shapes.grad = shape_gradient(self.model, tile, replace(look, phase=phase, stride=stride, depth=None))
+        optimizer.step(rate)
+        self.model.set_shapes()
 
     def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
         """Teaches the rate model alone what the first latents look like, on few values a step: it starts from nothing,
