@@ -38,7 +38,7 @@ def make_fit(name, seed=0, weighted=False, sparse=False):
         values = np.where(smooth[..., None] > 1.5, values, 0.0)
     values = np.clip(128 + 30 * values, 0, 255).astype(np.uint8)
     source = from_lattice(Signal(kind, values))
-    preset = replace(presets.choose(source, 1e-3, "dense"), **changes)
+    preset = replace(presets.choose(source, 1e-3, "dense", 5), **changes)
     fit = build(source, preset, seed)
     if weighted:
         for tile in fit.tiles:

@@ -214,7 +214,7 @@ def test_a_pyramid_leaves_its_source_alone():
 def test_a_new_fit_is_the_signal_before_rounding(channels):
     values = np.random.default_rng(0).integers(0, 256, (21, 34, channels), dtype=np.uint8)
     source = from_lattice(Signal("image", values))
-    fit = build(source, presets.choose(source, 1e-5, "dense"))  # so fine that colour keeps its resolution
+    fit = build(source, presets.choose(source, 1e-5, "dense", 5))  # so fine that colour keeps its resolution
     (tile,) = fit.tiles
     with torch.no_grad():
         out, _ = fit.model(tile.plan, lambda x: x, (0, 0), 1)
@@ -324,7 +324,7 @@ def test_every_preset_is_a_field_that_the_file_can_describe(extent, encoding):
     source = from_lattice(Signal("volume", np.arange(math.prod(extent), dtype=np.float32).reshape(*extent, 1)))
     steps = []
     for quality in (0, 50, 100):
-        preset = presets.choose(source, presets.lmbda_of(quality, "volume"), encoding)
+        preset = presets.choose(source, presets.lmbda_of(quality, "volume"), encoding, 5)
         spec = build(source, preset).model.spec
         assert unpack_spec(pack_spec(spec)) == spec
         for n, found in zip(extent, spec.grid.resolutions[-1], strict=True):
@@ -334,10 +334,10 @@ def test_every_preset_is_a_field_that_the_file_can_describe(extent, encoding):
 
 
 def test_colour_is_coarser_than_luma_at_low_quality_only():
-    coarse, fine = (presets.choose(image_source(), presets.lmbda_of(q, "image"), "dense").grid for q in (0, 100))
+    coarse, fine = (presets.choose(image_source(), presets.lmbda_of(q, "image"), "dense", 5).grid for q in (0, 100))
     assert coarse.n_features[-2:] == (1, 1) and set(coarse.n_features[:-2]) == {3}
     assert set(fine.n_features) == {3}
-    assert presets.choose(image_source(channels=4), 1e-2, "dense").grid.n_features[-2:] == (2, 2)  # and alpha
+    assert presets.choose(image_source(channels=4), 1e-2, "dense", 5).grid.n_features[-2:] == (2, 2)  # and alpha
 
 
 # ---------------------------------------------------------------- goals
@@ -399,7 +399,7 @@ def small_fit(seed=0):
     y, x = np.mgrid[:40, :44] / 40
     values = 127 + 60 * np.sin(9 * x * y + 2) + 60 * (x > y) + np.random.default_rng(0).normal(0, 2, x.shape)
     source = from_lattice(Signal("image", values.clip(0, 255).astype(np.uint8)[..., None]))
-    fit = build(source, presets.choose(source, 1e-3, "dense"), seed)
+    fit = build(source, presets.choose(source, 1e-3, "dense", 5), seed)
     fit.warm_up()
     return fit
 
@@ -482,7 +482,7 @@ def smooth_fit():
     y, x = np.mgrid[:100, :96] / 100
     values = 127 + 60 * np.sin(9 * x * y + 2) + 60 * (x > y) + np.random.default_rng(0).normal(0, 4, x.shape)
     source = from_lattice(Signal("image", values.clip(0, 255).astype(np.uint8)[..., None]))
-    return build(source, presets.choose(source, 1e-3, "dense"), 0)
+    return build(source, presets.choose(source, 1e-3, "dense", 5), 0)
 
 
 def test_the_gradient_of_kernels_is_the_difference_quotient():

@@ -118,7 +118,7 @@ def test_empty_blocks_of_large_volumes_are_masked():
     values = np.zeros((*extent, 1), np.float32)
     values[20:36, 18:40, 22:30] = np.random.default_rng(0).random((16, 22, 8, 1))
     source = from_lattice(Signal("volume", values))
-    fit = build(source, presets.choose(source, 3 * source.detail, "dense"))
+    fit = build(source, presets.choose(source, 3 * source.detail, "dense", 5))
     row_map = fit.model.grid.row_maps[-1]
     assert row_map.shape == (28, 26, 27) and 0.05 < (row_map < 0).mean() < 0.95
     assert (row_map[10:18, 9:20, 11:15] >= 0).all()  # something lies there
@@ -214,7 +214,7 @@ SIGNALS = {
 
 def fitted(signal, encoding, n_steps, quality=60):
     source, lmbda = from_lattice(signal), presets.lmbda_of(quality, signal.kind)
-    fit = build(source, presets.choose(source, lmbda, encoding))
+    fit = build(source, presets.choose(source, lmbda, encoding, 5))
     fit.warm_up()
     fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, **presets.recipe_of(signal.kind, n_steps, len(fit.tiles))))
     fit.model.eval()

@@ -12,9 +12,11 @@ from ..spec import CATMULL_ROM, SURFACE_KINDS, GridSpec, MlpSpec
 from .source import Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
-_STEPS = {1: 60, 2: 160, 3: 450, 4: 1100, 5: 2400, 6: 6000, 7: 15000, 8: 36000, 9: 90000}
+_STEPS = {1: 60, 2: 160, 3: 500, 4: 1400, 5: 4000, 6: 9000, 7: 20000, 8: 45000, 9: 100000}
+_PATIENT = 6  # the effort from which larger networks have the time to learn
 _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
+_LONG_FIT = 6000  # steps
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 1.5  # most of a surface's tiles hold little: its steps cost least
@@ -61,8 +63,8 @@ def surface_resolution(quality: float, effort: int) -> int:
     return min(max(resolution, 32), 192 if effort == 1 else 640)
 
 
-def choose(source: Source, lmbda: float, encoding: str) -> Preset:
-    """The preset for a source, a weight of bits and an encoding ("dense", "hash" or "codebook")."""
+def choose(source: Source, lmbda: float, encoding: str, effort: int) -> Preset:
+    """The preset for a source, a weight of bits, an encoding ("dense", "hash" or "codebook") and an effort."""
     extent, d, channels = source.extent, len(source.extent), source.channels
     n_samples = math.prod(extent)
     finest = extent
@@ -80,8 +82,8 @@ def choose(source: Source, lmbda: float, encoding: str) -> Preset:
         n_luma = min(2, len(resolutions) - 1)
         n_features[-n_luma:] = [channels - 2] * n_luma
     networks = _small_networks(n_samples) if small else _Networks()
-    if source.kind not in SURFACE_KINDS and n_samples * (1e-3 / lmbda) ** 0.7 > _LARGE:
-        networks = _Networks(24, 2, 24, 2)
+    if source.kind not in SURFACE_KINDS and not small:
+        networks = _networks(n_samples * (1e-3 / lmbda) ** 0.7, effort)
     mlp = MlpSpec(sum(n_features), networks.n_neurons, networks.n_hidden_layers, channels)
     step_fine = 2.75 * math.sqrt(lmbda * channels)
     ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
@@ -110,6 +112,15 @@ class _Networks:
     n_hidden_layers: int = 2
     context_neurons: int = 16
     context_layers: int = 2
+
+
+def _networks(weight: float, effort: int) -> _Networks:
+    """weight: samples, times what a bit is worth; networks have to save the bytes that they take themselves."""
+    if effort < _PATIENT:
+        return _Networks(24, 2, 24, 2) if weight > _LARGE else _Networks()
+    decoder = 32 if weight > 3 * _LARGE else 24
+    context = 40 if weight > 1.5 * _LARGE else 32 if weight > 0.8 * _LARGE else 24
+    return _Networks(decoder, 2, context, 2)
 
 
 def _small_networks(n_samples: int) -> _Networks:
@@ -154,6 +165,8 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     recipe: dict[str, Any] = {}
     if n_steps < _SHORT_FIT * n_tiles:
         recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
+    elif n_steps > _LONG_FIT:
+        recipe.update(network_rate=0.01)
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices

@@ -278,7 +278,7 @@ class Session:
         if self._source is None or resolution != self._resolution:
             self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
-        preset = presets.choose(self._source, lmbda, self.settings.encoding)
+        preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
         fit = build(self._source, preset, self.settings.seed, self.settings.device)
         fit.deadline = self.settings.deadline
         with _one_thread():
