@@ -24,6 +24,7 @@ _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
+_FIRST_SHAPE = (0.296875, 0.40625)  # of the kernels of all levels but the finest; where many fits end
 _DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 _SMALL = 1 << 13  # samples below which networks have to be paid for
@@ -91,7 +92,7 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int) -> Preset:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
     interpolation = "linear" if encoding == "hash" else "cubic" if small else "mitchell"
-    shapes = (CATMULL_ROM,) * len(resolutions) if interpolation == "mitchell" else ()
+    shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
     return Preset(
         grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes),
         mlp=mlp,

@@ -75,8 +75,8 @@ def pick_device(name: str) -> str:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """For small steps: a second thread gains nothing there (measured on two cores: bunny 1.33 against 1.41 s for 150
-    steps, bonsai 3.1 against 2.8), and where the cores are busy threads wait for each other for minutes."""
+    """For small steps, such as those of surfaces, whose tiles are mostly empty: a second thread gains nothing there
+    (measured on two cores: bunny 1.33 against 1.41 s for 150 steps), and where the cores are busy threads wait for each other."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -295,7 +295,7 @@ class Session:
 
         fit.on_progress = tell if self.on_progress is not None else None
         fit.model.train()
-        with _one_thread() if fit.stride > 1 else nullcontext():
+        with _one_thread() if self.is_surface else nullcontext():
             return fit.run(recipe, target)
 
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:

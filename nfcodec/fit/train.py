@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,9 +33,10 @@ _SEARCH_TILES = 4
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
 _WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
-_SHAPES_EVERY = 8  # steps, for one of the kernels' shapes
+_SHAPE_STEPS, _SHAPES_EVERY = 200, 8  # of the kernels' shapes in a run, each after so many steps at least
 _SHAPE_RATE = 6.0  # of the networks' rate
 _SHAPE_STRIDE = 2
+_SWITCH_SECONDS = 1e-4  # between threads that want to run Python: a step takes some milliseconds, the usual interval 5
 _STEER = 2.0  # how far a target may move lmbda in one run: the integer steps were chosen for its start
 
 
@@ -107,6 +109,7 @@ class Fit:
         model = self.model
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = Soap([*model.layers(), *model.grid.layers()])
+        shapes_every = max(_SHAPES_EVERY, recipe.n_steps // _SHAPE_STEPS)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
@@ -132,7 +135,7 @@ class Fit:
             networks.step(rates[0])
             if wait is not None:
                 wait()
-            if shapes is not None and step % _SHAPES_EVERY == 0 and rates[1]:
+            if shapes is not None and step % shapes_every == 0 and rates[1]:
                 self._follow_shapes(shapes, tile, look, rates[0] * _SHAPE_RATE)
 
             # running means over about two epochs, weighted like the loss
@@ -158,12 +161,14 @@ class Fit:
         if not FastStep.is_available(self.model):
             yield PlainStep(self.model)
             return
-        n_threads = torch.get_num_threads()
+        n_threads, interval = torch.get_num_threads(), sys.getswitchinterval()
         torch.set_num_threads(1)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             yield FastStep(self.model, self.tiles, self.generator, n_threads)
         finally:
             torch.set_num_threads(n_threads)
+            sys.setswitchinterval(interval)
 
     def _follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, rate: float) -> None:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
