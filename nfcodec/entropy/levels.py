@@ -122,9 +122,9 @@ def take_level(
         constants = (n_levels - 1 - level, feature)
         inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
         if use_numba(len(positions) + FRONT_COST * len(bounds)):
-            from ..kernels.entropy import decode_plane
+            from ..kernels.context import decode_plane
 
-            raise_status(decode_plane(net, inputs, decoder, positions, values[feature]))
+            raise_status(decode_plane(net, inputs, decoder, positions, bounds, values[feature]))
         else:
             _decode_plane(net, inputs, decoder, positions, bounds, values[feature])
         previous = inputs.current if net.multi else None
@@ -185,7 +185,7 @@ def _predictions(
         for start in range(0, len(positions), STEP):
             piece = positions[start : start + STEP]
             if use_numba(len(positions)):
-                from ..kernels.entropy import predict_plane
+                from ..kernels.context import predict_plane
 
                 mu8, scale = predict_plane(net, inputs, piece)
             else:
