@@ -4,7 +4,9 @@
 
 Positions of one wavefront do not depend on each other: `_gather` collects the inputs of up to 16 of them, `_evaluate`
 runs the network on all, in pairs of 16-bit integers (`integers`), then their values are drawn one by one. Exact: sums
-wrap at 32 bits, which the last of them never leave. Arrays come with offsets, since numba counts references of slices.
+wrap at 32 bits, which the last of them never leave. Arrays come flat, one by one and with offsets: numba counts the
+references of slices and of what it takes out of a tuple. It keeps compiled loops until their own file changes, so that
+after a change in `entropy` or `integers` the caches, __pycache__/*.nbi, must go.
 """
 
 from __future__ import annotations
@@ -58,13 +60,13 @@ class Plane(NamedTuple):
     """A `PlaneInputs` with its lattice.
 
     planes: (n,) int16, the current plane, padded, then the previous one if the network looks at it, then the coarser one.
-    sizes: (axes,) uint32. steps: flat int64: strides of the axes; where they begin in each parent table; offsets of the
-    neighbours in `planes`; the parent tables base, near, far. starts: (6,) int64, where these begin, and the first step.
-    origin: of the padded plane.
+    axes: flat int64, of each axis its size, the multiplier and the shift that divide by it, its stride in the padded
+    plane, where it begins in the parent tables. steps: flat int64, the parent tables base, near, far, of n_steps each, then
+    the offsets of the neighbours, of which n_causal lie in the current plane. origin: of the padded plane.
     """
 
     planes: np.ndarray
-    sizes: np.ndarray
+    axes: np.ndarray
     steps: np.ndarray
     origin: int
     n_steps: int
@@ -107,20 +109,34 @@ def _plane(inputs: PlaneInputs) -> Plane:
     coarse = sum(map(len, parts))
     base = parents.base.astype(np.int64)
     base[: lattice.shape[0]] += coarse  # each position takes one of these
+    axes = [
+        (size, *_reciprocal(size), stride, first)
+        for size, stride, first in zip(lattice.shape, lattice.strides.tolist(), parents.first.tolist())
+    ]
     return Plane(
         np.concatenate([*parts, inputs.coarse]),
-        np.array(lattice.shape, np.uint32),
-        np.concatenate([lattice.strides, parents.first, base, parents.near, parents.far, *offsets]),
+        np.array(axes, np.int64).ravel(),
+        np.concatenate([base, parents.near, parents.far, *offsets]),
         lattice.origin,
         len(base),
         len(lattice.causal),
     )
 
 
-def _scratch(net: Net, n_dims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a batch: lanes of each input as in BOTH, int32; pairs of a layer and the next, int32;
+def _reciprocal(n: int) -> tuple[int, int]:
+    """(multiplier, shift): a // n is a * multiplier >> shift for 0 <= a < 2**31 and 1 <= n <= 2**31, in 63 bits.
 
-    indices of positions, int64: into the padded plane, the parents' plane, and of each axis into the parent tables.
+    The multiplier is 2**shift / n plus at most 1, and 2**shift is at least 2**31 n: too much by less than 1 / n.
+    """
+    shift = 31 + (n - 1).bit_length()
+    return (1 << shift) // n + 1, shift
+
+
+def _scratch(net: Net, n_dims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """raw, hidden, index of a batch, 16 lanes a row.
+
+    raw: int32, each input as in BOTH. hidden: int32, the pairs of a layer and of the next. index: int64, the position in
+    the padded plane, its parent in the coarser one, and of each axis its place in the parent tables; both as in `Plane`.
     """
     pairs, rows = net.layers[:-1:3], net.layers[1:-1:3]
     return (
@@ -131,23 +147,22 @@ def _scratch(net: Net, n_dims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def _gather(planes, sizes, steps, origin, n_steps, n_causal, positions, first, n, raw, index):
+def _gather(planes, axes, steps, origin, n_steps, n_causal, positions, first, n, raw, index):
     """Inputs of positions[first : first + n] into raw; the lanes beyond them repeat the last position."""
-    n_dims = len(sizes)
-    base = 2 * n_dims
-    near, far, offset, end = base + n_steps, base + 2 * n_steps, base + 3 * n_steps, len(steps)
+    near, far, offset, end = n_steps, 2 * n_steps, 3 * n_steps, len(steps)
     for lane in range(LANES):
-        left = np.uint32(get(positions, first + min(lane, n - 1)))
+        left = np.int64(get(positions, first + min(lane, n - 1)))
         here, there = origin, 0
-        for axis in range(n_dims - 1, -1, -1):
-            size = get(sizes, axis)
-            rest = np.uint32(left // size)
-            coordinate = np.int64(left) - np.int64(rest) * np.int64(size)
+        row = len(index) - LANES + lane
+        for axis in range(len(axes) - 5, -1, -5):
+            rest = left * get(axes, axis + 1) >> get(axes, axis + 2)
+            coordinate = left - rest * get(axes, axis)
             left = rest
-            here += coordinate * get(steps, axis)
-            coordinate += get(steps, n_dims + axis)
-            put(index, (2 + axis) * LANES + lane, coordinate)
-            there += get(steps, base + coordinate)
+            here += coordinate * get(axes, axis + 3)
+            coordinate += get(axes, axis + 4)
+            put(index, row, coordinate)
+            row -= LANES
+            there += get(steps, coordinate)
         put(index, lane, here)
         put(index, LANES + lane, there)
     row = 0
@@ -159,10 +174,10 @@ def _gather(planes, sizes, steps, origin, n_steps, n_causal, positions, first, n
     for lane in range(LANES):
         put(raw, row + lane, get(BOTH, np.int64(get(planes, get(index, LANES + lane))) + CLIP))
     row += LANES
-    other = row + n_dims * LANES
-    for axis in range(2, 2 + n_dims):
+    other = row + len(index) - 2 * LANES
+    for axis in range(2 * LANES, len(index), LANES):
         for lane in range(LANES):
-            here, k = get(index, LANES + lane), get(index, axis * LANES + lane)
+            here, k = get(index, LANES + lane), get(index, axis + lane)
             put(raw, row + lane, get(BOTH, np.int64(get(planes, here + get(steps, near + k))) + CLIP))
             put(raw, other + lane, get(BOTH, np.int64(get(planes, here + get(steps, far + k))) + CLIP))
         row += LANES
@@ -177,7 +192,7 @@ def _gather(planes, sizes, steps, origin, n_steps, n_causal, positions, first, n
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def _evaluate(weights, layers, raw, hidden, found):
-    """mu8 and scale of raw, into found."""
+    """mu8 and scale of raw, into the two rows of found, (32,) int32."""
     skip = splat(0)
     n_pairs = get(layers, 0)
     for p in range(n_pairs):
@@ -219,13 +234,13 @@ def _evaluate(weights, layers, raw, hidden, found):
 
 @njit(error_model="numpy", cache=True, nogil=True, inline="always")
 def _sixth(a):
-    """a // SCALES_PER_OCTAVE of lanes 0 <= a < 256."""
+    """a // SCALES_PER_OCTAVE of lanes 0 <= a < 128."""
     return (a * splat(43)) >> splat(8)
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def _place(found, placed):
-    """As `laplace.place`, for the mu8 and scale of a batch."""
+    """As `laplace.place`, for the mu8 and scale of a batch, into the four rows of placed, (64,) int32."""
     mu8, scale, zero, one = load(found, 0), load(found, LANES), splat(0), splat(1)
     shift = _sixth(maximum(scale - splat(N_TABLE_SCALES - SCALES_PER_OCTAVE), zero))
     mu8 = (mu8 - (splat(4) << shift) + splat(4) + ((one << shift) >> one)) >> shift
@@ -247,11 +262,11 @@ def predict_plane(net: ContextNet, inputs: PlaneInputs, positions: np.ndarray) -
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def _predict_plane(
-    weights, layers, planes, sizes, steps, origin, n_steps, n_causal, positions, raw, hidden, index, found, mu8, scale
+    weights, layers, planes, axes, steps, origin, n_steps, n_causal, positions, raw, hidden, index, found, mu8, scale
 ):
     for first in range(0, len(positions), LANES):
         n = min(len(positions) - first, LANES)
-        _gather(planes, sizes, steps, origin, n_steps, n_causal, positions, first, n, raw, index)
+        _gather(planes, axes, steps, origin, n_steps, n_causal, positions, first, n, raw, index)
         _evaluate(weights, layers, raw, hidden, found)
         for lane in range(n):
             put(mu8, first + lane, get(found, lane))
@@ -279,14 +294,14 @@ def decode_plane(
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def _decode_plane(
-    weights, layers, planes, sizes, steps, origin, n_steps, n_causal, cumulative, place, tables, state, words,
+    weights, layers, planes, axes, steps, origin, n_steps, n_causal, cumulative, place, tables, state, words,
     positions, bounds, raw, hidden, index, found, placed, values,
 ):  # fmt: skip
     for front in range(len(bounds) - 1):
         stop = get(bounds, front + 1)
         for first in range(get(bounds, front), stop, LANES):
             n = min(stop - first, LANES)
-            _gather(planes, sizes, steps, origin, n_steps, n_causal, positions, first, n, raw, index)
+            _gather(planes, axes, steps, origin, n_steps, n_causal, positions, first, n, raw, index)
             _evaluate(weights, layers, raw, hidden, found)
             _place(found, placed)
             lane = 0

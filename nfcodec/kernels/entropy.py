@@ -1,7 +1,7 @@
 """numba twins of the entropy coder's loops; each equals its numpy reference integer for integer.
 
     encode_words   entropy.rans._encode_words       take_laplace   entropy.laplace.LaplaceDecoder._take
-    take_static    entropy.static.StaticDecoder
+    take_static    entropy.static.StaticDecoder     take_mask      entropy.levels._take_mask
 
 Loops return a status of `entropy.rans` in place of raising. A decoder's state is an array (x, words read).
 Importing this module needs numba: `kernels.use_numba` decides.
@@ -20,11 +20,11 @@ from ..entropy.rans import BAD_ESCAPE, BAD_VALUE, EMPTY_CONTEXT, EXHAUSTED, MAX_
 from ..entropy.tables import PRECISION, laplace_tables
 from .integers import get, put
 
-__all__ = ["Lookup", "encode_words", "laplace_lookup", "take_any", "take_laplace", "take_plain", "take_static"]
+__all__ = ["Lookup", "encode_words", "laplace_lookup", "take_any", "take_laplace", "take_mask", "take_plain", "take_static"]
 
 SLOT = (1 << PRECISION) - 1
 ONE = 1 << PRECISION
-TOP_BITS = 7  # of a slot, by which `Lookup.place` begins its search
+TOP_BITS = 6  # of a slot, by which `Lookup.place` begins its search
 
 
 class Lookup(NamedTuple):
@@ -216,23 +216,44 @@ def _take_laplace(state, words, cumulative, place, tables, rows, n):
         i += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy", cache=True, nogil=True)
+def _take_symbol(state, words, tables, context):
+    """(symbol, status) of the next symbol of a context."""
+    low, high = 0, tables.shape[1] - 1
+    if tables[context, high] != ONE:
+        return 0, EMPTY_CONTEXT
+    slot = state[0] & SLOT
+    while high - low > 1:
+        middle = low + high >> 1
+        if tables[context, middle] <= slot:
+            low = middle
+        else:
+            high = middle
+    if not _advance(state, words, tables[context, low], tables[context, low + 1] - tables[context, low]):
+        return 0, EXHAUSTED
+    return low, OK
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
 def take_static(state, words, tables, contexts, symbols):
     """Fills `symbols` (n,) int32. tables: (contexts, symbols + 1) int64 cumulative, an empty one all 0."""
-    n_symbols = tables.shape[1] - 1
     for i in range(len(symbols)):
-        table = tables[contexts[i]]
-        if table[n_symbols] != ONE:
-            return EMPTY_CONTEXT
-        slot = state[0] & SLOT
-        low, high = 0, n_symbols
-        while high - low > 1:
-            middle = low + high >> 1
-            if table[middle] <= slot:
-                low = middle
-            else:
-                high = middle
-        if not _advance(state, words, table[low], table[low + 1] - table[low]):
-            return EXHAUSTED
-        symbols[i] = low
+        symbol, status = _take_symbol(state, words, tables, contexts[i])
+        if status != OK:
+            return status
+        symbols[i] = symbol
+    return OK
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def take_mask(state, words, tables, contexts, index, steps, padded):
+    """As `levels._take_mask`: each context is more by the symbols that lie `steps` (axes,) before it in `padded`."""
+    for i in range(len(contexts)):
+        context = np.int64(contexts[i])
+        for axis in range(len(steps)):
+            context += padded[index[i] - steps[axis]]
+        symbol, status = _take_symbol(state, words, tables, context)
+        if status != OK:
+            return status
+        padded[index[i]] = symbol
     return OK

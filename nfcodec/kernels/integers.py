@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
+from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 
@@ -44,6 +45,12 @@ def _constant(value: int):
     return ir.Constant(_VECTOR, [value] * LANES)
 
 
+def _check(array, is_written=False) -> None:
+    """Only what these addresses are right for."""
+    if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C" or (is_written and not array.mutable):
+        raise TypingError(f"indexing without checks: got {array}, expected a contiguous array of one axis")
+
+
 def _address(context, builder, array_type, array, index):
     """Where element `index` of a contiguous int32 array of one axis lies, as a pointer to a vector."""
     data = context.make_array(array_type)(context, builder, array).data
@@ -53,6 +60,7 @@ def _address(context, builder, array_type, array, index):
 @intrinsic
 def load(typingctx, array, index):
     """array[index : index + 16]."""
+    _check(array)
 
     def generate(context, builder, sig, args):
         at = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -64,6 +72,7 @@ def load(typingctx, array, index):
 @intrinsic
 def store(typingctx, array, index, value):
     """array[index : index + 16] = value."""
+    _check(array, is_written=True)
 
     def generate(context, builder, sig, args):
         at = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -75,7 +84,8 @@ def store(typingctx, array, index, value):
 
 @intrinsic
 def get(typingctx, array, index):
-    """array[index] of a contiguous array of one axis, where 0 <= index < len: numba's own looks out for negative ones."""
+    """array[index], where 0 <= index < len is certain: numba's own way is slower, since it looks out for negative ones."""
+    _check(array)
 
     def generate(context, builder, sig, args):
         at = context.cast(builder, args[1], sig.args[1], types.intp)
@@ -88,6 +98,7 @@ def get(typingctx, array, index):
 @intrinsic
 def put(typingctx, array, index, value):
     """array[index] = value, as `get`."""
+    _check(array, is_written=True)
 
     def generate(context, builder, sig, args):
         at = context.cast(builder, args[1], sig.args[1], types.intp)
