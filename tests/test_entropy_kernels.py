@@ -16,7 +16,12 @@ from nfcodec.entropy.context import plane_inputs  # noqa: E402
 from nfcodec.entropy.laplace import place  # noqa: E402
 from nfcodec.kernels import context, integers  # noqa: E402
 
-SHAPES = {1: [(1,), (5,), (70,)], 2: [(1, 1), (3, 4), (1, 50), (33, 21)], 3: [(2, 1, 3), (7, 6, 9)], 4: [(1, 2, 1, 2), (3, 5, 4, 4)]}
+SHAPES = {
+    1: [(1,), (5,), (70,)],
+    2: [(1, 1), (3, 4), (1, 50), (33, 21)],
+    3: [(2, 1, 3), (7, 6, 9)],
+    4: [(1, 2, 1, 2), (3, 5, 4, 4)],
+}
 NETS = [(0, 0), (1, 1), (3, 3), (5, 2), (7, 1), (24, 2), (40, 2), (64, 3)]
 
 

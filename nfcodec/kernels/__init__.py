@@ -29,7 +29,8 @@ def use_numba(n_items: int, kernel: str | None = None) -> bool:
     """Whether work on `n_items` symbols or positions should run in numba: it is installed and the work is not small.
 
     kernel: a name of kernels that give the same to the last bit; where one was chosen before, they are at hand and chosen
-    for small work as well. Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for but not installed.
+    for small work as well. Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for
+    but not installed.
     """
     choice = os.environ.get("NFCODEC_KERNELS", "")
     if choice not in ("", "numpy", "numba"):

@@ -33,7 +33,9 @@ from ..entropy.lattice import CLIP
 from ..entropy.rans import OK
 from ..entropy.tables import N_SCALES, N_TABLE_SCALES, SCALE_OFFSET, SCALES_PER_OCTAVE
 from .entropy import laplace_lookup, take_any, take_plain
-from .integers import LANES, add_products, add_saturated, get, high_pairs, load, low_pairs, maximum, minimum, put, splat, store
+from .integers import (
+    LANES, add_products, add_saturated, get, high_pairs, load, low_pairs, maximum, minimum, put, splat, store,
+)  # fmt: skip
 
 __all__ = ["decode_plane", "predict_plane"]
 
@@ -47,9 +49,9 @@ BOTH = (np.arange(-CLIP, CLIP + 1) << 16 | COMPAND & 0xFFFF).astype(np.int32)
 class Net(NamedTuple):
     """A `ContextNet` of one plane, without the inputs that are the same everywhere.
 
-    weights: flat int32. First the skip's pairs, then of every layer, for every 4 outputs: 4 biases, with the rounding and all
-    that is constant, and for every pair of inputs 4 pairs of weights. layers: flat int64, (pairs, outputs, shift) of
-    every layer, padded, then the skip's shift.
+    weights: flat int32. First the skip's pairs, then of every layer, for every 4 outputs: 4 biases, with the rounding and
+    all that is constant, and for every pair of inputs 4 pairs of weights. layers: flat int64, (pairs, outputs, shift)
+    of every layer, padded, then the skip's shift.
     """
 
     weights: np.ndarray
@@ -204,9 +206,8 @@ def _evaluate(weights, layers, raw, hidden, found):
     for layer in range(0, last + 1, 3):
         n, n_rows, shift = get(layers, layer) * LANES, get(layers, layer + 1), splat(get(layers, layer + 2))
         for row in range(0, n_rows, ROWS):
-            a, b, c, d = (
-                splat(get(weights, at)), splat(get(weights, at + 1)), splat(get(weights, at + 2)), splat(get(weights, at + 3))
-            )  # fmt: skip
+            a, b = splat(get(weights, at)), splat(get(weights, at + 1))
+            c, d = splat(get(weights, at + 2)), splat(get(weights, at + 3))
             at += ROWS
             for p in range(source, source + n, LANES):
                 x = load(hidden, p)

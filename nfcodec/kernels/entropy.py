@@ -164,7 +164,8 @@ def take_plain(state, words, cumulative, place, tables, rows, n, first, stop):
 @njit(error_model="numpy", cache=True, nogil=True)
 def take_any(state, words, cumulative, place, tables, rows, n, i):
     """As `take_plain` for value i alone, whatever it is. Returns a status."""
-    table, value, shift, order = np.int64(rows[i]), np.int64(rows[n + i]), np.int64(rows[2 * n + i]), np.int64(rows[3 * n + i])
+    table, value = np.int64(rows[i]), np.int64(rows[n + i])
+    shift, order = np.int64(rows[2 * n + i]), np.int64(rows[3 * n + i])
     slot = state[0] & SLOT
     k = np.int64(place[table << TOP_BITS | slot >> PRECISION - TOP_BITS])
     while np.int64(cumulative[k + 1]) <= slot:

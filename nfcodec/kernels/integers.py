@@ -1,7 +1,7 @@
 """Vectors of 16 int32 for numba, the integer kin of `simd`: loads, stores and arithmetic that wraps at 32 bits.
 
-A lane may hold a pair of 16-bit integers, the first one in its low half. `add_products` multiplies pairs, which most machines
-do at twice the speed of whole lanes or more. Everything is plain LLVM, which splits vectors where registers are narrower.
+A lane may hold a pair of 16-bit integers, the first one in its low half. `add_products` multiplies pairs, which an x86 does
+at several times the speed of whole lanes. LLVM splits vectors where registers are narrower.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, register_model
 
 __all__ = [
-    "LANES", "add_products", "add_saturated", "get", "high_pairs", "load", "low_pairs", "maximum", "minimum", "put", "splat", "store",
+    "LANES", "add_products", "add_saturated", "get", "high_pairs", "load", "low_pairs", "maximum", "minimum", "put",
+    "splat", "store",
 ]  # fmt: skip
 
 LANES = 16

@@ -13,7 +13,7 @@ __all__ = ["coding_order"]
 
 
 def coding_order(shape: tuple[int, ...], coded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """As the method of the lattice of this shape: positions (n,) int32, bounds of the wavefronts (n_wavefronts + 1,) int64."""
+    """As a lattice of this shape does it: positions (n,) int32, bounds of the wavefronts (n_wavefronts + 1,) int64."""
     weights = WAVEFRONT[len(shape)]
     n_fronts = 1 + sum(w * (n - 1) for w, n in zip(weights, shape))
     flags = np.zeros(0, np.uint8) if coded is None else np.ascontiguousarray(coded).reshape(-1).view(np.uint8)
@@ -28,7 +28,7 @@ def coding_order(shape: tuple[int, ...], coded: np.ndarray | None) -> tuple[np.n
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def _walk(sizes, weights, n_rows, flags, places, positions):
-    """Adds 1 to places[t] for every coded position of wavefront t, which is put into positions[places[t]], if it has any."""
+    """Adds 1 to places[t] for each coded position of wavefront t; puts it at positions[places[t]] if there are any."""
     n_dims, n = len(sizes), sizes[-1]
     at = np.zeros(n_dims, np.int64)
     time, first = 0, 0
