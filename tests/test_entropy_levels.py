@@ -43,11 +43,14 @@ def test_causal_neighbours_come_before(n_dims):
     assert all(next(step for step in offset if step) < 0 for offset in offsets.tolist())
 
 
-@pytest.mark.parametrize("shape", [(7,), (5, 9), (1, 6), (6, 1), (4, 3, 5), (2, 3, 2, 3)])
-def test_the_coding_order(shape):
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("shape", [(7,), (5, 9), (1, 6), (6, 1), (4, 3, 5), (1, 1, 2), (2, 3, 2, 3)])
+def test_the_coding_order(shape, name):
     rng = np.random.default_rng(4)
-    for coded in (None, rng.random(shape) < 0.5, np.zeros(shape, bool)):
-        positions, bounds = lattice.Lattice(shape).coding_order(coded)
+    for coded in (None, rng.random(shape) < 0.5, rng.random(shape[::-1]).T < 0.5, np.zeros(shape, bool)):
+        with kernels(name):
+            positions, bounds = lattice.Lattice(shape).coding_order(coded)
+        assert positions.dtype == np.int32 and bounds.dtype == np.int64
         time = np.tensordot(lattice.WAVEFRONT[len(shape)], np.indices(shape), 1).ravel()
         chosen = range(math.prod(shape)) if coded is None else np.flatnonzero(coded)
         assert positions.tolist() == sorted(chosen, key=lambda i: (time[i], i))

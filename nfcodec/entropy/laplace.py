@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UsageError
-from ..kernels import use_numba
+from ..kernels import FEW, use_numba
 from .rans import (
     BAD_ESCAPE,
     BAD_VALUE,
@@ -158,7 +158,7 @@ class LaplaceDecoder(RansDecoder):
         mu8, scale = np.asarray(mu8), np.asarray(scale)
         _checked(np.zeros(mu8.shape, np.int8), mu8, scale)
         table, base, shift, order = place(mu8, scale)
-        if use_numba(len(mu8)):
+        if use_numba(len(mu8), "decode" if len(mu8) >= FEW else None):
             from ..kernels.entropy import take_laplace
 
             values = np.empty(len(mu8), np.int32)

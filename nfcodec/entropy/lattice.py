@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import use_numba
+
 __all__ = [
     "CAUSAL",
     "CLIP",
@@ -148,6 +150,10 @@ class Lattice:
         bounds of the wavefronts among them, (n_wavefronts + 1,) int64.
         """
         n = math.prod(self.shape)
+        if use_numba(n if coded is None else np.count_nonzero(coded), "order"):
+            from ..kernels.order import coding_order
+
+            return coding_order(self.shape, coded)
         positions = np.arange(n, dtype=np.int32) if coded is None else np.flatnonzero(coded).astype(np.int32)
         time = np.zeros(positions.shape, np.int32)
         for axis, weight in enumerate(self._weights.tolist()):
@@ -179,5 +185,5 @@ def expand_mask(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Bool array of the lattice's shape from its block mask."""
     edge = block_edge(len(shape))
     for axis, n in enumerate(shape):
-        mask = np.repeat(mask, edge, axis=axis).take(np.arange(n), axis=axis)
+        mask = np.repeat(mask, edge, axis=axis)[(slice(None),) * axis + (slice(n),)]
     return mask

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
-from ..kernels import use_numba
+from ..kernels import FEW, use_numba
 from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
 from .context import (
     ContextNet,
@@ -121,10 +121,10 @@ def take_level(
         parents = ParentTables.of(lattice.shape, coarse_shape)
         constants = (n_levels - 1 - level, feature)
         inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
-        if use_numba(len(positions) + FRONT_COST * len(bounds)):
-            from ..kernels.entropy import decode_plane
+        if use_numba(len(positions) + FRONT_COST * len(bounds), "decode"):
+            from ..kernels.context import decode_plane
 
-            raise_status(decode_plane(net, inputs, decoder, positions, values[feature]))
+            raise_status(decode_plane(net, inputs, decoder, positions, bounds, values[feature]))
         else:
             _decode_plane(net, inputs, decoder, positions, bounds, values[feature])
         previous = inputs.current if net.multi else None
@@ -184,8 +184,8 @@ def _predictions(
         inputs = plane_inputs(levels, level, feature, net.multi)
         for start in range(0, len(positions), STEP):
             piece = positions[start : start + STEP]
-            if use_numba(len(positions)):
-                from ..kernels.entropy import predict_plane
+            if use_numba(len(positions), "predict"):
+                from ..kernels.context import predict_plane
 
                 mu8, scale = predict_plane(net, inputs, piece)
             else:
@@ -230,17 +230,25 @@ def _decode_mask(data: bytes, before: np.ndarray | None, shape: tuple[int, ...])
     mask_shape = _mask_shape(shape[1:])
     n_dims = len(mask_shape)
     decoder = StaticDecoder(data, 2, 2 * (n_dims + 1))
-    contexts = (_coarse_bits(before, mask_shape) * (n_dims + 1)).ravel().tolist()
+    contexts = (_coarse_bits(before, mask_shape) * (n_dims + 1)).ravel()
     lattice = Lattice(mask_shape)  # its padding stands for the blocks outside
-    index = lattice.padded_index(lattice.coordinates(np.arange(len(contexts)))).tolist()
-    steps = lattice.strides.tolist()
-    padded = bytearray(lattice.size)
+    index = lattice.padded_index(lattice.coordinates(np.arange(len(contexts))))
+    padded = np.zeros(lattice.size, np.uint8)
+    if use_numba(len(contexts), "decode" if len(contexts) >= FEW else None):
+        from ..kernels.entropy import take_mask
+
+        raise_status(take_mask(*decoder.arrays(), contexts, index, lattice.strides, padded))
+    else:
+        _take_mask(decoder, contexts.tolist(), index.tolist(), lattice.strides.tolist(), memoryview(padded))
+    decoder.finish()
+    return padded[index].reshape(mask_shape).astype(bool)
+
+
+def _take_mask(decoder: StaticDecoder, contexts: list[int], index: list[int], steps: list[int], padded: memoryview) -> None:
     for at, context in zip(index, contexts):
         for step in steps:
             context += padded[at - step]
         padded[at] = decoder.take_one(context)
-    decoder.finish()
-    return np.frombuffer(padded, np.uint8)[index].reshape(mask_shape).astype(bool)
 
 
 def _check_shape(net: ContextNet, shape: tuple[int, ...], level: int, n_levels: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import FormatError, UsageError
-from ..kernels import use_numba
+from ..kernels import FEW, use_numba
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
 from .rans import EMPTY_CONTEXT, Operations, cost_of, encode_operations, raise_status, raw_operation
 from .tables import N_SCALES, PRECISION
@@ -175,15 +175,19 @@ class StaticDecoder:
         contexts = np.asarray(contexts).astype(np.int64)
         if contexts.size and (contexts.min() < 0 or contexts.max() >= self.n_contexts):
             raise UsageError(f"decoding symbols: got contexts out of range, expected 0 to {self.n_contexts - 1}")
-        if use_numba(len(contexts)):
+        if use_numba(len(contexts), "decode" if len(contexts) >= FEW else None):
             from ..kernels.entropy import take_static
 
-            # an empty context is a row of zeros, which ends in 0 and not in 2**14
-            tables = np.array([table or [0] * (self.n_symbols + 1) for table in self._tables], np.int64)
             symbols = np.empty(len(contexts), np.int32)
-            raise_status(take_static(self._rans.state, self._rans.words, tables, contexts, symbols))
+            raise_status(take_static(*self.arrays(), contexts, symbols))
             return symbols
         return np.array([self.take_one(context) for context in contexts.tolist()], np.int32)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What kernels need: the state, which they change, the words, and all tables, (contexts, symbols + 1) int64."""
+        # an empty context is a row of zeros, which ends in 0 and not in 2**14
+        tables = np.array([table or [0] * (self.n_symbols + 1) for table in self._tables], np.int64)
+        return self._rans.state, self._rans.words, tables
 
     def finish(self) -> None:
         """Raises FormatError where the stream does not end exactly here."""

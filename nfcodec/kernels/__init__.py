@@ -12,9 +12,12 @@ import os
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["SMALL_WORK", "use_numba"]
+__all__ = ["FEW", "SMALL_WORK", "use_numba"]
 
+FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
+
+_at_hand: set[str] = set()  # kernels that were chosen before
 
 
 @functools.cache
@@ -22,14 +25,21 @@ def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def use_numba(n_items: int) -> bool:
+def use_numba(n_items: int, kernel: str | None = None) -> bool:
     """Whether work on `n_items` symbols or positions should run in numba: it is installed and the work is not small.
 
-    Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for but not installed.
+    kernel: a name of kernels that give the same to the last bit; where one was chosen before, they are at hand and chosen
+    for small work as well. Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for
+    but not installed.
     """
     choice = os.environ.get("NFCODEC_KERNELS", "")
     if choice not in ("", "numpy", "numba"):
         raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
     if choice == "numba" and not _has_numba():
         raise MissingExtraError.of("numba", "fast", "NFCODEC_KERNELS=numba")
-    return choice == "numba" or (choice == "" and n_items >= SMALL_WORK and _has_numba())
+    if choice:
+        return choice == "numba"
+    chosen = kernel in _at_hand or (n_items >= SMALL_WORK and _has_numba())
+    if chosen and kernel:
+        _at_hand.add(kernel)
+    return chosen

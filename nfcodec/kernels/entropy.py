@@ -1,8 +1,7 @@
 """numba twins of the entropy coder's loops; each equals its numpy reference integer for integer.
 
     encode_words   entropy.rans._encode_words       take_laplace   entropy.laplace.LaplaceDecoder._take
-    take_static    entropy.static.StaticDecoder     predict_plane  entropy.context.predict
-    decode_plane   entropy.levels._decode_plane
+    take_static    entropy.static.StaticDecoder     take_mask      entropy.levels._take_mask
 
 Loops return a status of `entropy.rans` in place of raising. A decoder's state is an array (x, words read).
 Importing this module needs numba: `kernels.use_numba` decides.
@@ -10,110 +9,47 @@ Importing this module needs numba: `kernels.use_numba` decides.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from ..entropy.context import (
-    COMPAND,
-    FRACTION_BITS,
-    MAX_HIDDEN,
-    MU8_HALF,
-    MU8_SHIFT,
-    N_CONSTANTS,
-    SCALE_HALF,
-    ContextNet,
-    PlaneInputs,
-    rounding,
-)
-from ..entropy.laplace import MAX_EXPONENT, MAX_MU8, MAX_VALUE, LaplaceDecoder
-from ..entropy.lattice import CLIP, ParentTables
+from ..entropy.laplace import MAX_EXPONENT, MAX_VALUE, LaplaceDecoder
 from ..entropy.rans import BAD_ESCAPE, BAD_VALUE, EMPTY_CONTEXT, EXHAUSTED, MAX_RAW_BITS, OK, STATE_LOW
-from ..entropy.tables import (
-    N_SCALES,
-    N_TABLE_SCALES,
-    PRECISION,
-    SCALE_OFFSET,
-    SCALES_PER_OCTAVE,
-    LaplaceTables,
-    laplace_tables,
-)
+from ..entropy.tables import PRECISION, laplace_tables
+from .integers import get, put
 
-__all__ = ["decode_plane", "encode_words", "predict_plane", "take_laplace", "take_static"]
+__all__ = ["Lookup", "encode_words", "laplace_lookup", "take_any", "take_laplace", "take_mask", "take_plain", "take_static"]
 
 SLOT = (1 << PRECISION) - 1
 ONE = 1 << PRECISION
-PAD = CLIP  # index of 0 in COMPAND
+TOP_BITS = 6  # of a slot, by which `Lookup.place` begins its search
 
 
-class Tables(NamedTuple):
-    """The arrays of `LaplaceTables`."""
+class Lookup(NamedTuple):
+    """`LaplaceTables` for the decoder. k is a token's place in `cumulative`.
 
-    cumulative: np.ndarray
-    start: np.ndarray
-    n_tokens: np.ndarray
-    lowest: np.ndarray
-
-
-class Net(NamedTuple):
-    """A `ContextNet` laid out for the inner loop: input by input, so that it runs over outputs side by side.
-
-    weights: all layers' (inputs, outputs) int32 in one flat array. biases: shifted, with the rounding, flat int32.
-    widths: (layers + 1,) inputs of every layer and the outputs. shifts: (layers + 1,), the skip's last.
+    place: (tables << TOP_BITS,) uint16, the k of the first slot with these top bits. tables: (n * 4,) int32, for each table
+    the k of the first and last token, the escapes, and a token's r less its k.
     """
 
-    weights: np.ndarray
-    biases: np.ndarray
-    skip: np.ndarray
-    widths: np.ndarray
-    shifts: np.ndarray
+    cumulative: np.ndarray
+    place: np.ndarray
+    tables: np.ndarray
 
 
-class Plane(NamedTuple):
-    """A `PlaneInputs` with its lattice. previous has no elements where the network has no such inputs."""
-
-    shape: np.ndarray
-    strides: np.ndarray
-    origin: int
-    causal: np.ndarray
-    collocated: np.ndarray
-    parents: ParentTables
-    coarse: np.ndarray
-    current: np.ndarray
-    previous: np.ndarray
-    constants: np.ndarray
-
-
-def _tables(tables: LaplaceTables) -> Tables:
-    return Tables(tables.cumulative, tables.start, tables.n_tokens, tables.lowest)
-
-
-def _net(net: ContextNet) -> Net:
-    biases = [(bias << shift) + rounding(shift) for bias, shift in zip(net.biases, net.shifts)]
-    return Net(
-        np.concatenate([np.ascontiguousarray(w.T).ravel() for w in net.weights]).astype(np.int32),
-        np.concatenate(biases).astype(np.int32),
-        net.skip.astype(np.int32),
-        np.array(net.widths, np.int64),
-        np.array(net.shifts, np.int64),
-    )
-
-
-def _plane(inputs: PlaneInputs) -> Plane:
-    lattice = inputs.lattice
-    return Plane(
-        np.array(lattice.shape, np.int64),
-        lattice.strides,
-        lattice.origin,
-        lattice.causal,
-        lattice.collocated,
-        inputs.parents,
-        inputs.coarse,
-        inputs.current,
-        np.zeros(0, np.int16) if inputs.previous is None else inputs.previous,
-        inputs.constants,
-    )
+@functools.cache
+def laplace_lookup() -> Lookup:
+    """Built once, in a few ms."""
+    known = laplace_tables()
+    slots = np.arange(1 << TOP_BITS) << PRECISION - TOP_BITS
+    place = [
+        first + np.searchsorted(known.cumulative[first : first + n + 1], slots, side="right") - 1
+        for first, n in zip(known.start.tolist(), known.n_tokens.tolist())
+    ]
+    columns = (known.start, known.start + known.n_tokens - 1, known.lowest - 1 - known.start, known.start)
+    return Lookup(known.cumulative, np.concatenate(place).astype(np.uint16), np.stack(columns, 1).astype(np.int32).ravel())
 
 
 def encode_words(starts: np.ndarray, frequencies: np.ndarray) -> tuple[int, np.ndarray]:
@@ -182,36 +118,75 @@ def _excess(state, words, order):
     return (1 << order + exponent) + tail - (1 << order), OK
 
 
-@njit(cache=True, nogil=True)
-def _take_value(state, words, tables, table, base, shift, order):
-    """(value, status) of the next Laplace value."""
+@njit(error_model="numpy", cache=True, nogil=True)
+def take_plain(state, words, cumulative, place, tables, rows, n, first, stop):
+    """Values first .. stop - 1 of `rows` until one that is an escape or the stream ends; returns its index, or stop.
+
+    rows: flat int32, 4 rows of n: table, base, shift, order. Values replace their base. Without a single call, so that
+    numba counts no references.
+    """
+    x, at = state[0], state[1]
+    for i in range(first, stop):
+        table, shift = np.int64(get(rows, i)), np.int64(get(rows, 2 * n + i))
+        slot = x & SLOT
+        k = np.int64(get(place, table << TOP_BITS | slot >> PRECISION - TOP_BITS))
+        above = np.int64(get(cumulative, k + 1))
+        while above <= slot:
+            k += 1
+            above = np.int64(get(cumulative, k + 1))
+        if k == get(tables, 4 * table) or k == get(tables, 4 * table + 1):
+            break
+        start = np.int64(get(cumulative, k))
+        y, to = (above - start) * (x >> PRECISION) + slot - start, at
+        if y < STATE_LOW:
+            if to >= len(words):
+                break
+            y = y << 16 | np.int64(get(words, to))
+            to += 1
+        value = get(rows, n + i) + get(tables, 4 * table + 2) + k
+        if shift > 0:
+            bits = PRECISION - shift
+            value = value << shift | (y & SLOT) >> bits
+            y = (y >> PRECISION << bits) + (y & (1 << bits) - 1)
+            if y < STATE_LOW:
+                if to >= len(words):
+                    break
+                y = y << 16 | np.int64(get(words, to))
+                to += 1
+        put(rows, n + i, value)
+        x, at = y, to
+    else:
+        i = stop
+    state[0], state[1] = x, at
+    return i
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def take_any(state, words, cumulative, place, tables, rows, n, i):
+    """As `take_plain` for value i alone, whatever it is. Returns a status."""
+    table, value = np.int64(rows[i]), np.int64(rows[n + i])
+    shift, order = np.int64(rows[2 * n + i]), np.int64(rows[3 * n + i])
     slot = state[0] & SLOT
-    first = np.int64(tables.start[table])
-    n_tokens = np.int64(tables.n_tokens[table])
-    low, high = 0, n_tokens  # cumulative[low] <= slot < cumulative[high]
-    while high - low > 1:
-        middle = low + high >> 1
-        if np.int64(tables.cumulative[first + middle]) <= slot:
-            low = middle
-        else:
-            high = middle
-    start = np.int64(tables.cumulative[first + low])
-    if not _advance(state, words, start, np.int64(tables.cumulative[first + low + 1]) - start):
-        return 0, EXHAUSTED
-    value = base + np.int64(tables.lowest[table]) + low - 1
-    if low == 0 or low == n_tokens - 1 or shift > 0:
-        if low == 0 or low == n_tokens - 1:
-            excess, status = _excess(state, words, order)
-            if status != OK:
-                return 0, status
-            value = value - excess if low == 0 else value + excess
-        remainder = _raw(state, words, shift)
-        if remainder < 0:
-            return 0, EXHAUSTED
-        value = value << shift | remainder
-        if abs(value) > MAX_VALUE:
-            return 0, BAD_VALUE
-    return value, OK
+    k = np.int64(place[table << TOP_BITS | slot >> PRECISION - TOP_BITS])
+    while np.int64(cumulative[k + 1]) <= slot:
+        k += 1
+    start = np.int64(cumulative[k])
+    if not _advance(state, words, start, np.int64(cumulative[k + 1]) - start):
+        return EXHAUSTED
+    value += tables[4 * table + 2] + k
+    if k == tables[4 * table] or k == tables[4 * table + 1]:
+        excess, status = _excess(state, words, order)
+        if status != OK:
+            return status
+        value += excess if k == tables[4 * table + 1] else -excess
+    remainder = _raw(state, words, shift)
+    if remainder < 0:
+        return EXHAUSTED
+    value = value << shift | remainder
+    if abs(value) > MAX_VALUE:
+        return BAD_VALUE
+    rows[n + i] = value
+    return OK
 
 
 def take_laplace(
@@ -223,158 +198,63 @@ def take_laplace(
     values: np.ndarray,
 ) -> int:
     """Fills `values` (n,) int32; the others are what `laplace.place` returns. Returns a status."""
-    return _take_laplace(decoder.state, decoder.words, _tables(laplace_tables()), table, base, shift, order, values)
+    rows = np.concatenate([table, base, shift, order]).astype(np.int32)
+    status = _take_laplace(decoder.state, decoder.words, *laplace_lookup(), rows, len(values))
+    values[:] = rows[len(values) : 2 * len(values)]
+    return status
 
 
-@njit(cache=True, nogil=True)
-def _take_laplace(state, words, tables, table, base, shift, order, values):
-    for i in range(len(values)):
-        value, status = _take_value(state, words, tables, table[i], base[i], shift[i], order[i])
+@njit(error_model="numpy", cache=True, nogil=True)
+def _take_laplace(state, words, cumulative, place, tables, rows, n):
+    i = 0
+    while True:
+        i = take_plain(state, words, cumulative, place, tables, rows, n, i, n)
+        if i == n:
+            return OK
+        status = take_any(state, words, cumulative, place, tables, rows, n, i)
         if status != OK:
             return status
-        values[i] = value
-    return OK
+        i += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy", cache=True, nogil=True)
+def _take_symbol(state, words, tables, context):
+    """(symbol, status) of the next symbol of a context."""
+    low, high = 0, tables.shape[1] - 1
+    if tables[context, high] != ONE:
+        return 0, EMPTY_CONTEXT
+    slot = state[0] & SLOT
+    while high - low > 1:
+        middle = low + high >> 1
+        if tables[context, middle] <= slot:
+            low = middle
+        else:
+            high = middle
+    if not _advance(state, words, tables[context, low], tables[context, low + 1] - tables[context, low]):
+        return 0, EXHAUSTED
+    return low, OK
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
 def take_static(state, words, tables, contexts, symbols):
     """Fills `symbols` (n,) int32. tables: (contexts, symbols + 1) int64 cumulative, an empty one all 0."""
-    n_symbols = tables.shape[1] - 1
     for i in range(len(symbols)):
-        table = tables[contexts[i]]
-        if table[n_symbols] != ONE:
-            return EMPTY_CONTEXT
-        slot = state[0] & SLOT
-        low, high = 0, n_symbols
-        while high - low > 1:
-            middle = low + high >> 1
-            if table[middle] <= slot:
-                low = middle
-            else:
-                high = middle
-        if not _advance(state, words, table[low], table[low + 1] - table[low]):
-            return EXHAUSTED
-        symbols[i] = low
-    return OK
-
-
-@njit(cache=True, nogil=True)
-def _gather(plane, position, raw):
-    """Writes a position's raw inputs and returns its padded index."""
-    n_dims = len(plane.shape)
-    index, parent = np.int64(plane.origin), np.int64(0)
-    n_causal = len(plane.causal)
-    at = np.empty(4, np.int64)  # of each axis, in the parent tables
-    left = np.int64(position)
-    for axis in range(n_dims - 1, -1, -1):
-        coordinate = left % plane.shape[axis]
-        left //= plane.shape[axis]
-        index += coordinate * plane.strides[axis]
-        at[axis] = plane.parents.first[axis] + coordinate
-        parent += plane.parents.base[at[axis]]
-    for i in range(n_causal):
-        raw[i] = plane.current[index + plane.causal[i]]
-    i = n_causal
-    raw[i] = plane.coarse[parent]
-    for axis in range(n_dims):
-        raw[i + 1 + axis] = plane.coarse[parent + plane.parents.near[at[axis]]]
-        raw[i + 1 + n_dims + axis] = plane.coarse[parent + plane.parents.far[at[axis]]]
-    i += 1 + 2 * n_dims
-    if len(plane.previous):
-        for j in range(len(plane.collocated)):
-            raw[i + j] = plane.previous[index + plane.collocated[j]]
-        i += len(plane.collocated)
-    raw[i], raw[i + 1] = plane.constants[0], plane.constants[1]
-    return index
-
-
-@njit(cache=True, nogil=True)
-def _evaluate(net, compand, raw, hidden, sums):
-    """(mu8, scale) for the raw inputs; hidden and sums are scratch, int32. All sums fit 32 bits, see ContextNet."""
-    n_companded = len(net.skip)
-    skip = np.int32(0)
-    for i in range(n_companded):
-        hidden[i] = compand[raw[i] + PAD]
-        skip = np.int32(skip + net.skip[i] * (raw[i] << FRACTION_BITS))
-    for i in range(n_companded, n_companded + N_CONSTANTS):
-        hidden[i] = raw[i] << FRACTION_BITS
-    weight, bias = 0, 0
-    n_layers = len(net.widths) - 1
-    for layer in range(n_layers):
-        n_in, n_out = net.widths[layer], net.widths[layer + 1]
-        # by offsets: numba counts the references of every slice, which takes as long as the sums
-        for j in range(n_out):
-            sums[j] = net.biases[bias + j]
-        for i in range(n_in):
-            factor = hidden[i]
-            if factor != 0:
-                for j in range(n_out):
-                    sums[j] = np.int32(sums[j] + factor * net.weights[weight + j])
-            weight += n_out
-        bias += n_out
-        shift = net.shifts[layer]
-        if layer < n_layers - 1:
-            for j in range(n_out):
-                hidden[j] = min(max(sums[j] >> shift, 0), MAX_HIDDEN)
-    skip_shift = net.shifts[n_layers]
-    location = (np.int64(sums[0]) >> shift) + (np.int64(skip) + (1 << skip_shift >> 1) >> skip_shift)
-    log2_scale = np.int64(sums[1]) >> shift
-    mu8 = min(max(location + MU8_HALF >> MU8_SHIFT, -MAX_MU8), MAX_MU8)
-    scale = log2_scale * SCALES_PER_OCTAVE + SCALE_HALF >> FRACTION_BITS
-    scale = min(max(scale + SCALE_OFFSET, 0), N_SCALES - 1)
-    return mu8, scale
-
-
-def _scratch(net: ContextNet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    widest = max(net.n_inputs, net.n_neurons, 2)
-    return tuple(np.zeros(widest, np.int32) for _ in range(3))
-
-
-def predict_plane(net: ContextNet, inputs: PlaneInputs, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """mu8 and scale, (n,) int32 each, at flat positions (n,) int32 of a plane that is wholly known."""
-    mu8, scale = np.empty(len(positions), np.int32), np.empty(len(positions), np.int32)
-    _predict_plane(_net(net), COMPAND, _plane(inputs), positions, _scratch(net), mu8, scale)
-    return mu8, scale
-
-
-@njit(cache=True, nogil=True)
-def _predict_plane(net, compand, plane, positions, scratch, mu8, scale):
-    raw, hidden, sums = scratch
-    for i in range(len(positions)):
-        _gather(plane, positions[i], raw)
-        mu8[i], scale[i] = _evaluate(net, compand, raw, hidden, sums)
-
-
-def decode_plane(
-    net: ContextNet, inputs: PlaneInputs, decoder: LaplaceDecoder, positions: np.ndarray, values: np.ndarray
-) -> int:
-    """Fills a flat plane of values, int32, and `inputs.current` at the positions, in their order. Returns a status."""
-    tables = _tables(laplace_tables())
-    return _decode_plane(
-        _net(net), COMPAND, _plane(inputs), tables, decoder.state, decoder.words, positions, _scratch(net), values
-    )
-
-
-@njit(cache=True, nogil=True)
-def _decode_plane(net, compand, plane, tables, state, words, positions, scratch, values):
-    raw, hidden, sums = scratch
-    for i in range(len(positions)):
-        index = _gather(plane, positions[i], raw)
-        mu8, scale = _evaluate(net, compand, raw, hidden, sums)
-        table, base, shift, order = _place(mu8, scale)
-        value, status = _take_value(state, words, tables, table, base, shift, order)
+        symbol, status = _take_symbol(state, words, tables, contexts[i])
         if status != OK:
             return status
-        values[positions[i]] = value
-        plane.current[index] = min(max(value, -CLIP), CLIP)
+        symbols[i] = symbol
     return OK
 
 
-@njit(cache=True, nogil=True)
-def _place(mu8, scale):
-    """As `laplace.place`, for one value."""
-    shift = max(scale - N_TABLE_SCALES + SCALES_PER_OCTAVE, 0) // SCALES_PER_OCTAVE
-    mu8 = mu8 - (4 << shift) + 4 + (1 << shift >> 1) >> shift
-    scale -= SCALES_PER_OCTAVE * shift
-    order = max((scale - SCALE_OFFSET) // SCALES_PER_OCTAVE, 0)
-    return scale * 8 + (mu8 & 7), mu8 >> 3, shift, order
+@njit(error_model="numpy", cache=True, nogil=True)
+def take_mask(state, words, tables, contexts, index, steps, padded):
+    """As `levels._take_mask`: each context is more by the symbols that lie `steps` (axes,) before it in `padded`."""
+    for i in range(len(contexts)):
+        context = np.int64(contexts[i])
+        for axis in range(len(steps)):
+            context += padded[index[i] - steps[axis]]
+        symbol, status = _take_symbol(state, words, tables, context)
+        if status != OK:
+            return status
+        padded[index[i]] = symbol
+    return OK
