@@ -19,7 +19,7 @@ from .binary import Reader, Writer
 from .encodings import Encoding
 from .entropy import levels as coder
 from .entropy.context import ContextNet
-from .entropy.lattice import CLIP, block_mask
+from .entropy.lattice import CLIP
 from .errors import FormatError, LimitError
 from .mlp import Mlp
 from .spec import MAX_GRID_INTEGERS, MAX_RESOLUTION, SURFACE_KINDS, FieldSpec
@@ -45,7 +45,6 @@ MAX_STEP = (1 << 33) + 1
 MAX_DETAIL_SHIFT = 40
 LOW_BITS = 16  # of q in its second plane, where it is wide
 MAX_QUOTIENT = 1 << 39  # of |q|
-_MASK_BELOW = 0.9  # share of blocks with something in them
 
 
 @dataclass(frozen=True)
@@ -169,9 +168,8 @@ def pack_residual(spec: FieldSpec, head: Head, net: ContextNet, levels: list[np.
         out.f32(head.step).f64(head.bound)
     data = net.to_bytes()
     out.u8(head.detail_shift).varint(len(data)).bytes(data)
-    for level, planes in enumerate(levels, 1):
-        mask = block_mask(planes)
-        data = coder.encode_level(net, [below, *levels], level, mask if mask.mean() < _MASK_BELOW else None)
+    for level in range(1, len(levels) + 1):
+        data = coder.encode_smallest(net, [below, *levels], level)
         out.varint(len(data)).bytes(data)
     return out.getvalue()
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..entropy import lattice
 from ..entropy import levels as coder
 from ..spec import GridSpec
 from . import LatticeEncoding, LevelData
-
-_MASK_BELOW = 0.9  # share of blocks with something in them
-_MASK_ALWAYS = 0.1  # below it the time that a mask saves matters more than the bytes that it may cost
 
 
 class Grid(LatticeEncoding):
@@ -29,15 +25,7 @@ class Grid(LatticeEncoding):
 
     @classmethod
     def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net) -> bytes:
-        latents = [v["latents"] for v in levels]
-        mask = lattice.block_mask(latents[level])
-        if mask.mean() >= _MASK_BELOW:
-            return coder.encode_level(net, latents, level)
-        masked = coder.encode_level(net, latents, level, mask)
-        if mask.mean() < _MASK_ALWAYS:
-            return masked
-        # blocks that are left out cost no time, but the context network may know as well that they are empty
-        return min(masked, coder.encode_level(net, latents, level), key=len)
+        return coder.encode_smallest(net, [v["latents"] for v in levels], level)
 
     @classmethod
     def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net) -> LevelData:

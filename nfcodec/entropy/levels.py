@@ -32,10 +32,12 @@ from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand
 from .rans import Operations, encode_operations, raise_status
 from .static import StaticDecoder, encode_static
 
-__all__ = ["decode_level", "encode_level", "level_cost_bits", "level_operations", "take_level"]
+__all__ = ["decode_level", "encode_level", "encode_smallest", "level_cost_bits", "level_operations", "take_level"]
 
 HAS_MASK = 1  # flag bit 0
 FRONT_COST = 16  # a wavefront costs numpy about as much as this many symbols
+_MASK_BELOW = 0.9  # share of blocks with something in them
+_MASK_ALWAYS = 0.1  # below it the time that a mask saves matters more than the bytes that it may cost
 STEP = 1 << 16  # positions that are prepared at a time, which bounds the memory
 
 
@@ -52,6 +54,18 @@ def encode_level(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask
         stream = _encode_mask(np.asarray(mask, bool), levels, level)
         out.varint(len(stream)).bytes(stream)
     return out.bytes(encode_operations(level_operations(net, levels, level, mask))).getvalue()
+
+
+def encode_smallest(net: ContextNet, levels: Sequence[np.ndarray], level: int) -> bytes:
+    """As `encode_level`, with a mask of the blocks that hold something where one pays."""
+    mask = block_mask(np.asarray(levels[level]))
+    if mask.mean() >= _MASK_BELOW:
+        return encode_level(net, levels, level)
+    masked = encode_level(net, levels, level, mask)
+    if mask.mean() < _MASK_ALWAYS:
+        return masked
+    # blocks that are left out cost no time, but the context network may know as well that they are empty
+    return min(masked, encode_level(net, levels, level), key=len)
 
 
 def level_operations(
