@@ -11,6 +11,7 @@ import torch
 from ..entropy.context import n_inputs
 from ..header import step_code, step_value
 from ..spec import FieldSpec
+from . import prior
 from .analysis import channel_transform, pyramid
 from .context import ContextModel
 from .encodings import GridTwin, load
@@ -25,8 +26,16 @@ _MASK_EDGE = 4  # of the blocks in which three-dimensional levels may be empty
 _QUIET_VISITS = 0.15  # how often a tile without fine features is visited
 
 
-def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") -> Fit:
-    """A fit of `source`, ready to run. The same seed on the same machine gives the same fit."""
+def build(
+    source: Source,
+    preset: Preset,
+    seed: int = 0,
+    device: str = "cpu",
+    networks: prior.Networks | None = None,
+    is_short: bool = False,
+) -> Fit:
+    """A fit of `source`, ready to run. The same seed on the same machine gives the same fit. networks: where it starts; of
+    `prior.load` if None, and where that has none or they are empty, as they are made. is_short: the fit will have few steps."""
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
     depth = [grid.n_levels - 1 - level for level in range(grid.n_levels)]
@@ -54,6 +63,10 @@ def build(source: Source, preset: Preset, seed: int = 0, device: str = "cpu") ->
     twin = _twin(source, preset, steps, latents)
     skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
     model = FieldModel(spec, twin, skip, mean)
+    if twin.uses_context and preset.mlp.n_hidden_layers:
+        known = prior.load().get(prior.key_of(model)) if networks is None else networks
+        if known:
+            prior.start(model, known, transform, is_silent=is_short)
     model.to(device)
     return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
 

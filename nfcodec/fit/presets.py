@@ -64,10 +64,11 @@ def surface_resolution(quality: float, effort: int) -> int:
     return min(max(resolution, 32), 192 if effort == 1 else 640)
 
 
-def choose(source: Source, lmbda: float, encoding: str, effort: int) -> Preset:
-    """The preset for a source, a weight of bits, an encoding ("dense", "hash" or "codebook") and an effort."""
+def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0) -> Preset:
+    """The preset for a source, a weight of bits, an encoding ("dense", "hash" or "codebook") and an effort. n_samples: of the
+    whole signal, where the source is a part of it."""
     extent, d, channels = source.extent, len(source.extent), source.channels
-    n_samples = math.prod(extent)
+    n_samples = n_samples or math.prod(extent)
     finest = extent
     if d >= 3 and (source.kind in SURFACE_KINDS or source.detail < _DETAIL * lmbda):
         # of few samples, such as the frames of a short film, each counts
@@ -141,6 +142,11 @@ def fixed_bytes(n_samples: int) -> int:
     return 120 if n_samples < _SMALL else 1300
 
 
+def n_tiles(extent: tuple[int, ...], tile_edge: int) -> int:
+    """Tiles of a signal."""
+    return math.prod(-(-n // tile_edge) for n in extent)
+
+
 def tile_samples(n_dims: int) -> int:
     """Samples of a whole tile."""
     return _TILE_EDGE[n_dims] ** n_dims
@@ -157,6 +163,11 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 
 
+def is_short(n_steps: int, n_tiles: float) -> bool:
+    """Whether a fit has no time for more than to stay near its start."""
+    return n_steps < _SHORT_FIT * n_tiles
+
+
 def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     """Settings of `train.Recipe` that differ from its defaults.
 
@@ -164,7 +175,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     steps of the networks.
     """
     recipe: dict[str, Any] = {}
-    if n_steps < _SHORT_FIT * n_tiles:
+    if is_short(n_steps, n_tiles):
         recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     elif n_steps > _LONG_FIT:
         recipe.update(network_rate=0.01)

@@ -127,7 +127,7 @@ class Session:
                 series = [t for t in series if t is trials[-1]] + [trial]
                 n_fits += 1
             else:
-                steps = max(20, round(self._n_steps(fit) * _REFINE_SHARE))
+                steps = max(20, round(self._n_steps(len(fit.tiles)) * _REFINE_SHARE))
                 recipe = replace(self._recipe(fit, steps, lmbda), warm=True)
                 self._run(fit, recipe, "refine", None)
                 trial = self._finish(fit, lmbda)
@@ -141,7 +141,7 @@ class Session:
         residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
         lmbda = self._balance(bound)
         fit = self._build(lmbda)
-        steps = self._n_steps(fit)
+        steps = self._n_steps(len(fit.tiles))
         self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
         fit.model.eval()
         spec, frozen = fit.model.spec, fit.model.freeze()
@@ -172,7 +172,7 @@ class Session:
             quality = qualities[-1]
             lmbda = presets.lmbda_of(quality, self.signal.kind)
             fit = self._build(lmbda)
-            steps = min(self._n_steps(fit), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(fit))))
+            steps = min(self._n_steps(len(fit.tiles)), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(len(fit.tiles)))))
             self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
             fit.model.eval()
             data = pack(fit.model.spec, fit.model.freeze())
@@ -195,7 +195,7 @@ class Session:
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
         fit = self._build(lmbda)
-        steps = self._n_steps(fit)
+        steps = self._n_steps(len(fit.tiles))
         recipe = self._recipe(fit, steps, lmbda)
         lmbda = self._run(fit, recipe, "fit", self._target(fit))
         return fit, self._finish(fit, lmbda)
@@ -229,7 +229,7 @@ class Session:
         """A lmbda near the goal, from short fits."""
         for _ in range(_N_PILOTS):
             fit = self._build(lmbda)
-            full = self._n_steps(fit)
+            full = self._n_steps(len(fit.tiles))
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
@@ -266,9 +266,10 @@ class Session:
         """Whether the fit's own error says how far a PSNR is."""
         return self.goal.what != "psnr" or self._source.is_judged_by_error
 
-    def _n_steps(self, fit: Fit) -> int:
-        n_tiles = min(len(fit.tiles), fit.n_samples / presets.tile_samples(len(fit.model.spec.extent)))
-        return presets.n_steps(self.settings.effort, n_tiles, self.signal.kind, self.settings.encoding)
+    def _n_steps(self, n_tiles: int) -> int:
+        extent = self._source.extent
+        n_whole = min(n_tiles, math.prod(extent) / presets.tile_samples(len(extent)))
+        return presets.n_steps(self.settings.effort, n_whole, self.signal.kind, self.settings.encoding)
 
     def _build(self, lmbda: float) -> Fit:
         resolution = 0
@@ -279,11 +280,13 @@ class Session:
             self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
-        fit = build(self._source, preset, self.settings.seed, self.settings.device)
+        n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
+        is_short = presets.is_short(self._n_steps(n_tiles), n_tiles)
+        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short)
         fit.deadline = self.settings.deadline
         with _one_thread():
             is_large = len(fit.tiles) > 1 and not self.is_surface
-            fit.warm_up(_WARM_UP if is_large else min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(fit))))
+            fit.warm_up(_WARM_UP if is_large else min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(len(fit.tiles)))))
         return fit
 
     def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:
