@@ -120,7 +120,7 @@ def _networks(weight: float, effort: int) -> _Networks:
     """weight: samples, times what a bit is worth; networks have to save the bytes that they take themselves."""
     if effort < _PATIENT:
         return _Networks(24, 2, 24, 2) if weight > _LARGE else _Networks()
-    decoder = 32 if weight > 3 * _LARGE else 24
+    decoder = 32 if weight > 3 * _LARGE else 24 if weight > 0.5 * _LARGE else 16
     context = 40 if weight > 1.5 * _LARGE else 32 if weight > 0.8 * _LARGE else 24
     return _Networks(decoder, 2, context, 2)
 
