@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["SMALL_WORK", "use_numba"]
+__all__ = ["SMALL_WORK", "is_loaded", "use_numba"]
 
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
@@ -33,3 +34,8 @@ def use_numba(n_items: int) -> bool:
     if choice == "numba" and not _has_numba():
         raise MissingExtraError.of("numba", "fast", "NFCODEC_KERNELS=numba")
     return choice == "numba" or (choice == "" and n_items >= SMALL_WORK and _has_numba())
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the kernels of that module are there and allowed, so that even small work is theirs."""
+    return f"{__name__}.{name}" in sys.modules and use_numba(SMALL_WORK)
