@@ -159,10 +159,19 @@ class _Tiles:
             parts.append(self._seen(self.points(coords.reshape(-1, 3))).reshape(-1, *(_TILE,) * 3))
         self.values = np.concatenate(parts)
 
-    def places(self, samples: np.ndarray) -> np.ndarray:
-        """Where samples (..., 3) of loaded tiles lie in `values`, as flat indices."""
-        tile, local = samples // _TILE, samples % _TILE
-        return self.slots[tuple(np.moveaxis(tile, -1, 0))] * _TILE**3 + local @ np.array([_TILE**2, _TILE, 1])
+    def corner_places(self, cells: np.ndarray) -> np.ndarray:
+        """Where the corners (M, 8) of cells (M, 3) in loaded tiles lie in `values`, as flat indices."""
+        slots, strides = self.slots.reshape(-1), np.array(self.slots.strides) // self.slots.itemsize
+        tiles, locals_ = [], []  # [axis][offset], each (M,): parts of the indices into slots and into a tile
+        for axis in range(3):
+            samples = [cells[:, axis] + offset for offset in (0, 1)]
+            tiles.append([i // _TILE * strides[axis] for i in samples])
+            locals_.append([i % _TILE * _TILE ** (2 - axis) for i in samples])
+        out = np.empty((len(cells), 8), np.int64)
+        for corner, (z, y, x) in enumerate(_CORNERS):
+            slot = slots[tiles[0][z] + tiles[1][y] + tiles[2][x]]
+            out[:, corner] = slot * _TILE**3 + (locals_[0][z] + locals_[1][y] + locals_[2][x])
+        return out
 
     def blocks(self, tiles: np.ndarray) -> np.ndarray:
         """For (n, 3) tiles their samples and the first ones of the tiles after them, (n, T+1, T+1, T+1) float32."""
@@ -299,7 +308,7 @@ def _triangulate(lattice: _Tiles, cells: np.ndarray, values: np.ndarray) -> tupl
     # an edge of the lattice is named by its lower sample and its axis; every edge has its place in a table
     lower, upper = np.array(_EDGES).T
     axis = np.repeat([2, 1, 0], 4)
-    corners = lattice.places(cells[:, None] + _CORNERS)  # (M, 8)
+    corners = lattice.corner_places(cells)
     names = (3 * corners[cell[:, None], lower[edge]] + axis[edge]).reshape(-1)
     table = np.full(3 * lattice.values.size, -1, np.int32 if len(names) < 1 << 31 else np.int64)
     table[names] = np.arange(len(names))

@@ -53,7 +53,7 @@ def assert_close(fast, plain):
 def points(d, n, seed=0):
     """Points in and around the box, some at its ends."""
     coords = np.random.default_rng(seed).uniform(-0.3, 1.3, (n, d))
-    coords[: min(n, 2)] = [[0.0], [1.0]][:n]
+    coords[:1], coords[1:2] = 0.0, 1.0
     return coords
 
 
@@ -192,7 +192,7 @@ def test_values(changes, both):
     plain, fast = both(lambda: field.sample(points(2, 500)))
     assert_close(fast, plain)
     if "clip" in changes:
-        assert (plain == plain.max()).sum() > 1  # something was clipped
+        assert np.isin(plain, field._evaluation.values.limits()).sum() > 2
     assert_close(*reversed(both(lambda: field.decode(dtype="f4"))))
 
 

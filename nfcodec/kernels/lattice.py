@@ -76,6 +76,9 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
     first axis is the sum over t < n_taps[f] of taps[f, i, t] times line rows[f, i] + t; without taps 0. flat, widths: the
     network as in `blocks`; skip: (C * F,), padded like them; the rest as in `finish`.
     """
+    # numba counts references of what functions are given; a thread's own counters are not waited for
+    flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
+    scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
     n_features, n_channels = len(n_taps), len(scale)
     n_layers = len(widths) - 1
     stride = widths.max() * POINTS

@@ -14,7 +14,7 @@ from ..spec import HASH_PRIMES
 from .blocks import POINTS, add_product, forward
 from .lattice import finish
 from .simd import LANES, fma, load, splat, store
-from .tiles import load_rows, locate, sums_of_vectors
+from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
 __all__ = ["N_COLUMNS", "N_ROWS", "sample_points"]
 
@@ -27,20 +27,13 @@ N_OUTER = 16  # most taps along the axes that are not inside a vector
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _polynomial(table, p, f):
-    """The polynomial whose coefficients, lowest first, are the vectors at p."""
-    high = fma(load(table, p + 3 * LANES), f, load(table, p + 2 * LANES))
-    return fma(fma(high, f, load(table, p + LANES)), f, load(table, p))
+def _tap(taps, p, f):
+    """The polynomial whose coefficients, lowest first, are the numbers at p."""
+    high = fma(splat_at(taps, p + 3), f, splat_at(taps, p + 2))
+    return fma(fma(high, f, splat_at(taps, p + 1)), f, splat_at(taps, p))
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _tap(taps, p, f):
-    """As `_polynomial`, with the numbers at p on all lanes."""
-    high = fma(splat(taps[p + 3]), f, splat(taps[p + 2]))
-    return fma(fma(high, f, splat(taps[p + 1])), f, splat(taps[p]))
-
-
-@njit(error_model="numpy", nogil=True, cache=True)
 def _outer(info, level, first, taps, fractions, outer, offsets):
     """Weights of 16 points (n, 16) and offsets (n,) of the taps along the axes that are not inside a vector; returns n."""
     n, lowest = 0, 0
@@ -61,7 +54,7 @@ def _outer(info, level, first, taps, fractions, outer, offsets):
     return n
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True, inline="always")
 def _lattice_level(info, level, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to):
     """Features of 64 points on a level of planes, to activations[to :] (F, 64)."""
     n_features, plane, is_linear = info[level, FEATURES], info[level, PLANE], info[level, LINEAR]
@@ -79,18 +72,32 @@ def _lattice_level(info, level, first, planes, lanes, taps, where, fractions, pl
             n, stride = info[level, RESOLUTION + axis], info[level, STRIDE + axis]
             locate(where, axis * POINTS + group, n, stride, places, fractions, axis * LANES)
         n_outer = _outer(info, level, first, taps, fractions, outer, offsets)
+        x0, x1, x2, x3 = load(lanes, x), load(lanes, x + LANES), load(lanes, x + 2 * LANES), load(lanes, x + 3 * LANES)
+        y0, y1, y2, y3 = load(lanes, y), load(lanes, y + LANES), load(lanes, y + 2 * LANES), load(lanes, y + 3 * LANES)
+        next_1, next_2, next_3 = offsets[1], offsets[2], offsets[3]
         for j in range(LANES):
-            w = _polynomial(lanes, x, splat(fractions[X * LANES + j]))
-            w = w * _polynomial(lanes, y, splat(fractions[Y * LANES + j]))
+            fx, fy = splat_at(fractions, X * LANES + j), splat_at(fractions, Y * LANES + j)
+            w = fma(fma(fma(x3, fx, x2), fx, x1), fx, x0) * fma(fma(fma(y3, fy, y2), fy, y1), fy, y0)
             if is_linear:
-                w = w * _polynomial(lanes, z, splat(fractions[Z * LANES + j]))
-            at = np.int64(places[j])
+                fz = splat_at(fractions, Z * LANES + j)
+                w = w * fma(load(lanes, z + LANES), fz, load(lanes, z))
+            at = np.int64(places[np.uint64(j)])
             for f in range(n_features):
-                value = splat(0.0)
-                for o in range(n_outer):
-                    p = at + offsets[o]
-                    rows = load_rows(planes, p, p + row_1, p + row_2, p + row_3)
-                    value = fma(splat(outer[o * LANES + j]), rows, value)
+                if n_outer == 1:
+                    value = load_rows(planes, at, at + row_1, at + row_2, at + row_3)
+                else:
+                    value = splat_at(outer, j) * load_rows(planes, at, at + row_1, at + row_2, at + row_3)
+                    p = at + next_1
+                    odd = splat_at(outer, LANES + j) * load_rows(planes, p, p + row_1, p + row_2, p + row_3)
+                    if n_outer > 2:
+                        p = at + next_2
+                        value = fma(splat_at(outer, 2 * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), value)
+                        p = at + next_3
+                        odd = fma(splat_at(outer, 3 * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), odd)
+                    value = value + odd
+                    for o in range(4, n_outer):
+                        p = at + offsets[o]
+                        value = fma(splat_at(outer, o * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), value)
                 store(products, (f * LANES + j) * LANES, value * w)
                 at += plane
         for f in range(n_features):
@@ -138,6 +145,9 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
     16 more at the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
     coefficients of the taps of an axis. flat, widths, skip: the network as in `blocks`; the rest as in `lattice.finish`.
     """
+    # numba counts references of what functions are given; a thread's own counters are not waited for
+    flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
+    scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
     d, n_levels, n_channels, n_layers = 4 - first, len(info), len(scale), len(widths) - 1
     stride = widths.max() * POINTS
     outputs = n_layers * stride

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from .simd import LANES, vector
 
-__all__ = ["load_rows", "locate", "sums_of_rows", "sums_of_vectors"]
+__all__ = ["load_rows", "locate", "splat_at", "sums_of_rows", "sums_of_vectors"]
 
 _F32, _I32, _F64 = ir.FloatType(), ir.IntType(32), ir.DoubleType()
 _ROW, _VECTOR, _INTEGERS = (ir.VectorType(_F32, 4), ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES))
@@ -48,6 +48,17 @@ def load_rows(typingctx, array, a, b, c, d):
         return _mixed(builder, *halves, list(range(16)))
 
     return vector(array, a, b, c, d), generate
+
+
+@intrinsic
+def splat_at(typingctx, array, index):
+    """array[index] on all lanes; the index is not negative."""
+
+    def generate(context, builder, sig, args):
+        at = context.cast(builder, args[1], sig.args[1], types.intp)
+        return _splat(builder, builder.load(_pointer(context, builder, sig.args[0], args[0], at, _F32)), _VECTOR)
+
+    return vector(array, index), generate
 
 
 @intrinsic
