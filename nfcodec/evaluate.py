@@ -57,6 +57,13 @@ class Values:
             end = self.offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
         return np.minimum(self.offset, end), np.maximum(self.offset, end)
 
+    def arrays(self) -> tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Knee, scale, offset, least and greatest value, as the kernels take them."""
+        infinite = np.full(self.spec.channels, np.inf, np.float32)
+        with quiet():
+            low, high = self.limits() if self.spec.clip else (-infinite, infinite)
+        return np.float32(self.spec.knee), self.scale, self.offset, low, high
+
     def _bent(self, y: np.ndarray) -> np.ndarray:
         """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
         return np.clip(y * (self.scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
@@ -82,7 +89,7 @@ class Evaluation:
 
             def part(start: int) -> None:
                 here = slice(start, start + _POINTS_PER_PART)
-                out[here] = self._finished(kernels.sample(coords[here], n_levels))
+                out[here] = kernels.sample(coords[here], n_levels)
 
             starts = range(0, n, _POINTS_PER_PART)
             for_each(part, starts, len(starts))
@@ -129,28 +136,8 @@ class Evaluation:
 
             with self._lock:
                 if self._kernels is None:
-                    self._kernels = Evaluator(self.grid, self.mlp, self._transform())
+                    self._kernels = Evaluator(self.grid, self.mlp, self.values.arrays())
         return self._kernels
-
-    def _transform(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Scale, offset, least and greatest value, as far as the kernels do the transform: all of it without a knee."""
-        shape, values = self.spec.channels, self.values
-        if self.spec.knee:
-            scale, offset = np.ones(shape, np.float32), np.zeros(shape, np.float32)
-        else:
-            scale, offset = values.scale, values.offset
-        low, high = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
-        if self.spec.clip and not self.spec.knee:
-            with quiet():
-                low, high = values.limits()
-        return scale, offset, low, high
-
-    def _finished(self, values: np.ndarray) -> np.ndarray:
-        """What the kernels leave to do."""
-        if not self.spec.knee:
-            return values
-        with quiet():
-            return self.values(values)
 
 
 class Lattice:
@@ -165,7 +152,7 @@ class Lattice:
         """Values (*block, C) float32."""
         values = self.kernels.sample(block) if self.kernels is not None else None
         if values is not None:
-            return self.evaluation._finished(values)
+            return values
         evaluation, shape = self.evaluation, tuple(s.stop - s.start for s in block)
         out = np.empty((*shape, evaluation.spec.channels), np.float32)
         for part in blocks_of(shape, points_per_block(evaluation.spec)):

@@ -314,7 +314,12 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         limits = np.iinfo(dtype)
         # 64-bit limits are no doubles: the nearest doubles inside are
         low, high = float(limits.min), math.nextafter(float(limits.max) + 1, 0) if dtype.itemsize == 8 else limits.max
-        return np.clip(np.rint(np.nan_to_num(values.astype(np.float64))), low, high).astype(dtype)
+        # what has 16 bits is exact in float32, where it takes half the time
+        whole = np.rint(values if dtype.itemsize <= 2 and values.dtype == np.float32 else values.astype(np.float64))
+        np.clip(whole, low, high, out=whole)
+        if (lost := np.isnan(whole)).any():
+            whole[lost] = 0
+        return whole.astype(dtype)
     with quiet():
         return values.astype(dtype)
 

@@ -186,7 +186,7 @@ def test_networks(activation, n_hidden_layers, n_neurons, channels, both):
     assert_close(*reversed(both(field.decode)))
 
 
-@pytest.mark.parametrize("changes", [{"clip": True}, {"clip": True, "scale": -1.5}, {"knee": 0.3}, {"knee": 0.3, "clip": True}])
+@pytest.mark.parametrize("changes", [{"clip": True}, {"clip": True, "scale": -1.5}, {"knee": 0.3}, {"knee": 0.3, "clip": True}, {"knee": 0.01}])
 def test_values(changes, both):
     field = make(2, **changes)
     plain, fast = both(lambda: field.sample(points(2, 500)))
@@ -259,7 +259,7 @@ def test_the_reference_is_used_where_planes_would_take_much_more_than_the_file(m
     monkeypatch.setenv("NFCODEC_KERNELS", "numba")
     resolutions = ((1 << 19, 1, 1),)
     field = make_field(encoding="hash", extent=(4, 4, 4), resolutions=resolutions, n_features=(2,), log2_size=20)
-    assert not Evaluator(field.grid, field.mlp, (np.ones(2, np.float32),) * 4).can_sample()
+    assert not Evaluator(field.grid, field.mlp, field._evaluation.values.arrays()).can_sample()
     coords = points(3, 20)
     monkeypatch.setattr("nfcodec.kernels.evaluate._Planes.of", None)  # would fail
     fast = field.sample(coords)

@@ -28,18 +28,18 @@ _PLANES_PER_INTEGER = 8  # of larger ones: no file takes many times what it took
 _MAX_NUMBERS_PER_SAMPLE = 32  # of one level on the way to a lattice
 _SMALL_BLOCK = 1 << 20
 
-Value = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Transform = tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class Evaluator:
     """A field's values at points and on lattices.
 
-    value: scale, offset, low and high, each (C,) float32: outputs of the network are scaled, moved and clipped.
+    transform: knee, and scale, offset, least and greatest value, each (C,) float32: what `lattice.finish` does to outputs.
     """
 
-    def __init__(self, grid: LatticeEncoding, mlp: Mlp, value: Value):
+    def __init__(self, grid: LatticeEncoding, mlp: Mlp, transform: Transform):
         self.grid = grid
-        self.value = value
+        self.transform = transform
         self.network = _packed(mlp)
         self.coefficients = [level_coefficients(grid.spec, level) for level in range(grid.spec.n_levels)]
         self._planes: _Planes | None = None
@@ -47,7 +47,7 @@ class Evaluator:
 
     @property
     def n_channels(self) -> int:
-        return len(self.value[0])
+        return len(self.transform[1])
 
     def can_sample(self) -> bool:
         """Whether `sample` is there for this field: its planes take not much more memory than its integers."""
@@ -66,7 +66,7 @@ class Evaluator:
         out = np.empty((n, self.n_channels), np.float32)
         points.sample_points(
             np.ascontiguousarray(coords).reshape(-1), n, 4 - d, planes.info[:n_levels], planes.values, planes.lanes,
-            planes.taps, *self.network, *self.value, out.reshape(-1),
+            planes.taps, *self.network, *self.transform, out.reshape(-1),
         )  # fmt: skip
         return out
 
@@ -202,7 +202,7 @@ class Lattice:
             start, feature = start + counts[level], feature + f
         out = np.empty((*shape, self.evaluator.n_channels), np.float32)
         lattice.sample_planes(
-            n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.value, out.reshape(-1)
+            n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.transform, out.reshape(-1)
         )
         return out
 
@@ -228,9 +228,12 @@ class _Taps:
 
     @classmethod
     def of(cls, axis: AxisTaps) -> "_Taps":
-        more = -len(axis.first) % LANES
-        weights = np.pad(axis.weights, ((0, more), (0, 0))).reshape(-1, 4, 4, N_TAPS)
-        return cls(axis, np.pad(axis.first, (0, more), mode="edge"), weights.transpose(0, 2, 1, 3).reshape(-1))
+        n = len(axis.first)
+        first = np.empty(-(-n // LANES) * LANES, np.int32)
+        first[:n], first[n:] = axis.first, axis.first[-1]
+        weights = np.zeros((len(first), N_TAPS), np.float32)
+        weights[:n] = axis.weights
+        return cls(axis, first, weights.reshape(-1, 4, 4, N_TAPS).transpose(0, 2, 1, 3).reshape(-1))
 
 
 def _n_lines(axes: Sequence[_Taps]) -> int:

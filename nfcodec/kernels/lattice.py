@@ -6,16 +6,20 @@ is done while a block of 64 points is filled, which then goes through the networ
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
 from .blocks import POINTS, add_product, forward
-from .simd import LANES, fma, load, splat, store
+from .simd import LANES, absolute, exp2, fma, load, maximum, minimum, splat, store, where_less
 from .taps import N_TAPS
 from .tiles import load_rows, sums_of_rows
 
-__all__ = ["SLACK", "along_last", "along_middle", "finish", "sample_planes"]
+__all__ = ["MAX_BENT", "SLACK", "along_last", "along_middle", "finish", "sample_planes"]
 
+MAX_BENT = 40.0
+_LOG2_E = 1 / math.log(2.0)
 SLACK = POINTS  # floats after the end of every array, since vectors are written and read whole
 
 
@@ -55,11 +59,30 @@ def along_middle(source, n_rows, length, first, weights, n, inner, out):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def finish(outputs, at, n, n_channels, scale, offset, low, high, out, to):
-    """out[to + j * C + c] = clip(scale[c] * output + offset[c], low[c], high[c]) of n points of a block (C, 64)."""
+def _sinh(outputs, p, factor):
+    """outputs[p : p + 64] become sinh(clip(factor * output, -40, 40))."""
+    half, one, most = splat(0.5), splat(1.0), splat(MAX_BENT)
+    for j in range(p, p + POINTS, LANES):
+        x = minimum(maximum(load(outputs, j) * splat(factor), splat(-MAX_BENT)), most)
+        power, square = exp2(x * splat(_LOG2_E)), x * x
+        # near 0 the difference of powers would lose what is small
+        small = x * fma(fma(fma(square, splat(1 / 5040), splat(1 / 120)), square, splat(1 / 6)), square, one)
+        store(outputs, j, where_less(absolute(x), half, small, half * (power - one / power)))
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def finish(outputs, at, n, knee, scale, offset, low, high, out, to):
+    """Values of n points of a block of outputs (C, 64) to out[to :], channels last: spec/format.md, section 7.
+
+    scale, offset: (C,). low, high: (C,), least and greatest value, infinite for fields that do not clip. Outputs are overwritten.
+    """
+    n_channels = len(scale)
     for c in range(n_channels):
         p, q = at + c * POINTS, to + c
         a, b, least, greatest = scale[c], offset[c], low[c], high[c]
+        if knee > 0:
+            _sinh(outputs, p, a / knee)
+            a = knee
         for j in range(n):
             value = outputs[p + j] * a + b
             # NaN stays what it is
@@ -69,7 +92,7 @@ def finish(outputs, at, n, n_channels, scale, offset, low, high, out, to):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip, scale, offset, low, high, out):
+def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip, knee, scale, offset, low, high, out):
     """out (n_planes * plane * C,) float32: values of the points of all planes, channels last.
 
     plane: points of one index of the first axis. lines: flat, `plane` values each. Feature f at index i of the
@@ -99,4 +122,4 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
             forward(flat, widths, activations, stride)
             add_product(skip, 0, widths[n_layers], widths[0], activations, 0, activations, outputs)
             n = min(POINTS, plane - j0)
-            finish(activations, outputs, n, n_channels, scale, offset, low, high, out, (i * plane + j0) * n_channels)
+            finish(activations, outputs, n, knee, scale, offset, low, high, out, (i * plane + j0) * n_channels)

@@ -137,7 +137,7 @@ def _hashed_level(info, level, first, tables, taps, where, weights, hashes, acti
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, skip, scale, offset, low, high, out):
+def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, skip, knee, scale, offset, low, high, out):
     """out (n * C,) float32: values of n points, channels last.
 
     coords: flat float64, (n, d) with d = 4 - first, finite. info (L, N_COLUMNS) int64, a row for each level that counts:
@@ -148,7 +148,7 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
     scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
-    d, n_levels, n_channels, n_layers = 4 - first, len(info), len(scale), len(widths) - 1
+    d, n_levels, n_layers = 4 - first, len(info), len(widths) - 1
     stride = widths.max() * POINTS
     outputs = n_layers * stride
     activations = np.zeros((n_layers + 1) * stride, np.float32)
@@ -176,4 +176,4 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
             to += info[level, FEATURES] * POINTS
         forward(flat, widths, activations, stride)
         add_product(skip, 0, widths[n_layers], widths[0], activations, 0, activations, outputs)
-        finish(activations, outputs, m, n_channels, scale, offset, low, high, out, start * n_channels)
+        finish(activations, outputs, m, knee, scale, offset, low, high, out, start * len(scale))
