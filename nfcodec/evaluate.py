@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Sequence
 
@@ -105,7 +106,7 @@ class Evaluation:
         """Whether the kernels sample a number of points: it is work for them, now or with what was done before."""
         n_taps = N_TAPS[self.spec.grid.interpolation] ** self.spec.n_dims
         kernels = self._choose(n * n_taps * self.spec.grid.n_levels // _TAPS)
-        return kernels is not None and kernels.can_sample()
+        return kernels is not None and kernels.can_sample
 
     def gradient(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         """Derivatives (N, C, d) float32 of the values by coordinates (N, d) float64."""
@@ -128,7 +129,8 @@ class Evaluation:
         """The kernels' `Evaluator` if this work is for them."""
         if not isinstance(self.grid, LatticeEncoding):
             return None
-        self._done += n_items
+        # to load these kernels alone takes a quarter of the time that numba takes
+        self._done += 4 * n_items if "numba" in sys.modules else n_items
         if not use_numba(self._done) and not is_loaded(_KERNELS):
             return None
         if self._kernels is None:

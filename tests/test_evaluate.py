@@ -259,7 +259,7 @@ def test_the_reference_is_used_where_planes_would_take_much_more_than_the_file(m
     monkeypatch.setenv("NFCODEC_KERNELS", "numba")
     resolutions = ((1 << 19, 1, 1),)
     field = make_field(encoding="hash", extent=(4, 4, 4), resolutions=resolutions, n_features=(2,), log2_size=20)
-    assert not Evaluator(field.grid, field.mlp, field._evaluation.values.arrays()).can_sample()
+    assert not Evaluator(field.grid, field.mlp, field._evaluation.values.arrays()).can_sample
     coords = points(3, 20)
     monkeypatch.setattr("nfcodec.kernels.evaluate._Planes.of", None)  # would fail
     fast = field.sample(coords)

@@ -42,19 +42,16 @@ class Evaluator:
         self.transform = transform
         self.network = _packed(mlp)
         self.coefficients = [level_coefficients(grid.spec, level) for level in range(grid.spec.n_levels)]
+        size = sum(_plane_size(grid, level) for level in range(len(grid.levels)))
+        stored = sum(array.size for data in grid.levels for array in data.values())
+        # whether `sample` is there for this field: its planes take not much more memory than its integers
+        self.can_sample = size <= min(max(_SMALL_PLANES, _PLANES_PER_INTEGER * stored), _MAX_PLANES)
         self._planes: _Planes | None = None
         self._lock = threading.Lock()
 
     @property
     def n_channels(self) -> int:
         return len(self.transform[1])
-
-    def can_sample(self) -> bool:
-        """Whether `sample` is there for this field: its planes take not much more memory than its integers."""
-        grid = self.grid
-        size = sum(_plane_size(grid, level) for level in range(len(grid.levels)))
-        stored = sum(array.size for data in grid.levels for array in data.values())
-        return size <= min(max(_SMALL_PLANES, _PLANES_PER_INTEGER * stored), _MAX_PLANES)
 
     def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         """Values (N, C) float32 at finite coordinates (N, d) float64, of levels below n_levels."""
