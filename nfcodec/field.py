@@ -10,16 +10,13 @@ import numpy as np
 
 from .encodings import Encoding
 from .errors import UsageError
-from .fixed import blocks_of
+from .evaluate import Evaluation, quiet
 from .mlp import Mlp
 from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
-POINTS_PER_BLOCK = 1 << 16
-VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 UDF_ISO = 1.2  # source cells
-MAX_BENT = np.float32(40.0)
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
 
@@ -53,8 +50,7 @@ class Field:
         self.meta = meta
         self.sizes = sizes
         self.residual = residual
-        self._offset = np.asarray(spec.value_offset, np.float32)
-        self._scale = np.asarray(spec.value_scale, np.float32)
+        self._evaluation = Evaluation(spec, grid, mlp)
 
     def __repr__(self) -> str:
         extent = "x".join(map(str, self.spec.extent))
@@ -83,11 +79,7 @@ class Field:
     def sample(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
         """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value."""
         coords, n_levels = self._coords(coords), self._levels(level)
-        out = np.empty((len(coords), self.spec.channels), np.float32)
-        for part in _parts(len(coords), self._points_per_block()):
-            with _quiet():
-                out[part] = self._finish(self.mlp(self.grid.features(coords[part], n_levels)))
-        return out
+        return self._evaluation.sample(coords, n_levels)
 
     def gradient(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
         """Exact derivatives (N, C, d) float32 of the values by the coordinates, axes in array order.
@@ -96,15 +88,7 @@ class Field:
         derivative is that of the field before clipping.
         """
         coords, n_levels = self._coords(coords), self._levels(level)
-        out = np.empty((len(coords), self.spec.channels, self.spec.n_dims), np.float32)
-        for part in _parts(len(coords), self._points_per_block(1 + self.spec.n_dims)):
-            with _quiet():
-                y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[part], n_levels))
-                slope = self._scale
-                if self.spec.knee:
-                    slope = slope * np.cosh(self._bent(y))
-                out[part] = np.moveaxis(dy * np.broadcast_to(slope, y.shape)[:, None, :], 1, 2)
-        return out
+        return self._evaluation.gradient(coords, n_levels)
 
     # ------------------------------------------------------------ lattices
 
@@ -116,11 +100,13 @@ class Field:
         axes = [self._finite(a, 1) for a in axes]
         shape = tuple(len(a) for a in axes)
         out = np.empty((*shape, self.spec.channels), np.float32)
-        for block in blocks_of(shape, self._points_per_block()) if out.size else ():
-            with _quiet():
-                features = self.grid.lattice([a[s] for a, s in zip(axes, block)], n_levels)
-                values = self._finish(self.mlp(features.reshape(-1, features.shape[-1])))
-            out[block] = values.reshape(*features.shape[:-1], -1)
+        lattice = self._evaluation.lattice(axes, n_levels)
+
+        def work(block: tuple[slice, ...]) -> None:
+            out[block] = lattice.sample(block)
+
+        if out.size:
+            lattice.for_blocks(work, shape)
         return out
 
     def decode(
@@ -163,11 +149,13 @@ class Field:
         factors = [min(max(1, math.ceil(n * s / m - 1e-9)), most) for n, s, m in zip(self.spec.extent, spans, shape)]
         axes = [a + (np.arange(m * k) + 0.5) / (m * k) * s for (a, _), s, m, k in zip(region, spans, shape, factors)]
         out = np.empty((*shape, self.spec.channels), dtype)
-        # rows of blocks bound the memory of supersampled lattices and of the float values before the cast
-        budget = max(1, POINTS_PER_BLOCK * 16 // math.prod(factors))
-        for block in blocks_of(shape, budget):
-            fine = [a[s.start * k : s.stop * k] for a, s, k in zip(axes, block, factors)]
-            out[block] = cast(_block_mean(self.sample_lattice(fine, level), factors), dtype)
+        lattice = self._evaluation.lattice(axes, self._levels(level))
+
+        def work(block: tuple[slice, ...]) -> None:
+            fine = tuple(slice(s.start * k, s.stop * k) for s, k in zip(block, factors))
+            out[block] = cast(_block_mean(lattice.sample(fine), factors), dtype)
+
+        lattice.for_blocks(work, shape, math.prod(factors))
         return out
 
     def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
@@ -190,12 +178,16 @@ class Field:
         def evaluate(axes: list[np.ndarray]) -> np.ndarray:
             return self.sample_lattice(axes, level)[..., 0] * np.float32(sign)
 
+        def points(coords: np.ndarray) -> np.ndarray:
+            return self._evaluation.sample(coords, self._levels(level))[:, 0] * np.float32(sign)
+
         vertices, faces = isosurface(
             evaluate,
             shape,
             sign * iso,
             step=None if self.kind == "occupancy" else tuple(step),
             truncation=self.spec.truncation or None,
+            points=points if self._evaluation.is_quick_at_points(max(shape) ** 2) else None,
         )
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
         return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
@@ -261,11 +253,6 @@ class Field:
             raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
         return array
 
-    def _points_per_block(self, n_copies: int = 1) -> int:
-        """Points that are computed at a time: fewer for wide networks, so that no file takes much memory."""
-        widest = max(self.spec.mlp.widths) * n_copies
-        return min(POINTS_PER_BLOCK, max(1 << 10, VALUES_PER_BLOCK // widest))
-
     def _levels(self, level: int | None) -> int:
         if level is None:
             return self.n_levels
@@ -316,22 +303,6 @@ class Field:
             own.append(slice(start, stop))
         return tuple(own)
 
-    def _bent(self, y: np.ndarray) -> np.ndarray:
-        """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
-        return np.clip(y * (self._scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
-
-    def _finish(self, y: np.ndarray) -> np.ndarray:
-        if self.spec.knee:
-            values = np.float32(self.spec.knee) * np.sinh(self._bent(y)) + self._offset
-        else:
-            values = y * self._scale + self._offset
-        if self.spec.clip:
-            low, high = self._offset, self._offset + self._scale
-            if self.spec.knee:
-                high = self._offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
-            np.clip(values, np.minimum(low, high), np.maximum(low, high), out=values)
-        return values
-
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Float values to a dtype: integers are rounded and clipped to what it holds (NaN to 0), bool is a threshold at
@@ -343,23 +314,19 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         limits = np.iinfo(dtype)
         # 64-bit limits are no doubles: the nearest doubles inside are
         low, high = float(limits.min), math.nextafter(float(limits.max) + 1, 0) if dtype.itemsize == 8 else limits.max
-        return np.clip(np.rint(np.nan_to_num(values.astype(np.float64))), low, high).astype(dtype)
-    with _quiet():
+        # what has 16 bits is exact in float32, where it takes half the time
+        whole = np.rint(values if dtype.itemsize <= 2 and values.dtype == np.float32 else values.astype(np.float64))
+        np.clip(whole, low, high, out=whole)
+        if (lost := np.isnan(whole)).any():
+            whole[lost] = 0
+        return whole.astype(dtype)
+    with quiet():
         return values.astype(dtype)
 
 
 def _converted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A copy of values of the source's dtype in another one, by the rules of `cast`."""
     return values.copy() if values.dtype == dtype else cast(values, dtype)
-
-
-def _parts(n: int, step: int):
-    return (slice(i, min(i + step, n)) for i in range(0, n, step))
-
-
-def _quiet() -> np.errstate:
-    """No warnings where the numbers of a hostile file overflow float32: its samples are infinite or NaN, no more."""
-    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _is_integer(value: Any) -> bool:

@@ -35,6 +35,7 @@ def isosurface(
     *,
     step: tuple[float, float, float] | None = None,
     truncation: float | None = None,
+    points: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Triangles between the samples below `level` (inside) and the others, of a field sampled on a lattice.
 
@@ -42,7 +43,8 @@ def isosurface(
     product, (nz, ny, nx) float. shape: samples along (z, y, x), sample i of n at (i + 0.5) / n, at least 2 an axis.
     step: for fields whose values are distances, the distance between neighbouring samples along (z, y, x); parts
     thinner than a tile are then found too. None: surfaces are found where the sign changes on every fourth sample, and
-    followed from there. truncation: the largest absolute value of a truncated distance.
+    followed from there. truncation: the largest absolute value of a truncated distance. points: the field at coordinates (N, 3),
+    (N,) float32, where that is about as quick a sample as `evaluate`; the same bits for the same coordinates, always.
 
     An occupancy (1 inside) is passed negated, with level -0.5. An unsigned distance has no inside: extract it at a
     small positive level, which gives a thin closed shell.
@@ -56,7 +58,7 @@ def isosurface(
         raise UsageError(
             f"extracting a surface: got shape {shape}, expected three axes of at least 2: raise the resolution"
         )
-    lattice = _Tiles(evaluate, shape, level)
+    lattice = _Tiles(evaluate, shape, level, points)
     pending = _candidates(lattice, step, truncation)
     kept = np.zeros_like(pending)
     cells, corner_values = [], []
@@ -79,7 +81,7 @@ def isosurface(
             f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, shape))} samples, "
             f"none across the level {level:g}: choose a level in between or a finer resolution"
         )
-    return _triangulate(np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - level, shape)
+    return _triangulate(lattice, np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - level)
 
 
 class _Tiles:
@@ -88,8 +90,14 @@ class _Tiles:
     Once, because the same sample evaluated in two calls may differ in its last bit, and at the surface in its sign.
     """
 
-    def __init__(self, evaluate: Evaluate, shape: tuple[int, int, int], level: float):
-        self.evaluate = evaluate
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        shape: tuple[int, int, int],
+        level: float,
+        points: Callable[[np.ndarray], np.ndarray] | None,
+    ):
+        self.evaluate, self.points = evaluate, points
         self.shape = shape
         self.level = level
         self.slots = np.full([-(-n // _TILE) for n in shape], -1, np.int64)  # tile -> its row in values
@@ -98,7 +106,11 @@ class _Tiles:
 
     def sample(self, index: list[np.ndarray]) -> np.ndarray:
         """The field, float32, at the product of three arrays of sample indices."""
-        values = np.asarray(self.evaluate([(i + 0.5) / n for i, n in zip(index, self.shape)]), np.float32)
+        return self._seen(self.evaluate([(i + 0.5) / n for i, n in zip(index, self.shape)]))
+
+    def _seen(self, values: np.ndarray) -> np.ndarray:
+        """The values as float32, once they are known to be finite."""
+        values = np.asarray(values, np.float32)
         low, high = float(values.min()), float(values.max())
         if not np.isfinite([low, high]).all():
             raise NfldError(
@@ -110,6 +122,9 @@ class _Tiles:
     def load(self, tiles: np.ndarray) -> None:
         """Evaluates the marked tiles (a mask) and those after them along each axis, whose first samples they share."""
         wanted = _dilated(tiles, before=0) & (self.slots < 0)
+        if self.points is not None:
+            self._load_points(wanted)
+            return
         parts = [self.values]
         n_rows = len(self.values)
         for z in range(0, wanted.shape[0], _GROUP):
@@ -130,6 +145,33 @@ class _Tiles:
                     self.slots[box] = n_rows + np.arange(nz * ny * nx).reshape(nz, ny, nx)
                     n_rows += nz * ny * nx
         self.values = np.concatenate(parts)
+
+    def _load_points(self, wanted: np.ndarray) -> None:
+        """As `load`, without a sample that is not wanted."""
+        tiles, parts = np.argwhere(wanted), [self.values]
+        self.slots[wanted] = len(self.values) + np.arange(len(tiles))
+        for batch in _batches(tiles):
+            coords = np.empty((len(batch), *(_TILE,) * 3, 3))
+            for axis, n in enumerate(self.shape):
+                # beyond the lattice's end the last sample is repeated
+                index = np.minimum(batch[:, axis, None] * _TILE + np.arange(_TILE), n - 1)
+                coords[..., axis] = ((index + 0.5) / n).reshape(-1, *(_TILE if k == axis else 1 for k in range(3)))
+            parts.append(self._seen(self.points(coords.reshape(-1, 3))).reshape(-1, *(_TILE,) * 3))
+        self.values = np.concatenate(parts)
+
+    def corner_places(self, cells: np.ndarray) -> np.ndarray:
+        """Where the corners (M, 8) of cells (M, 3) in loaded tiles lie in `values`, as flat indices."""
+        slots, strides = self.slots.reshape(-1), np.array(self.slots.strides) // self.slots.itemsize
+        tiles, locals_ = [], []  # [axis][offset], each (M,): parts of the indices into slots and into a tile
+        for axis in range(3):
+            samples = [cells[:, axis] + offset for offset in (0, 1)]
+            tiles.append([i // _TILE * strides[axis] for i in samples])
+            locals_.append([i % _TILE * _TILE ** (2 - axis) for i in samples])
+        out = np.empty((len(cells), 8), np.int64)
+        for corner, (z, y, x) in enumerate(_CORNERS):
+            slot = slots[tiles[0][z] + tiles[1][y] + tiles[2][x]]
+            out[:, corner] = slot * _TILE**3 + (locals_[0][z] + locals_[1][y] + locals_[2][x])
+        return out
 
     def blocks(self, tiles: np.ndarray) -> np.ndarray:
         """For (n, 3) tiles their samples and the first ones of the tiles after them, (n, T+1, T+1, T+1) float32."""
@@ -255,7 +297,7 @@ def _fan(loop: list[int], sides_of: list[set[int]]) -> list[tuple[int, int, int]
     return [(apex, a, b) for a, b in zip(rest, rest[1:])]
 
 
-def _triangulate(cells: np.ndarray, values: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _triangulate(lattice: _Tiles, cells: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Vertices and faces of active cells; values (M, 8) relative to the level."""
     counts, starts, triples = _triangle_table()
     case = ((values < 0) << np.arange(8)).sum(axis=1)
@@ -263,14 +305,18 @@ def _triangulate(cells: np.ndarray, values: np.ndarray, shape: tuple[int, int, i
     cell = np.repeat(np.arange(len(cells)), n_triangles)
     nth = np.arange(len(cell)) - np.repeat(np.cumsum(n_triangles) - n_triangles, n_triangles)
     edge = triples[starts[case[cell]] + nth]  # (T, 3) of 12
-    # an edge of the lattice is named by its lower sample and its axis
+    # an edge of the lattice is named by its lower sample and its axis; every edge has its place in a table
     lower, upper = np.array(_EDGES).T
     axis = np.repeat([2, 1, 0], 4)
-    strides = np.array([shape[1] * shape[2], shape[2], 1])
-    names = 3 * ((cells @ strides)[cell][:, None] + (_CORNERS[lower] @ strides)[edge]) + axis[edge]
-    _, pick, faces = np.unique(names, return_index=True, return_inverse=True)
+    corners = lattice.corner_places(cells)
+    names = (3 * corners[cell[:, None], lower[edge]] + axis[edge]).reshape(-1)
+    table = np.full(3 * lattice.values.size, -1, np.int32 if len(names) < 1 << 31 else np.int64)
+    table[names] = np.arange(len(names))
+    found = np.flatnonzero(table >= 0)
+    pick = table[found]
+    table[found] = np.arange(len(found))  # from here on the edge's vertex
     cell, edge = cell[pick // 3], edge.reshape(-1)[pick]
     a, b = values[cell, lower[edge]], values[cell, upper[edge]]
     vertices = (cells[cell] + _CORNERS[lower[edge]]).astype(np.float64)
     vertices[np.arange(len(cell)), axis[edge]] += np.clip(a / (a - b), _MARGIN, 1 - _MARGIN)
-    return vertices, faces.reshape(-1, 3)
+    return vertices, table[names].astype(np.int64).reshape(-1, 3)

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nfcodec
-from nfcodec import field as field_module
+from nfcodec import evaluate
 from nfcodec.errors import UsageError
-from nfcodec.field import blocks_of, cast
+from nfcodec.field import cast
+from nfcodec.fixed import blocks_of
 from nfcodec.pack import Frozen, pack
 
 
@@ -46,7 +47,7 @@ def test_blocks_join_without_seams(d, monkeypatch):
     extent = (13, 7, 4, 3)[:d]
     field = make_field(extent=extent, resolutions=((2,) * d, extent))
     whole, half = field.decode(), field.decode(scale=0.5)
-    monkeypatch.setattr(field_module, "POINTS_PER_BLOCK", 7)
+    monkeypatch.setattr(evaluate, "POINTS_PER_BLOCK", 7)
     np.testing.assert_allclose(field.decode(), whole, atol=1e-5)
     np.testing.assert_allclose(field.decode(scale=0.5), half, atol=1e-5)
     coords = np.random.default_rng(0).random((30, d))

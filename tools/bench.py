@@ -109,7 +109,7 @@ def _bd_rates(found: Comparison, within: str) -> dict[str, float]:
 def speed(args) -> None:
     """The `speed` command."""
     columns = "file kind effort bytes encode_s kernels first_open_s open_s decode_s decoded"
-    table = Table(args.output or ROOT / "results" / "speed.tsv", columns.split())
+    table = Table(args.output or ROOT / "results" / "files.tsv", columns.split())
     for path in signals(args.paths):
         encoded = encode(path, effort=args.effort, seed=args.seed, kind=args.kind)
         for kernels in ("numpy", "numba"):

@@ -86,6 +86,12 @@ class LatticeEncoding(Encoding):
         """Features (..., F_l) float32 at vertices, which are `integers` times the level's step."""
         return self.integers(level, index).astype(np.float32) * np.float32(self.steps[level])
 
+    def block(self, level: int, starts: list[int], counts: list[int]) -> np.ndarray:
+        """Features (F_l, *counts) float32 at runs of vertices along each axis; beyond the lattice the edge is repeated."""
+        resolution = self.spec.resolutions[level]
+        runs = [np.clip(np.arange(a, a + k), 0, n - 1) for a, k, n in zip(starts, counts, resolution)]
+        return np.ascontiguousarray(np.moveaxis(self.vertices(level, list(np.ix_(*runs))), -1, 0))
+
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         out = np.zeros((len(coords), self.spec.n_features_total), np.float32)
         for level, part in self.feature_slices():

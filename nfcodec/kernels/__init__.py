@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["FEW", "SMALL_WORK", "use_numba"]
+__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_numba"]
 
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
@@ -43,3 +44,8 @@ def use_numba(n_items: int, kernel: str | None = None) -> bool:
     if chosen and kernel:
         _at_hand.add(kernel)
     return chosen
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the kernels of that module are there and allowed, so that even small work is theirs."""
+    return f"{__name__}.{name}" in sys.modules and use_numba(SMALL_WORK)

@@ -1,7 +1,7 @@
 """Vectors of 16 float32 for numba: loads, stores and arithmetic that LLVM turns into the machine's widest instructions.
 
 numba vectorises plain loops when LLVM sees that their arrays do not overlap, which it seldom does, and by default at half
-the width of AVX-512. A kernel that is written in these vectors is fast by construction (tools/bench.py speed) and
+the width of AVX-512. A kernel that is written in these vectors is fast by construction (tools/bench_speed.py) and
 still portable: LLVM splits a vector where registers are narrower. `LANES` is the number of lanes.
 """
 

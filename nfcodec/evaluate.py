@@ -1,0 +1,190 @@
+"""Values of a field, by numpy or by the kernels, whichever is sooner done: features, network and the transform of its outputs."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .encodings import Encoding, LatticeEncoding
+from .encodings.interpolate import n_taps
+from .fixed import blocks_of
+from .kernels import is_loaded, use_numba
+from .mlp import Mlp
+from .spec import FieldSpec
+
+__all__ = ["POINTS_PER_BLOCK", "Evaluation", "Lattice", "Values", "points_per_block", "quiet"]
+
+POINTS_PER_BLOCK = 1 << 16
+VALUES_PER_BLOCK = 1 << 22  # of the widest array
+MAX_BENT = np.float32(40.0)
+_POINTS_PER_PART = 1 << 13  # of a thread's turn
+# numpy takes some 30 ns for a tap of a level at a point and 300 ns for a sample of a lattice, the first use of the kernels a
+# second; in units of `use_numba`
+_TAPS, _SAMPLES = 1 << 9, 1 << 5
+_KERNELS = "evaluate"
+
+Work = Callable[[tuple[slice, ...]], None]
+
+
+class Values:
+    """Outputs of the network -> values in the units of the source, (N, C) float32; and its derivative."""
+
+    def __init__(self, spec: FieldSpec):
+        self.spec = spec
+        self.offset = np.asarray(spec.value_offset, np.float32)
+        self.scale = np.asarray(spec.value_scale, np.float32)
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        if self.spec.knee:
+            values = np.float32(self.spec.knee) * np.sinh(self._bent(y)) + self.offset
+        else:
+            values = y * self.scale + self.offset
+        if self.spec.clip:
+            np.clip(values, *self.limits(), out=values)
+        return values
+
+    def slope(self, y: np.ndarray) -> np.ndarray:
+        """Derivatives by y, broadcastable to it; those before clipping."""
+        return self.scale * np.cosh(self._bent(y)) if self.spec.knee else self.scale
+
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest value, each (C,), of a field that clips."""
+        end = self.offset + self.scale
+        if self.spec.knee:
+            end = self.offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
+        return np.minimum(self.offset, end), np.maximum(self.offset, end)
+
+    def arrays(self) -> tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Knee, scale, offset, least and greatest value, as the kernels take them."""
+        infinite = np.full(self.spec.channels, np.inf, np.float32)
+        with quiet():
+            low, high = self.limits() if self.spec.clip else (-infinite, infinite)
+        return np.float32(self.spec.knee), self.scale, self.offset, low, high
+
+    def _bent(self, y: np.ndarray) -> np.ndarray:
+        """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
+        return np.clip(y * (self.scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
+
+
+class Evaluation:
+    """A field at points and on lattices, of its levels 0..n_levels - 1. Threads may share one."""
+
+    def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp):
+        self.spec, self.grid, self.mlp = spec, grid, mlp
+        self.values = Values(spec)
+        self._kernels = None
+        self._lock = threading.Lock()
+        self._done = 0  # work so far: many small calls are as much as a large one
+
+    def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        """Values (N, C) float32 at finite coordinates (N, d) float64."""
+        n = len(coords)
+        out = np.empty((n, self.spec.channels), np.float32)
+        if self.is_quick_at_points(n):
+            kernels = self._kernels
+            from .kernels.threads import for_each
+
+            def part(start: int) -> None:
+                here = slice(start, start + _POINTS_PER_PART)
+                out[here] = kernels.sample(coords[here], n_levels)
+
+            starts = range(0, n, _POINTS_PER_PART)
+            for_each(part, starts, len(starts))
+            return out
+        step = points_per_block(self.spec)
+        for start in range(0, n, step):
+            with quiet():
+                here = slice(start, start + step)
+                out[here] = self.values(self.mlp(self.grid.features(coords[here], n_levels)))
+        return out
+
+    def is_quick_at_points(self, n: int) -> bool:
+        """Whether the kernels sample a number of points: it is work for them, now or with what was done before."""
+        n_corners = n_taps(self.spec.grid.kernel(0)) ** self.spec.n_dims
+        kernels = self._choose(n * n_corners * self.spec.grid.n_levels // _TAPS)
+        return kernels is not None and kernels.can_sample
+
+    def gradient(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        """Derivatives (N, C, d) float32 of the values by coordinates (N, d) float64."""
+        n, d = coords.shape
+        out = np.empty((n, self.spec.channels, d), np.float32)
+        step = points_per_block(self.spec, 1 + d)
+        for start in range(0, n, step):
+            with quiet():
+                here = slice(start, start + step)
+                y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[here], n_levels))
+                out[here] = np.moveaxis(dy * np.broadcast_to(self.values.slope(y), y.shape)[:, None, :], 1, 2)
+        return out
+
+    def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
+        """The product of finite coordinates axes[k] (M_k,) float64."""
+        n_samples = math.prod(map(len, axes))
+        return Lattice(self, axes, n_levels, self._choose(n_samples // _SAMPLES) if n_samples else None)
+
+    def _choose(self, n_items: int):
+        """The kernels' `Evaluator` if this work is for them."""
+        if not isinstance(self.grid, LatticeEncoding):
+            return None
+        # to load these kernels alone takes a quarter of the time that numba takes
+        self._done += 4 * n_items if "numba" in sys.modules else n_items
+        if not use_numba(self._done) and not is_loaded(_KERNELS):
+            return None
+        if self._kernels is None:
+            from .kernels.evaluate import Evaluator
+
+            with self._lock:
+                if self._kernels is None:
+                    self._kernels = Evaluator(self.grid, self.mlp, self.values.arrays())
+        return self._kernels
+
+
+class Lattice:
+    """A product of coordinates, to be sampled in blocks."""
+
+    def __init__(self, evaluation: Evaluation, axes: Sequence[np.ndarray], n_levels: int, kernels):
+        self.evaluation, self.axes, self.n_levels = evaluation, axes, n_levels
+        self.kernels = kernels.lattice(axes, n_levels) if kernels is not None else None
+        self.can_share = self.kernels is not None  # among threads
+
+    def sample(self, block: Sequence[slice]) -> np.ndarray:
+        """Values (*block, C) float32."""
+        values = self.kernels.sample(block) if self.kernels is not None else None
+        if values is not None:
+            return values
+        evaluation, shape = self.evaluation, tuple(s.stop - s.start for s in block)
+        out = np.empty((*shape, evaluation.spec.channels), np.float32)
+        for part in blocks_of(shape, points_per_block(evaluation.spec)):
+            axes = [a[b][p] for a, b, p in zip(self.axes, block, part)]
+            with quiet():
+                features = evaluation.grid.lattice(axes, self.n_levels)
+                values = evaluation.values(evaluation.mlp(features.reshape(-1, features.shape[-1])))
+            out[part] = values.reshape(*features.shape[:-1], -1)
+        return out
+
+    def for_blocks(self, work: Work, shape: Sequence[int], n_fine: int = 1) -> None:
+        """work(block) for blocks that cover `shape`; n_fine samples of this lattice belong to each sample of that shape."""
+        # kernels are quick on what fits the cache; numpy has an overhead for each block, and makes smaller ones itself
+        points = POINTS_PER_BLOCK if self.can_share else POINTS_PER_BLOCK * 16
+        blocks = list(blocks_of(shape, max(1, points // n_fine)))
+        if self.can_share:
+            from .kernels.threads import for_each
+
+            for_each(work, blocks, len(blocks))
+        else:
+            for block in blocks:
+                work(block)
+
+
+def points_per_block(spec: FieldSpec, n_copies: int = 1) -> int:
+    """Points that numpy computes at a time: fewer for wide networks, so that no file takes much memory."""
+    widest = max(spec.mlp.widths) * n_copies
+    return min(POINTS_PER_BLOCK, max(1 << 10, VALUES_PER_BLOCK // widest))
+
+
+def quiet() -> np.errstate:
+    """No warnings where the numbers of a hostile file overflow float32: its samples are infinite or NaN, no more."""
+    return np.errstate(over="ignore", invalid="ignore")

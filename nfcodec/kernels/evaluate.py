@@ -1,0 +1,268 @@
+"""A field for the kernels: its network and levels laid out, and its values at points and on lattices by `points` and `lattice`.
+
+Everything here may be called by several threads at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..encodings import LatticeEncoding
+from ..mlp import Mlp
+from . import lattice, points
+from .blocks import pack, pad
+from .simd import LANES
+from .taps import N_TAPS, AxisTaps, axis_taps, coefficients
+
+__all__ = ["Evaluator", "Lattice"]
+
+_BEYOND = 2  # vertices that planes repeat at either end of an axis
+_MAX_PLANES = 1 << 30  # floats of all levels: indices are int32
+_SMALL_PLANES = 1 << 22
+_PLANES_PER_INTEGER = 8  # of larger ones: no file takes many times what it took already
+_MAX_NUMBERS_PER_SAMPLE = 32  # of one level on the way to a lattice
+_SMALL_BLOCK = 1 << 20
+
+Transform = tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class Evaluator:
+    """A field's values at points and on lattices.
+
+    transform: knee, and scale, offset, least and greatest value, each (C,) float32: what `lattice.finish` does to outputs.
+    """
+
+    def __init__(self, grid: LatticeEncoding, mlp: Mlp, transform: Transform):
+        self.grid = grid
+        self.transform = transform
+        self.network = _packed(mlp)
+        self.coefficients = [coefficients(grid.spec.kernel(level)) for level in range(grid.spec.n_levels)]
+        size = sum(_plane_size(grid, level) for level in range(len(grid.levels)))
+        stored = sum(array.size for data in grid.levels for array in data.values())
+        # whether `sample` is there for this field: its planes take not much more memory than its integers
+        self.can_sample = size <= min(max(_SMALL_PLANES, _PLANES_PER_INTEGER * stored), _MAX_PLANES)
+        self._planes: _Planes | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def n_channels(self) -> int:
+        return len(self.transform[1])
+
+    def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        """Values (N, C) float32 at finite coordinates (N, d) float64, of levels below n_levels."""
+        if self._planes is None:
+            with self._lock:
+                if self._planes is None:
+                    self._planes = _Planes.of(self.grid, self.coefficients)
+        planes, (n, d) = self._planes, coords.shape
+        out = np.empty((n, self.n_channels), np.float32)
+        points.sample_points(
+            np.ascontiguousarray(coords).reshape(-1), n, 4 - d, planes.info[:n_levels], planes.values, planes.lanes,
+            planes.taps, *self.network, *self.transform, out.reshape(-1),
+        )  # fmt: skip
+        return out
+
+    def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
+        """The product of coordinates axes[k] (M_k,) float64, none of them empty, of levels below n_levels."""
+        return Lattice(self, axes, min(n_levels, len(self.grid.levels)))
+
+
+def _packed(mlp: Mlp) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(flat, widths, skip) as `blocks` and `lattice.sample_planes` take them."""
+    weights, biases, skip = mlp.weights, mlp.biases, mlp.skip
+    if not weights or mlp.spec.activation == "identity":
+        # one linear layer is the whole network; the kernels' activation is relu
+        matrix, bias = np.eye(mlp.spec.n_inputs), np.zeros(mlp.spec.n_inputs)
+        with np.errstate(all="ignore"):
+            for w, b in zip(weights, biases):
+                matrix, bias = w @ matrix, w @ bias + b
+            weights = [(skip + matrix if weights else skip).astype(np.float32)]
+            biases = [(bias if mlp.weights else biases[-1]).astype(np.float32)]
+        skip = np.zeros_like(skip)
+    flat, widths = pack(weights, biases)
+    return flat, widths, pad(skip).reshape(-1)
+
+
+# ---------------------------------------------------------------- points
+
+
+def _is_hashed(grid: LatticeEncoding, level: int) -> bool:
+    """Whether vertices of a level share rows of a table."""
+    return grid.name == "hash" and math.prod(grid.spec.resolutions[level]) > 1 << grid.spec.log2_size
+
+
+def _plane_size(grid: LatticeEncoding, level: int) -> int:
+    """Floats of a level in `_Planes.values`."""
+    if _is_hashed(grid, level):
+        return grid.levels[level]["table"].size
+    return grid.spec.n_features[level] * math.prod(n + 2 * _BEYOND for n in grid.spec.resolutions[level])
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """The arguments of `points.sample_points` that a field's levels are."""
+
+    info: np.ndarray
+    values: np.ndarray
+    lanes: np.ndarray
+    taps: np.ndarray
+
+    @classmethod
+    def of(cls, grid: LatticeEncoding, tables: Sequence[np.ndarray]) -> "_Planes":
+        d, n_levels, is_linear = grid.spec.n_dims, len(grid.levels), grid.spec.interpolation == "linear"
+        sizes = [_plane_size(grid, level) for level in range(n_levels)]
+        info = np.zeros((n_levels, points.N_COLUMNS), np.int64)
+        values = np.zeros(sum(sizes) + LANES, np.float32)
+        start = 0
+        for level, size in enumerate(sizes):
+            resolution, row = grid.spec.resolutions[level], info[level]
+            row[points.HASHED], row[points.LINEAR] = _is_hashed(grid, level), is_linear
+            row[points.FEATURES], row[points.START] = grid.spec.n_features[level], start
+            row[points.RESOLUTION : points.RESOLUTION + 4] = [1] * (4 - d) + list(resolution)
+            row[points.MASK] = (1 << grid.spec.log2_size) - 1
+            here = values[start : start + size]
+            if _is_hashed(grid, level):
+                np.multiply(grid.levels[level]["table"].reshape(-1), np.float32(grid.steps[level]), out=here, casting="unsafe")
+            else:
+                counts = [n + 2 * _BEYOND for n in resolution]
+                here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
+                strides = [math.prod(counts[k + 1 :]) for k in range(d)]
+                row[points.STRIDE : points.STRIDE + 4] = [0] * (4 - d) + strides
+                row[points.START] += (_BEYOND if is_linear else _BEYOND - 1) * sum(strides)
+                row[points.PLANE] = math.prod(counts)
+            start += size
+        lanes = np.stack([_lanes(table, d, is_linear) for table in tables[:n_levels]])
+        taps = np.stack(tables[:n_levels]).astype(np.float32)
+        return cls(info, values, lanes.astype(np.float32).reshape(-1), taps.reshape(-1))
+
+
+def _lanes(table: np.ndarray, d: int, is_linear: bool) -> np.ndarray:
+    """(N_ROWS, 16): coefficients of the weights along x, y and z of the 16 vertices that are weighed at once."""
+    lane = np.arange(LANES)
+    along, row = lane % N_TAPS, lane // N_TAPS
+    if is_linear:  # rows are those of y and z
+        along, y, z = np.minimum(along + 1, 3), row % 2 + 1, row // 2 + 1
+    else:
+        y, z = row, np.zeros_like(row)
+    first = np.zeros((LANES, 4))
+    first[:, 0] = 1.0
+    out = [table[along], table[y], table[z] if is_linear else first]
+    for k, taps in ((1, y - (1 if is_linear else 0)), (2, z - 1 if is_linear else z)):
+        if d <= k:  # no such axis: the first of its rows counts
+            out[k] = np.where(taps[:, None] == 0, first, 0.0)
+    return np.concatenate([part.T for part in out])
+
+
+# ---------------------------------------------------------------- lattices
+
+
+class Lattice:
+    """The product of coordinates axes[k] (M_k,), sampled block by block; blocks share what they have along an axis."""
+
+    def __init__(self, evaluator: Evaluator, axes: Sequence[np.ndarray], n_levels: int):
+        self.evaluator, self.axes, self.n_levels = evaluator, axes, n_levels
+        self._known: dict[tuple[int, int, int, int], _Taps] = {}
+
+    def sample(self, block: Sequence[slice]) -> np.ndarray | None:
+        """Values (*block, C) float32; None for a block that has far fewer samples than vertices between them."""
+        grid = self.evaluator.grid
+        shape = tuple(s.stop - s.start for s in block)
+        plane = math.prod(shape[1:]) if len(shape) > 1 else shape[0]
+        n_planes = math.prod(shape) // plane
+        taps = [[self._along(k, s, level) for k, s in enumerate(block)] for level in range(self.n_levels)]
+        most = max(_SMALL_BLOCK, _MAX_NUMBERS_PER_SAMPLE * math.prod(shape))
+        if any(_largest(axes, grid.spec.n_features[level]) > most for level, axes in enumerate(taps)):
+            return None
+        counts = [grid.spec.n_features[level] * _n_lines(axes) for level, axes in enumerate(taps)]
+        lines = np.empty(sum(counts) * plane + lattice.SLACK, np.float32)
+        n_features = grid.spec.n_features_total
+        rows, n_taps = np.zeros((n_features, n_planes), np.int32), np.zeros(n_features, np.int32)
+        weights = np.zeros((n_features, n_planes, N_TAPS), np.float32)
+        start = feature = 0
+        for level, axes in enumerate(taps):
+            f = grid.spec.n_features[level]
+            vertices = grid.block(level, [t.axis.start for t in axes], [t.axis.count for t in axes])
+            _interpolated(vertices, axes, lines[start * plane :])
+            part = slice(feature, feature + f)
+            rows[part] = start + np.arange(f)[:, None] * _n_lines(axes)
+            if len(axes) == 1 or axes[0].axis.is_run:
+                weights[part, :, 0], n_taps[part] = 1.0, 1
+            else:
+                weights[part], n_taps[part] = axes[0].axis.weights, N_TAPS
+            if len(axes) > 1:
+                rows[part] += axes[0].axis.first
+            start, feature = start + counts[level], feature + f
+        out = np.empty((*shape, self.evaluator.n_channels), np.float32)
+        lattice.sample_planes(
+            n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.transform, out.reshape(-1)
+        )
+        return out
+
+    def _along(self, k: int, part: slice, level: int) -> "_Taps":
+        key = (k, part.start, part.stop, level)
+        found = self._known.get(key)
+        if found is None:
+            evaluator = self.evaluator
+            n = evaluator.grid.spec.resolutions[level][k]
+            found = _Taps.of(axis_taps(self.axes[k][part], n, evaluator.coefficients[level]))
+            if len(self.axes) > 1:  # a single axis has no two blocks with the same part of it
+                self._known[key] = found
+        return found
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """Interpolation along an axis, and its taps as `lattice.along_last` takes them."""
+
+    axis: AxisTaps
+    first: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, axis: AxisTaps) -> "_Taps":
+        n = len(axis.first)
+        first = np.empty(-(-n // LANES) * LANES, np.int32)
+        first[:n], first[n:] = axis.first, axis.first[-1]
+        weights = np.zeros((len(first), N_TAPS), np.float32)
+        weights[:n] = axis.weights
+        return cls(axis, first, weights.reshape(-1, 4, 4, N_TAPS).transpose(0, 2, 1, 3).reshape(-1))
+
+
+def _n_lines(axes: Sequence[_Taps]) -> int:
+    """Lines of a feature: the vertices along the first axis."""
+    return axes[0].axis.count if len(axes) > 1 else 1
+
+
+def _largest(axes: Sequence[_Taps], n_features: int) -> int:
+    """Numbers in the largest array on the way from vertices to lines."""
+    counts, shape = [t.axis.count for t in axes], [len(t.axis.first) for t in axes]
+    return n_features * max(math.prod(counts[:k]) * math.prod(shape[k:]) for k in range(1, len(axes) + 1))
+
+
+def _interpolated(vertices: np.ndarray, axes: Sequence[_Taps], out: np.ndarray) -> None:
+    """Interpolates vertices (F, *K) along all axes but the first (a single one counts as last), to the start of out, which goes on
+    for more than `lattice.SLACK` floats behind that."""
+    lowest = 1 if len(axes) > 1 else 0
+    steps = [k for k in range(len(axes) - 1, lowest - 1, -1) if not axes[k].axis.is_run]
+    shape = list(vertices.shape)
+    x = vertices.reshape(-1)
+    for k in steps:
+        before, length, inner = math.prod(shape[: k + 1]), shape[k + 1], math.prod(shape[k + 2 :])
+        taps, n = axes[k], len(axes[k].axis.first)
+        to = out if k == steps[-1] else np.empty(before * n * inner + lattice.SLACK, np.float32)
+        if k == len(axes) - 1:
+            lattice.along_last(x, before, length, taps.first, taps.weights, n, to)
+        else:
+            if k == steps[0]:
+                x = np.pad(x, (0, lattice.SLACK))
+            lattice.along_middle(x, before, length, taps.axis.first, taps.axis.weights.reshape(-1), n, inner, to)
+        x, shape[k + 1] = to, n
+    if not steps:
+        out[: x.size] = x
+
+

@@ -1,0 +1,302 @@
+"""The kernels of fields equal numpy: points and lattices of every encoding, and what threads, sizes and limits change."""
+
+import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from field_cases import COMBINATIONS, make_field, make_frozen, make_spec
+
+pytest.importorskip("numba", reason="the kernels need numba")
+
+from nfcodec import evaluate  # noqa: E402
+from nfcodec.encodings import interpolate, load  # noqa: E402
+from nfcodec.errors import UsageError  # noqa: E402
+from nfcodec.evaluate import Evaluation  # noqa: E402
+from nfcodec.kernels import taps, threads  # noqa: E402
+from nfcodec.kernels.evaluate import Evaluator  # noqa: E402
+
+EXTENTS = {1: (37,), 2: (13, 70), 3: (9, 7, 11), 4: (3, 5, 4, 6)}
+
+
+def make(d, encoding="dense", interpolation="cubic", **settings):
+    """A field with a level of one vertex an axis, one of odd sizes and one as fine as its extent."""
+    extent = EXTENTS[d]
+    resolutions = ((1,) * d, (2, 5, 3, 4)[:d], extent)
+    return make_field(
+        encoding=encoding, interpolation=interpolation, extent=extent, resolutions=resolutions,
+        **{"n_features": (2, 1, 3), **settings},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def both(monkeypatch):
+    """both(call): what call() gives with numpy and with the kernels."""
+
+    def run(call):
+        monkeypatch.setenv("NFCODEC_KERNELS", "numpy")
+        plain = call()
+        monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+        return plain, call()
+
+    return run
+
+
+def assert_close(fast, plain):
+    """Within a quarter of the tolerance of spec/format.md, section 7."""
+    assert fast.shape == plain.shape and fast.dtype == plain.dtype
+    if plain.size:
+        np.testing.assert_allclose(fast, plain, rtol=0, atol=max(1.5, np.abs(plain).max()) * 2.0**-16)
+
+
+def points(d, n, seed=0):
+    """Points in and around the box, some at its ends."""
+    coords = np.random.default_rng(seed).uniform(-0.3, 1.3, (n, d))
+    coords[:1], coords[1:2] = 0.0, 1.0
+    return coords
+
+
+# ---------------------------------------------------------------- points
+
+
+@pytest.mark.parametrize("encoding, interpolation", COMBINATIONS)
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("level", [None, 0, 1])
+def test_points(encoding, interpolation, d, level, both):
+    field = make(d, encoding, interpolation)
+    plain, fast = both(lambda: field.sample(points(d, 130), level))
+    assert plain.std() > 0.01
+    assert_close(fast, plain)
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 63, 64, 65, 1000])
+def test_any_number_of_points(n, both):
+    field = make(3)
+    assert_close(*reversed(both(lambda: field.sample(points(3, n)))))
+
+
+def test_numbers_of_any_kind_and_order(both):
+    field = make(2)
+    coords = points(2, 50)
+    whole = field.sample(coords)
+    monotone = np.asfortranarray(coords), coords.astype(np.float32), coords.tolist(), np.repeat(coords, 2, axis=0)[::2]
+    for given in monotone:
+        assert_close(*reversed(both(lambda given=given: field.sample(given))))
+    assert_close(field.sample(coords[::-1]), whole[::-1])
+
+
+@pytest.mark.parametrize("n_threads", ["1", "2", "5"])
+def test_threads_share_points(n_threads, both, monkeypatch):
+    monkeypatch.setattr(evaluate, "_POINTS_PER_PART", 100)
+    monkeypatch.setenv("NFCODEC_THREADS", n_threads)
+    field = make(3)
+    plain, fast = both(lambda: field.sample(points(3, 1234)))
+    assert_close(fast, plain)
+
+
+def test_a_point_is_the_same_wherever_it_comes(monkeypatch):
+    """Bit for bit: surfaces are extracted from samples that may come twice."""
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    field, coords = make(3), points(3, 333)
+    whole = field.sample(coords)
+    order = np.random.default_rng(1).permutation(len(coords))
+    assert np.array_equal(field.sample(coords[order]), whole[order])
+    assert np.array_equal(field.sample(coords[17:18]), whole[17:18])
+
+
+def test_threads_may_share_a_field(monkeypatch):
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    monkeypatch.setattr(evaluate, "_POINTS_PER_PART", 64)
+    field, coords = make(3, "codebook"), points(3, 700)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: field.sample(coords), range(16)))
+    assert all(np.array_equal(values, found[0]) for values in found)
+
+
+# ---------------------------------------------------------------- lattices
+
+
+@pytest.mark.parametrize("encoding, interpolation", COMBINATIONS)
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_lattices(encoding, interpolation, d, both):
+    field = make(d, encoding, interpolation)
+    rng = np.random.default_rng(d)
+    axes = {
+        "own": [(np.arange(n) + 0.5) / n for n in field.spec.extent],
+        "finer": [np.linspace(-0.1, 1.1, n) for n in (67, 33, 9, 5)[:d]],
+        "unsorted": [rng.random(n) for n in (20, 3, 17, 4)[:d]],
+        "one": [np.array([0.3])] * d,
+    }
+    for lattice in axes.values():
+        for level in (None, 1):
+            plain, fast = both(lambda lattice=lattice, level=level: field.sample_lattice(lattice, level))
+            assert_close(fast, plain)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("changes", [{}, {"scale": 2.3}, {"scale": 0.4}, {"region": True}])
+def test_decode(d, changes, both):
+    field = make(d)
+    if "region" in changes:
+        changes = {"region": [(0.21, 0.83)] * d, "scale": 1.7}
+    assert_close(*reversed(both(lambda: field.decode(**changes))))
+
+
+@pytest.mark.parametrize("n_threads", ["1", "3"])
+def test_blocks_of_threads_join(n_threads, both, monkeypatch):
+    monkeypatch.setattr(evaluate, "POINTS_PER_BLOCK", 50)
+    monkeypatch.setenv("NFCODEC_THREADS", n_threads)
+    for d, scale in itertools.product((1, 2, 3), (1.0, 0.5)):
+        field = make(d)
+        assert_close(*reversed(both(lambda field=field, scale=scale: field.decode(scale=scale))))
+
+
+def test_vertices_that_are_samples_come_out_exact(monkeypatch):
+    """A level as fine as the lattice is copied: no sum of products with 1 and 0."""
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    field = make_field(
+        extent=(40, 50), resolutions=((40, 50),), n_features=(1,), n_hidden_layers=0, channels=1, scale=1.0, offset=0.0
+    )
+    weight = field.mlp.skip[0, 0]
+    values = field.grid.levels[0]["latents"][0] * np.float32(field.grid.steps[0]) * weight + field.mlp.biases[0]
+    np.testing.assert_allclose(field.decode()[..., 0], values, rtol=1e-6)
+
+
+def test_few_samples_of_a_fine_level_gather_little(monkeypatch):
+    """2**40 vertices behind 64 rows: what gathers the run between the samples would need terabytes."""
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    field = make_field(
+        encoding="hash", interpolation="cubic", extent=(4, 4), resolutions=((1 << 20, 1 << 20),), n_features=(2,), log2_size=6
+    )
+    axes = [np.array([0.0, 0.3, 0.99999])] * 2
+    coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
+    np.testing.assert_allclose(field.sample_lattice(axes).reshape(9, -1), field.sample(coords), atol=1e-4)
+
+
+# ---------------------------------------------------------------- networks and values
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+@pytest.mark.parametrize("n_hidden_layers, n_neurons", [(0, 7), (1, 1), (3, 33)])
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_networks(activation, n_hidden_layers, n_neurons, channels, both):
+    field = make(2, activation=activation, n_hidden_layers=n_hidden_layers, n_neurons=n_neurons, channels=channels)
+    assert_close(*reversed(both(lambda: field.sample(points(2, 100)))))
+    assert_close(*reversed(both(field.decode)))
+
+
+@pytest.mark.parametrize("changes", [{"clip": True}, {"clip": True, "scale": -1.5}, {"knee": 0.3}, {"knee": 0.3, "clip": True}, {"knee": 0.01}])
+def test_values(changes, both):
+    field = make(2, **changes)
+    plain, fast = both(lambda: field.sample(points(2, 500)))
+    assert_close(fast, plain)
+    if "clip" in changes:
+        assert np.isin(plain, field._evaluation.values.limits()).sum() > 2
+    assert_close(*reversed(both(lambda: field.decode(dtype="f4"))))
+
+
+def test_missing_levels_count_as_zero(both):
+    spec = make_spec(extent=(9, 8), resolutions=((3, 4), (5, 4), (9, 8)))
+    frozen = make_frozen(spec, np.random.default_rng(0))
+    whole = make_field(extent=(9, 8), resolutions=((3, 4), (5, 4), (9, 8)))
+    part = Evaluation(spec, load("dense")(spec.grid, frozen.levels[:2], spec.steps), whole.mlp)
+    coords = points(2, 77)
+    plain, fast = both(lambda: part.sample(coords, 3))
+    assert_close(fast, plain)
+    assert_close(fast, whole.sample(coords, level=1))
+
+
+# ---------------------------------------------------------------- taps
+
+
+@pytest.mark.parametrize("kernel", [None, (0.0, 0.5), (0.25, -1.5)])
+def test_coefficients_are_those_of_the_reference(kernel):
+    f = np.linspace(0, 1, 50, endpoint=False)
+    found = np.stack([f**k for k in range(4)], 1) @ taps.coefficients(kernel).T
+    wanted = interpolate.tap_weights(f, kernel)[0]
+    np.testing.assert_allclose(found[:, 1:3] if kernel is None else found, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("b, c", [(0, 0.5), (1 / 3, 1 / 3), (1, 0), (0.2, 0.7)])
+def test_cubic_kernels_of_mitchell_and_netravali(b, c):
+    """Their equation 8, at the distances of the four taps."""
+
+    def kernel(x):
+        if x < 1:
+            return ((12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + 6 - 2 * b) / 6
+        return ((-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + 8 * b + 24 * c) / 6
+
+    for f in (0.0, 0.1, 0.5, 0.9):
+        found = taps.coefficients((b, c)) @ [1, f, f**2, f**3]
+        np.testing.assert_allclose(found, [kernel(1 + f), kernel(f), kernel(1 - f), kernel(2 - f)], atol=1e-12)
+        assert found.sum() == pytest.approx(1)
+
+
+def test_a_smoothing_kernel_is_applied_at_vertices_too():
+    own = taps.axis_taps((np.arange(8) + 0.5) / 8, 8, taps.coefficients((0, 0.5)))
+    assert own.is_run and (own.start, own.count) == (0, 8)
+    smooth = taps.axis_taps((np.arange(8) + 0.5) / 8, 8, taps.coefficients((1 / 3, 1 / 3)))
+    assert not smooth.is_run
+    np.testing.assert_allclose(smooth.weights, np.tile([1 / 18, 8 / 9, 1 / 18, 0], (8, 1)), atol=1e-7)
+
+
+@pytest.mark.parametrize("encoding", ["dense", "hash", "codebook"])
+def test_blocks_repeat_the_edge(encoding):
+    field = make(2, encoding)
+    resolution = field.spec.grid.resolutions[1]
+    for starts, counts in (([-2, -1], [6, 4]), ([1, 3], [9, 5]), ([0, 0], list(resolution)), ([-9, 20], [3, 2])):
+        runs = [np.clip(np.arange(a, a + k), 0, n - 1) for a, k, n in zip(starts, counts, resolution, strict=True)]
+        wanted = np.moveaxis(field.grid.vertices(1, list(np.ix_(*runs))), -1, 0)
+        np.testing.assert_array_equal(field.grid.block(1, starts, counts), wanted)
+
+
+# ---------------------------------------------------------------- choice, memory, threads
+
+
+def test_the_reference_is_used_where_planes_would_take_much_more_than_the_file(monkeypatch):
+    """A long thin level: repeated edges would make 25 numbers of each of its own."""
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    resolutions = ((1 << 19, 1, 1),)
+    field = make_field(encoding="hash", extent=(4, 4, 4), resolutions=resolutions, n_features=(2,), log2_size=20)
+    assert not Evaluator(field.grid, field.mlp, field._evaluation.values.arrays()).can_sample
+    coords = points(3, 20)
+    monkeypatch.setattr("nfcodec.kernels.evaluate._Planes.of", None)  # would fail
+    fast = field.sample(coords)
+    monkeypatch.setenv("NFCODEC_KERNELS", "numpy")
+    assert_close(fast, field.sample(coords))
+
+
+def test_small_work_leaves_numba_alone_until_it_is_there(monkeypatch):
+    monkeypatch.delenv("NFCODEC_KERNELS", raising=False)
+    field = make(2)
+    monkeypatch.delitem(sys.modules, "nfcodec.kernels.evaluate")
+    field.sample(points(2, 10))
+    field.decode()
+    assert field._evaluation._kernels is None
+    for _ in range(3):  # many calls are as much as a large one
+        field.sample(points(2, 1 << 17))
+    assert field._evaluation._kernels is not None
+
+
+@pytest.mark.parametrize("choice", ["0", "-1", "two", "1.5", "99999"])
+def test_odd_numbers_of_threads_are_refused(choice, monkeypatch):
+    monkeypatch.setenv("NFCODEC_THREADS", choice)
+    with pytest.raises(UsageError, match="NFCODEC_THREADS"):
+        threads.n_threads()
+
+
+@pytest.mark.parametrize("n_threads", ["1", "4"])
+def test_for_each_does_everything_once_and_passes_errors_on(n_threads, monkeypatch):
+    monkeypatch.setenv("NFCODEC_THREADS", n_threads)
+    done = []
+    threads.for_each(done.append, iter(range(100)), 100)
+    assert sorted(done) == list(range(100))
+
+    def fail(k):
+        if k == 5:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threads.for_each(fail, range(100), 100)
+    threads.for_each(fail, [], 0)

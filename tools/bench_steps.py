@@ -1,0 +1,97 @@
+"""Single training steps of an image's fit, for tools/bench_speed.py: how long they take and how many multiplications they are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from nfcodec.fit import presets
+from nfcodec.fit.build import build
+from nfcodec.fit.encodings import Rounding
+from nfcodec.fit.fast import FastStep
+from nfcodec.fit.source import from_lattice
+from nfcodec.fit.step import Look, PlainStep
+from nfcodec.fit.train import Fit
+from nfcodec.kernels import rate, synthesis
+from nfcodec.kernels.taps import N_TAPS
+from nfcodec.spec import Signal
+
+__all__ = ["part_seconds", "prepare", "step_flops", "step_seconds"]
+
+_RATE = 0.01
+_LOOK = {"rounding": Rounding(0.3, 0.2)}
+_ROUNDS = 5  # over all tiles, after one that is not counted
+
+
+def prepare(image: np.ndarray, lmbda: float) -> Fit:
+    """A fit of an image as `encode` would begin it."""
+    source = from_lattice(Signal("image", image))
+    return build(source, presets.choose(source, lmbda, "dense"), 0)
+
+
+def step_flops(fit: Fit) -> dict[str, float]:
+    """Arithmetic of a step, a mean over the tiles, a multiplication with its addition being two: of the per-point network
+    with the first axis of interpolation, and of the context network, forward and twice that backward. Rounding,
+    the other axes and the optimisers are not counted.
+    """
+    spec, context = fit.model.spec, fit.model.grid.context
+    widths = spec.mlp.widths
+    n_features = spec.grid.n_features_total
+    point = sum(a * b for a, b in zip(widths, widths[1:])) + n_features * (spec.channels + N_TAPS)
+    latent = sum(w.numel() for w in context.weights) + context.skip.numel()
+    n_points = statistics.fmean(math.prod(len(range(n)[::fit.stride]) for n in t.target.shape[1:]) for t in fit.tiles)
+    n_latents = statistics.fmean(len(t.plan.gathers) for t in fit.tiles)
+    return {"squared error": 6.0 * point * n_points, "context bits": 6.0 * latent * n_latents}
+
+
+def step_seconds(fit: Fit, n_threads: int) -> float:
+    """Seconds of a step, gradients and move, a mean over the tiles; n_threads 0 for the step by autograd."""
+    stepper = FastStep(fit.model, fit.tiles, np.random.default_rng(0), n_threads) if n_threads else PlainStep(fit.model)
+    rounds = []
+    for _ in range(_ROUNDS + 1):
+        start = time.perf_counter()
+        _walk(fit, stepper)
+        rounds.append((time.perf_counter() - start) / len(fit.tiles))
+    return statistics.median(rounds[1:])
+
+
+def part_seconds(fit: Fit) -> dict[str, float]:
+    """Seconds of the two kernels of a step on one thread, means over the tiles."""
+    spent: dict[str, list[float]] = {"squared error": [], "context bits": []}
+    originals = synthesis.squared_error, rate.context_bits
+    # the step looks both up when it is called
+    synthesis.squared_error = _timed(originals[0], spent["squared error"])
+    rate.context_bits = _timed(originals[1], spent["context bits"])
+    try:
+        stepper = FastStep(fit.model, fit.tiles, np.random.default_rng(0), 1)
+        for _ in range(_ROUNDS + 1):
+            _walk(fit, stepper)
+    finally:
+        synthesis.squared_error, rate.context_bits = originals
+    n = len(fit.tiles)
+    rounds = {name: [statistics.fmean(times[k : k + n]) for k in range(n, len(times), n)] for name, times in spent.items()}
+    return {name: statistics.median(means) for name, means in rounds.items()}
+
+
+def _timed(kernel: Callable, times: list[float]) -> Callable:
+    def call(*arguments):
+        start = time.perf_counter()
+        value = kernel(*arguments)
+        times.append(time.perf_counter() - start)
+        return value
+
+    return call
+
+
+def _walk(fit: Fit, stepper: FastStep | PlainStep) -> None:
+    """A step on every tile."""
+    look = Look(**_LOOK, phase=fit.phases[0], stride=fit.stride)
+    for index, tile in enumerate(fit.tiles):
+        stepper.gradients(tile, look, (1e3, 1.0), wants_latents=True)
+        stepper.move(index, tile, _RATE)()
+        for t in [t for layer in [*fit.model.layers(), *fit.model.grid.layers()] for t in layer]:
+            t.grad = None
