@@ -12,9 +12,21 @@ import os
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["SMALL_WORK", "use_numba"]
+__all__ = ["SMALL_WORK", "use_numba", "use_triton"]
 
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
+
+
+def _choice() -> str:
+    choice = os.environ.get("NFCODEC_KERNELS", "")
+    if choice not in ("", "numpy", "numba"):
+        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
+    return choice
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 @functools.cache
@@ -27,9 +39,15 @@ def use_numba(n_items: int) -> bool:
 
     Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for but not installed.
     """
-    choice = os.environ.get("NFCODEC_KERNELS", "")
-    if choice not in ("", "numpy", "numba"):
-        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
+    choice = _choice()
     if choice == "numba" and not _has_numba():
         raise MissingExtraError.of("numba", "fast", "NFCODEC_KERNELS=numba")
     return choice == "numba" or (choice == "" and n_items >= SMALL_WORK and _has_numba())
+
+
+def use_triton() -> bool:
+    """Whether a fit on a GPU should use the kernels of `fit.gpu`: Triton is installed and numpy was not asked for.
+
+    Raises UsageError for an unknown NFCODEC_KERNELS.
+    """
+    return _choice() != "numpy" and _has_triton()
