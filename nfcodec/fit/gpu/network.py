@@ -114,17 +114,16 @@ def forward(x, flat, WIDTHS: tl.constexpr, PADDED: tl.constexpr, FORWARD: tl.con
 def backward(
     kept, d, flat, sums, WIDTHS: tl.constexpr, PADDED: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr
 ):
-    """(gradient of the first layer's inputs, sums ...): d (points, outputs) led back; sums: weights and biases, last layer first."""
+    """(gradient of the first layer's inputs, sums ...): d (points, outputs) led back; sums: weights and biases of each layer."""
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
         start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
     new = ()
-    for i in tl.static_range(len(WIDTHS) - 1):
-        k: tl.constexpr = len(WIDTHS) - 2 - i
+    for k in tl.static_range(len(WIDTHS) - 2, -1, -1):
         start -= (WIDTHS[k] + 1) * WIDTHS[k + 1]
         g = d.to(BACKWARD)
-        d_w = tl.dot(tl.trans(g), kept[k].to(BACKWARD), sums[2 * i], input_precision=PRECISION)
-        new = new + (d_w, sums[2 * i + 1] + tl.sum(d, 0)[None, :])
+        d_w = tl.dot(tl.trans(g), kept[k].to(BACKWARD), sums[2 * k], input_precision=PRECISION)
+        new = (d_w, sums[2 * k + 1] + tl.sum(d, 0)[None, :]) + new
         w = matrix(flat, start, WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k]).to(BACKWARD)
         d = tl.dot(g, w, input_precision=PRECISION)
         if k > 0:
@@ -136,8 +135,7 @@ def backward(
 def zeros(PADDED: tl.constexpr):
     """The sums that `backward` starts with."""
     sums = ()
-    for i in tl.static_range(len(PADDED) - 1):
-        k: tl.constexpr = len(PADDED) - 2 - i
+    for k in tl.static_range(len(PADDED) - 1):
         sums = sums + (tl.zeros((PADDED[k + 1], PADDED[k]), tl.float32), tl.zeros((1, PADDED[k + 1]), tl.float32))
     return sums
 
@@ -147,7 +145,6 @@ def write(sums, partial, WIDTHS: tl.constexpr, PADDED: tl.constexpr):
     """Writes the sums of `backward` into this program's row."""
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
-        i: tl.constexpr = len(WIDTHS) - 2 - k
-        store(partial, start, sums[2 * i], WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k])
-        store(partial, start + WIDTHS[k] * WIDTHS[k + 1], sums[2 * i + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
+        store(partial, start, sums[2 * k], WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k])
+        store(partial, start + WIDTHS[k] * WIDTHS[k + 1], sums[2 * k + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
         start += (WIDTHS[k] + 1) * WIDTHS[k + 1]

@@ -57,7 +57,7 @@ class _ContextBits(torch.autograd.Function):
                 _kernel[(programs,)](
                     values, runs, loose, constants, net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_values, partial,
                     len(v), m, runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, values_wanted, _POINTS,
-                    **operand_types(precision),
+                    num_warps=4, num_stages=1, **operand_types(precision),
                 )  # fmt: skip
         total = partial.sum(0)
         if wanted:

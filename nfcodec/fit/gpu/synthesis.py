@@ -12,7 +12,7 @@ from .network import Network, backward, forward, matrix, n_programs, operand_typ
 
 __all__ = ["squared_error"]
 
-_POINTS = 128
+_POINTS = 64
 
 
 def squared_error(
@@ -45,7 +45,8 @@ class _SquaredError(torch.autograd.Function):
             _kernel[(programs,)](
                 features, target, target if weight is None else weight.contiguous(),
                 net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_features, partial, m, programs,
-                net.widths, net.padded, weight is not None, wanted, features_wanted, _POINTS, **operand_types(precision),
+                net.widths, net.padded, weight is not None, wanted, features_wanted, _POINTS,
+                num_warps=4, num_stages=1, **operand_types(precision),
             )  # fmt: skip
         total = partial.sum(0)
         if wanted:
