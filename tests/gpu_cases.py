@@ -108,6 +108,10 @@ def test_squared_error_gives_what_is_asked_for():
 @pytest.mark.parametrize("shape", [(17, 16, 2, 300, 300), (22, 16, 2, 900, 64), (6, 8, 1, 50, 63), (9, 0, 0, 80, 130), (12, 10, 3, 200, 1)])
 def test_bits_of_latents(shape, precision, as_coded):
     v, plan, model = make_context(*shape)
+    if precision != "float32":  # a gentler network: where scales are small, a location's last bits are everything
+        with torch.no_grad():
+            for t in (model.weights[-1], model.skip):
+                t *= 0.2
     plain = [v, *model.parameters()]
     expected = plain_bits(v, plan, model, rounded=as_coded)
     n = len(model.weights)

@@ -24,7 +24,7 @@ PRECISIONS = {
     "float16": (tl.float16, tl.bfloat16, "tf32"),
     "bfloat16": (tl.bfloat16, tl.bfloat16, "tf32"),
 }
-_PROGRAMS_A_PROCESSOR = 4
+_PROGRAMS_A_PROCESSOR = 2  # 4 warps each of 255 registers a thread are all that a processor holds
 
 
 def operand_types(precision: str) -> dict[str, object]:

@@ -20,7 +20,9 @@ from .network import Network, backward, forward, matrix, n_programs, operand_typ
 
 __all__ = ["context_bits"]
 
-_POINTS = 64
+# more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 88 bytes a thread in
+# TF32 and 120 in `float32` are spilled as it is (two hidden layers of 16)
+_POINTS, _WARPS, _STAGES = 64, 4, 1
 _LANES, _LOOSE, _RUN, _SAME = (tl.constexpr(n) for n in (LANES, LOOSE, RUN, SAME))
 _LOW, _HIGH, _P_MIN = (tl.constexpr(x) for x in (LOG2_B_MIN, LOG2_B_MAX, P_MIN))
 _LOCATIONS, _PARTS = tl.constexpr(float(LOCATIONS)), tl.constexpr(float(SCALES_PER_OCTAVE))
@@ -57,7 +59,7 @@ class _ContextBits(torch.autograd.Function):
                 _kernel[(programs,)](
                     values, runs, loose, constants, net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_values, partial,
                     len(v), m, runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, values_wanted, _POINTS,
-                    num_warps=4, num_stages=1, **operand_types(precision),
+                    num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
                 )  # fmt: skip
         total = partial.sum(0)
         if wanted:

@@ -12,7 +12,9 @@ from .network import Network, backward, forward, matrix, n_programs, operand_typ
 
 __all__ = ["squared_error"]
 
-_POINTS = 64
+# more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 32 bytes a thread in
+# TF32 and 288 in `float32` are spilled as it is (two hidden layers of 16)
+_POINTS, _WARPS, _STAGES = 64, 4, 1
 
 
 def squared_error(
@@ -46,7 +48,7 @@ class _SquaredError(torch.autograd.Function):
                 features, target, target if weight is None else weight.contiguous(),
                 net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_features, partial, m, programs,
                 net.widths, net.padded, weight is not None, wanted, features_wanted, _POINTS,
-                num_warps=4, num_stages=1, **operand_types(precision),
+                num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
             )  # fmt: skip
         total = partial.sum(0)
         if wanted:
