@@ -32,6 +32,7 @@ EXTRAS = {
         "nibabel",
     ),
     "fast": ("numba",),
+    "gpu": ("triton",),
     "compare": ("DracoPy", "fast-simplification", "meshopt", "matplotlib", "platformdirs"),
 }
 

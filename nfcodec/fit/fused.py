@@ -1,7 +1,8 @@
-"""The costly parts of a training step as single operations for autograd, on a CPU with numba.
+"""The costly parts of a training step as single operations for autograd: on a CPU with numba, on a GPU with Triton.
 
-Each computes its value and all its gradients in one pass (`kernels.rate`, `kernels.synthesis`, `kernels.rounding`); threads take an even share
-of the blocks each. What they mean is written in torch beside their callers, which ask `is_available` first.
+Each computes its value and all its gradients in one pass. On a CPU (`kernels.rate`, `kernels.synthesis`, `kernels.rounding`)
+threads take an even share of the blocks each; what a GPU takes goes to the functions of the same names in `gpu`. What they
+mean is written in torch beside their callers, which ask `is_available` first.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import torch
 
 from ..entropy.tables import SCALES_PER_OCTAVE
 from ..kernels import use_numba
-from .plan import Plan
+from . import gpu
+from .plan import Block, Plan
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
-__all__ = ["LIMITS", "context_bits", "is_available", "noisy_round", "pool", "squared_error"]
+__all__ = ["LIMITS", "context_bits", "interpolate", "interpolates", "is_available", "noisy_round", "pool", "squared_error"]
 
 _REPEATS = 256  # a fit does the same hundreds of times, so that numba pays for small work too
 # what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
@@ -29,7 +31,9 @@ LIMITS = {
 
 
 def is_available(x: torch.Tensor) -> bool:
-    """Whether the kernels take this tensor: float32 in main memory, and numba is there and allowed."""
+    """Whether the kernels take this tensor: float32 in main memory, and numba is there and allowed; or on a GPU, and Triton is."""
+    if gpu.is_available(x):
+        return True
     return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel() * _REPEATS)
 
 
@@ -45,6 +49,10 @@ def context_bits(
 
     skip (G,); the rest as in `ContextModel`.
     """
+    if gpu.is_available(v):
+        from .gpu.rate import context_bits as kernel
+
+        return kernel(v, plan, weights, biases, skip, as_coded)
     return _ContextBits.apply(plan, as_coded, len(weights), v, skip, *weights, *(b[:, 0] for b in biases))
 
 
@@ -57,12 +65,38 @@ def squared_error(
     skip: torch.Tensor,
 ) -> torch.Tensor:
     """Sum over the points of weight * mean over channels of squared error. features (F, M), target (C, M), skip (C, F)."""
+    if gpu.is_available(features):
+        from .gpu.synthesis import squared_error as kernel
+
+        return kernel(features, target, weight, weights, biases, skip)
     return _SquaredError.apply(target, weight, len(weights), features, skip, *weights, *biases)
 
 
 def noisy_round(x: torch.Tensor, temperature: float, sigma: float) -> torch.Tensor:
     """`quantizers.noisy_round` of x (n,)."""
+    if gpu.is_available(x):
+        from .gpu.rounding import noisy_round as kernel
+
+        return kernel(x, temperature, sigma)
     return _NoisyRound.apply(x, temperature, sigma)
+
+
+def interpolates(v: torch.Tensor, block: Block, stride: int, shape: torch.Tensor | None) -> bool:
+    """Whether `interpolate` is there for a level, and faster than torch: on a GPU, for values at indices."""
+    if block.index is None or (shape is not None and shape.requires_grad) or not gpu.is_available(v):
+        return False
+    from .gpu.interpolation import is_worth_it
+
+    return is_worth_it(block, stride)
+
+
+def interpolate(
+    v: torch.Tensor, block: Block, phase: tuple[int, ...], stride: int, shape: torch.Tensor | None
+) -> torch.Tensor:
+    """(F, M): one level of `FieldModel.features`. shape: (2,) of the level's kernel, which gets no gradient, or None."""
+    from .gpu.interpolation import interpolate as kernel
+
+    return kernel(v, block, phase, stride, shape)
 
 
 class _NoisyRound(torch.autograd.Function):

@@ -70,3 +70,11 @@ class Gathers:
             rows = torch.from_numpy(rows.reshape(len(rows), -1)[:, : self.n]).to(device)
             self._whole[device] = rows[-1], rows[:-1], torch.from_numpy(self.constants.astype(np.float32)).to(device)
         return self._whole[device]
+
+    def packed(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(runs int32, loose int32, constants int8) on a device, kept for the next call."""
+        key = f"packed, {device}"
+        if key not in self._whole:
+            arrays = self.runs, self.loose.view(np.int32), self.constants
+            self._whole[key] = tuple(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)
+        return self._whole[key]

@@ -88,13 +88,17 @@ class FieldModel(nn.Module):
         shapes = self.rounded_shapes() if shapes is None else shapes
         parts = []
         for level, block in enumerate(plan.blocks):
+            shape = None if shapes is None else shapes[level]
+            if fused.interpolates(v, block, stride, shape):
+                parts.append(fused.interpolate(v, block, phase, stride, shape))
+                continue
             x = block.cut(v)
             for k, weights in enumerate(block.weights):
                 if weights is None:
                     if phase[k] or stride > 1:
                         x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
                     continue
-                matrix = weights.matrix(None if shapes is None else shapes[level])
+                matrix = weights.matrix(shape)
                 x = along(x, matrix[phase[k] :: stride], k + 1)
             parts.append(x.reshape(x.shape[0], -1))
         return torch.cat(parts)

@@ -47,6 +47,10 @@ class AxisWeights:
             return self._fixed
         return self._dense(self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2])
 
+    def parts(self) -> torch.Tensor:
+        """(P, M, K): the matrix; or those without b and c, of b and of c."""
+        return torch.stack([self._dense(part) for part in self._parts])
+
     def is_identity(self) -> bool:
         """Whether samples and vertices coincide, whatever the kernel."""
         return self._fixed is not None and len(self._fixed) == self.shape[1] and bool(

@@ -13,12 +13,24 @@ import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_numba"]
+__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_numba", "use_triton"]
 
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
 _at_hand: set[str] = set()  # kernels that were chosen before
+
+
+def _choice() -> str:
+    choice = os.environ.get("NFCODEC_KERNELS", "")
+    if choice not in ("", "numpy", "numba"):
+        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
+    return choice
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 @functools.cache
@@ -33,9 +45,7 @@ def use_numba(n_items: int, kernel: str | None = None) -> bool:
     for small work as well. Raises UsageError for an unknown NFCODEC_KERNELS, MissingExtraError where numba is asked for
     but not installed.
     """
-    choice = os.environ.get("NFCODEC_KERNELS", "")
-    if choice not in ("", "numpy", "numba"):
-        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
+    choice = _choice()
     if choice == "numba" and not _has_numba():
         raise MissingExtraError.of("numba", "fast", "NFCODEC_KERNELS=numba")
     if choice:
@@ -49,3 +59,11 @@ def use_numba(n_items: int, kernel: str | None = None) -> bool:
 def is_loaded(name: str) -> bool:
     """Whether the kernels of that module are there and allowed, so that even small work is theirs."""
     return f"{__name__}.{name}" in sys.modules and use_numba(SMALL_WORK)
+
+
+def use_triton() -> bool:
+    """Whether a fit on a GPU should use the kernels of `fit.gpu`: Triton is installed and numpy was not asked for.
+
+    Raises UsageError for an unknown NFCODEC_KERNELS.
+    """
+    return _choice() != "numpy" and _has_triton()

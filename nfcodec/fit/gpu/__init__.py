@@ -1,0 +1,47 @@
+"""The costly parts of a training step on a GPU, in Triton: the contracts of `fit.fused`, a file each, and who may use them.
+
+    network.py        small networks on a block of points that stays in registers, forward and backward; shared
+    synthesis.py      the per-point network with its squared error
+    rate.py           the context network with the bits of latents, its inputs gathered by packed indices
+    interpolation.py  values at indices, as the rows of hash tables, interpolated along all axes
+    rounding.py       noisy soft rounding with its slope
+
+Triton is imported when a function is first used. The functions take tensors on a GPU, and tensors in main memory where Triton
+interprets (TRITON_INTERPRET=1 before it is imported), which is how they are tested without one. Every kernel's docstring
+counts what it moves and computes, at least, for a point: what a measurement has to be held against.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import torch
+
+from ...kernels import use_triton
+
+__all__ = ["is_available"]
+
+_OLDEST = (8, 0)  # compute capability: the first with TF32 and bfloat16
+
+
+def is_available(x: torch.Tensor) -> bool:
+    """Whether the kernels take this tensor: float32 on a GPU for CUDA, and Triton is there, allowed, and works."""
+    return x.is_cuda and x.dtype == torch.float32 and use_triton() and _works(x.get_device())
+
+
+@functools.cache
+def _works(device: int) -> bool:
+    """Whether a small kernel can be compiled and run there: that takes a driver, and for some versions a C compiler."""
+    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < _OLDEST:
+        return False
+    try:
+        from .rounding import noisy_round
+
+        noisy_round(torch.zeros(16, device=f"cuda:{device}"), 0.3, 0.2)
+        torch.cuda.synchronize(device)
+    except Exception as error:  # whatever it is, torch alone does the same
+        reason = (str(error).splitlines() or [""])[0]
+        warnings.warn(f"fitting on a GPU: Triton's kernels fail ({type(error).__name__}: {reason}), torch is used instead")
+        return False
+    return True

@@ -1,0 +1,200 @@
+"""What `test_gpu_kernels.py` runs, in a process of its own: the kernels for GPUs equal their torch meaning in every gradient.
+
+Under TRITON_INTERPRET=1 with tensors in main memory, else on a GPU.
+"""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_fit_encodings import SHAPES, make_model, make_tiles
+from test_fused import make_context, plain_bits
+
+from nfcodec.fit import gpu
+from nfcodec.fit.encodings import Rounding
+from nfcodec.fit.gpu import interpolation, rate, rounding, synthesis
+from nfcodec.fit.quantizers import noisy_round
+from nfcodec.fit.step import Look, PlainStep, Tile
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+# of a gradient's size: sums of thousands in another order, and operands of 11 and 8 bits, to which the interpreter cuts off.
+# It knows no TF32 and takes it as float32
+CLOSE = {"float32": 2e-4, "float16": 0.03, "bfloat16": 0.08} | ({} if INTERPRETED else {"tfloat32": 0.01})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def products_of_bfloat16():
+    """Triton 3.9's interpreter keeps bfloat16 as 16 bits and multiplies these as integers; here it multiplies their values."""
+    if not INTERPRETED:
+        yield
+        return
+    import triton.language as tl
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    plain = InterpreterBuilder.create_dot
+
+    def create_dot(self, a, b, *rest):
+        a, b = (self.create_fp_ext(x, tl.float32) if x.dtype.scalar == tl.bfloat16 else x for x in (a, b))
+        return plain(self, a, b, *rest)
+
+    InterpreterBuilder.create_dot = create_dot
+    yield
+    InterpreterBuilder.create_dot = plain
+
+
+def on_device(tensors):
+    return [t.detach().to(DEVICE).requires_grad_(t.requires_grad) for t in tensors]
+
+
+def assert_same_gradients(found, tensors, expected, plain_tensors, close):
+    """Each differs by at most `close` of its root mean square, in the mean over its entries: single units of a network may
+    switch at another place."""
+    pairs = zip(torch.autograd.grad(3.0 * found, tensors), torch.autograd.grad(3.0 * expected, plain_tensors), strict=True)
+    for k, (a, b) in enumerate(pairs):
+        assert a.shape == b.shape
+        error, size = (a.cpu() - b).square().mean().sqrt().item(), b.square().mean().sqrt().item()
+        assert error <= close * max(size, 1e-3), f"gradient {k}: differs by {error} of {size}"
+
+
+def make_network(n_features, widths, n_channels, m, weighted, seed=1):
+    """(features, skip, weights, biases), target, weight."""
+    torch.manual_seed(seed)
+    sizes = [n_features, *widths, n_channels]
+    weights = [(torch.randn(b, a) / a**0.5).requires_grad_(True) for a, b in zip(sizes, sizes[1:])]
+    biases = [torch.randn(b).requires_grad_(True) for b in sizes[1:]]
+    skip, features = torch.randn(n_channels, n_features, requires_grad=True), torch.randn(n_features, m, requires_grad=True)
+    return (features, skip, weights, biases), torch.randn(n_channels, m), torch.rand(m) if weighted else None
+
+
+def plain_error(features, skip, weights, biases, target, weight):
+    h = features
+    for w, b in zip(weights[:-1], biases):
+        h = torch.relu(w @ h + b[:, None])
+    error = (weights[-1] @ h + biases[-1][:, None] + skip @ features - target).square().mean(0)
+    return (error if weight is None else error * weight).sum()
+
+
+@pytest.mark.parametrize("precision", CLOSE)
+@pytest.mark.parametrize("n_features, widths, n_channels, m, weighted", [
+    (19, (16, 16), 3, 300, False), (7, (8,), 1, 64, True), (5, (6, 9, 3), 4, 131, True), (1, (4,), 2, 1, False), (33, (24, 24), 3, 65, True),
+])  # fmt: skip
+def test_squared_error(n_features, widths, n_channels, m, weighted, precision):
+    (features, skip, weights, biases), target, weight = make_network(n_features, widths, n_channels, m, weighted)
+    plain = [features, skip, *weights, *biases]
+    tensors = on_device(plain)
+    n = len(weights)
+    moved = target.to(DEVICE), None if weight is None else weight.to(DEVICE)
+    found = synthesis.squared_error(tensors[0], *moved, tensors[2 : 2 + n], tensors[2 + n :], tensors[1], precision)
+    expected = plain_error(features, skip, weights, biases, target, weight)
+    assert found.item() == pytest.approx(expected.item(), rel=CLOSE[precision])
+    assert_same_gradients(found, tensors, expected, plain, CLOSE[precision])
+
+
+def test_squared_error_gives_what_is_asked_for():
+    (features, skip, weights, biases), target, _ = make_network(6, (8,), 2, 40, False)
+    expected = plain_error(features, skip, weights, biases, target, None)
+    tensors = on_device([skip, *weights, *biases])
+    args = features.detach().to(DEVICE), target.to(DEVICE), None
+    with torch.no_grad():
+        assert synthesis.squared_error(*args, tensors[1:3], tensors[3:], tensors[0]).item() == pytest.approx(expected.item(), rel=1e-5)
+    found = synthesis.squared_error(*args, tensors[1:3], tensors[3:], tensors[0])
+    assert_same_gradients(found, tensors, expected, [skip, *weights, *biases], 1e-4)
+
+
+@pytest.mark.parametrize("precision, as_coded", [("float32", False), ("float32", True), ("float16", False), ("bfloat16", False)])
+@pytest.mark.parametrize("shape", [(17, 16, 2, 300, 300), (22, 16, 2, 900, 64), (6, 8, 1, 50, 63), (9, 0, 0, 80, 130), (12, 10, 3, 200, 1)])
+def test_bits_of_latents(shape, precision, as_coded):
+    v, plan, model = make_context(*shape)
+    if precision != "float32":  # a gentler network: where scales are small, a location's last bits are everything
+        with torch.no_grad():
+            for t in (model.weights[-1], model.skip):
+                t *= 0.2
+    plain = [v, *model.parameters()]
+    expected = plain_bits(v, plan, model, rounded=as_coded)
+    n = len(model.weights)
+    tensors = on_device([v, model.skip, *model.weights, *model.biases])
+    found = rate.context_bits(tensors[0], plan, tensors[2 : 2 + n], tensors[2 + n :], tensors[1][0], as_coded, precision)
+    assert found.item() == pytest.approx(expected.item(), rel=CLOSE[precision] / 8)
+    ordered = [v, model.skip, *model.weights, *model.biases]
+    assert {id(t) for t in ordered} == {id(t) for t in plain}
+    assert_same_gradients(found, tensors, expected, ordered, CLOSE[precision])
+
+
+def test_bits_of_nothing():
+    v, plan, model = make_context(6, 8, 1, 50, 0)
+    tensors = on_device([v, *model.weights, *model.biases, model.skip])
+    found = rate.context_bits(tensors[0], plan, tensors[1:3], tensors[3:5], tensors[5][0])
+    assert found.item() == 0
+    assert all((g == 0).all() for g in torch.autograd.grad(found, tensors))
+
+
+@pytest.mark.parametrize("n", [5, 1024, 1030])
+def test_noisy_rounding(n, monkeypatch):
+    torch.manual_seed(n)
+    x, noise = (4 * torch.randn(n)).requires_grad_(True), torch.randn(n)
+    monkeypatch.setattr(torch, "randn_like", lambda y: noise.to(y.device))
+    moved = on_device([x])
+    for temperature, sigma in ((0.35, 0.22), (0.08, 0.15)):
+        found, expected = rounding.noisy_round(moved[0], temperature, sigma), noisy_round(x, temperature, sigma)
+        np.testing.assert_allclose(found.detach().cpu(), expected.detach(), atol=2e-5)
+        assert_same_gradients(found.square().sum(), moved, expected.square().sum(), [x], 2e-4)
+
+
+@pytest.mark.parametrize("encoding, kernel, name, stride", [
+    ("dense", "cubic", "1-D", 1), ("hash", "linear", "2-D", 2), ("hash", "cubic", "2-D uneven", 1), ("hash", "mitchell", "2-D", 2),
+    ("hash", "linear", "3-D", 1), ("hash", "linear", "4-D", 1), ("dense", "mitchell", "3-D", 2),
+])  # fmt: skip
+def test_interpolation_of_values_at_indices(encoding, kernel, name, stride):
+    model = make_model(encoding, kernel, *SHAPES[name], masked=True)
+    _, _, plan = make_tiles(model, 2)[-1]
+    n_values = sum(len(r) * f for r, f in zip(plan.rows, model.spec.grid.n_features)) + 1
+    v = torch.randn(n_values).requires_grad_(True)
+    phase = tuple(k % stride for k in range(1, model.spec.n_dims + 1))
+    shapes = model.rounded_shapes()
+    levels = [level for level, block in enumerate(plan.blocks) if block.index is not None]
+    assert levels
+    for level in levels:
+        shape = None if shapes is None else shapes[level : level + 1]
+        expected = model.features(v, replace(plan, blocks=[plan.blocks[level]]), phase, stride, shape)
+        moved = on_device([v])
+        shape = None if shape is None else shape[0].to(DEVICE)
+        found = interpolation.interpolate(moved[0], plan.blocks[level].to(DEVICE), phase, stride, shape)
+        np.testing.assert_allclose(found.detach().cpu(), expected.detach(), atol=2e-5)
+        assert_same_gradients(found.square().sum(), moved, expected.square().sum(), [v], 1e-4)
+
+
+@pytest.mark.parametrize("encoding", ["dense", "hash", "codebook"])
+def test_a_step(encoding, monkeypatch):
+    """The kernels are what a step uses where they are there, and it then gives the same."""
+    model = make_model(encoding, "linear", *SHAPES["2-D"], masked=True)
+    start, stop, plan = make_tiles(model, 2)[0]
+    shape = [b - a for a, b in zip(start, stop)]
+    tile = Tile(plan, torch.randn(model.spec.channels, *shape), torch.rand(*shape))
+    look = Look(Rounding(0.3, 0.0), (1, 0), 2)
+
+    def gradients(is_there):
+        monkeypatch.setattr(gpu, "is_available", lambda x: is_there)
+        monkeypatch.setenv("NFCODEC_KERNELS", "numpy")  # none for the CPU
+        step = PlainStep(model.to(DEVICE))
+        moved = Tile(plan.to(DEVICE), tile.target.to(DEVICE), tile.weight.to(DEVICE))
+        for p in model.parameters():
+            p.grad = None
+        d, b = step.gradients(moved, look, (2.0, 0.5), True)
+        networks = [*model.tensors, *(t for layer in model.grid.layers() for t in layer)]
+        return [d, b], [leaf.grad for leaf in step._picked] + [p.grad for p in networks]
+
+    used = []
+    for module, name in ((synthesis, "squared_error"), (rounding, "noisy_round"), (rate, "context_bits"), (interpolation, "interpolate")):
+        plain = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, plain=plain, name=name: used.append(name) or plain(*args))
+    expected = gradients(False)
+    assert not used
+    found = gradients(True)
+    parts = {"dense": {"noisy_round", "context_bits", "interpolate"}, "hash": {"noisy_round", "interpolate"}, "codebook": set()}
+    assert set(used) == {"squared_error"} | parts[encoding]
+    assert found[0] == pytest.approx(expected[0], rel=1e-4)
+    for a, b in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(a.cpu(), b.cpu(), rtol=1e-3, atol=1e-4 * max(1.0, b.abs().max().item() if b.numel() else 0.0))

@@ -1,0 +1,45 @@
+"""Compiles every kernel for an H100, which takes no GPU: Triton's interpreter takes more than its compiler does.
+
+Run by `test_gpu_kernels.py`; prints what each kernel was compiled to.
+"""
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from nfcodec.fit.gpu import interpolation, network, rate, rounding, synthesis
+
+H100 = GPUTarget("cuda", 90, 32)
+TYPES = {  # of arguments; what is not named here is int32
+    **dict.fromkeys("features target weight flat d_features partial values d_values x noise out slope source shape".split(), "*fp32"),
+    **{f"parts{k}": "*fp32" for k in range(4)},
+    **dict.fromkeys(["runs", "loose", "index", *(f"first{k}" for k in range(4))], "*i32"),
+    "constants": "*i8",
+    **dict.fromkeys("steepness scale peak sigma".split(), "fp32"),
+}
+
+
+def compile_kernel(module, options=None, **constants):
+    kernel = module._kernel
+    signature = {name: "constexpr" if name in constants else TYPES.get(name, "i32") for name in kernel.arg_names}
+    done = triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=constants), target=H100, options=options or {})
+    print(module.__name__, len(done.asm["cubin"]), "bytes, tensor cores" if "mma" in done.asm["ptx"] else "bytes")
+
+
+def main():
+    for module, widths, n_skip, constants in (
+        (synthesis, (20, 16, 16, 3), 60, {"HAS_WEIGHT": True, "WANTS_FEATURES": True}),
+        (rate, (19, 16, 16, 2), 17, {"AS_CODED": True, "WANTS_VALUES": True}),
+    ):
+        net = network.Network(widths, n_skip)
+        options = {"num_warps": module._WARPS, "num_stages": module._STAGES}
+        types = network.operand_types("tfloat32")
+        compile_kernel(module, options, WIDTHS=widths, PADDED=net.padded, WANTS=True, POINTS=module._POINTS, **constants, **types)
+    widths = {"W0": 1, "W1": 2, "W2": 2, "W3": 4, "N_PARTS": (1, 1, 3, 3)}
+    for is_back in (False, True):
+        compile_kernel(interpolation, **widths, IS_BACK=is_back, POINTS=interpolation._POINTS)
+    compile_kernel(rounding, VALUES=rounding._VALUES)
+
+
+if __name__ == "__main__":
+    main()
