@@ -31,7 +31,7 @@ LIMITS = {
 
 
 def is_available(x: torch.Tensor) -> bool:
-    """Whether the kernels take this tensor: float32, in main memory and numba is there and allowed, or a GPU's and Triton is."""
+    """Whether the kernels take this tensor: float32, with numba in main memory, with Triton on a GPU, where allowed."""
     if gpu.is_available(x):
         return True
     return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel() * _REPEATS)
