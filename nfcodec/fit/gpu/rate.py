@@ -119,8 +119,8 @@ def _kernel(
     once out, 8 bytes, where caches hold the rest: at G = 17 19 bytes, so that 3.3 TB/s are 170 positions a ns. What counts
     are the G + 1 gathers (4 bytes each) and as many atomic additions (32 bytes of traffic in the L2 cache if none are
     merged): at about 5 TB/s of L2 8 positions a ns. Multiplies and adds 3 times ((G + 2) H + (L - 1) H^2 + 2 H),
-    600 for 2 layers of 16: 3600 operations a position, 30 TFLOP/s at that pace, and about 40 of special units, mostly G logarithms and G
-    quotients.
+    600 for 2 layers of 16: 3600 operations a position, 30 TFLOP/s at that pace, and about 40 of special units, mostly G
+    logarithms and G quotients.
     """
     N_RAW: tl.constexpr = WIDTHS[0] - 2
     IN: tl.constexpr = PADDED[0]
