@@ -1,8 +1,8 @@
 """The costly parts of a training step as single operations for autograd: on a CPU with numba, on a GPU with Triton.
 
-Each computes its value and all its gradients in one pass. On a CPU (`kernels.rate`, `kernels.synthesis`, `kernels.rounding`)
-threads take an even share of the blocks each; what a GPU takes goes to the functions of the same names in `gpu`. What they
-mean is written in torch beside their callers, which ask `is_available` first.
+Each computes its value and all its gradients in one pass. On a CPU (`kernels.rate`, `kernels.synthesis`,
+`kernels.rounding`) threads take an even share of the blocks each; what a GPU takes goes to the functions of the same names
+in `gpu`. What they mean is written in torch beside their callers, which ask `is_available` first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIMITS = {
 
 
 def is_available(x: torch.Tensor) -> bool:
-    """Whether the kernels take this tensor: float32 in main memory, and numba is there and allowed; or on a GPU, and Triton is."""
+    """Whether the kernels take this tensor: float32, with numba in main memory, with Triton on a GPU, where allowed."""
     if gpu.is_available(x):
         return True
     return x.device.type == "cpu" and x.dtype == torch.float32 and use_numba(x.numel() * _REPEATS)

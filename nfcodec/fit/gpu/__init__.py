@@ -6,9 +6,9 @@
     interpolation.py  values at indices, as the rows of hash tables, interpolated along all axes
     rounding.py       noisy soft rounding with its slope
 
-Triton is imported when a function is first used. The functions take tensors on a GPU, and tensors in main memory where Triton
-interprets (TRITON_INTERPRET=1 before it is imported), which is how they are tested without one. Every kernel's docstring
-counts what it moves and computes, at least, for a point: what a measurement has to be held against.
+Triton is imported when a function is first used. The functions take tensors on a GPU, and tensors in main memory where
+Triton interprets (TRITON_INTERPRET=1 before it is imported), which is how they are tested without one. Every kernel's
+docstring counts what it moves and computes, at least, for a point: what a measurement has to be held against.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Values at indices, as the rows of hash tables and of masked levels, interpolated along all axes: one kernel for both ways.
+"""Values at indices, rows of hash tables and of masked levels, interpolated along all axes: one kernel for both ways.
 
 Forward a sample sums over the vertices of its kernel; backward a vertex sums over the samples that see it, by the same
-kernel with the axes' matrices transposed, and is added once to its row. So an addition costs a vertex, not a vertex of every
-sample. The meaning is `fit.model.FieldModel.features` of one level.
+kernel with the axes' matrices transposed, and is added once to its row. So there is one addition a vertex, not one a vertex
+of every sample. The meaning is `fit.model.FieldModel.features` of one level.
 """
 
 from __future__ import annotations
@@ -125,9 +125,11 @@ def _kernel(
     index (F, *n). Axes are n_i points of this kernel, k_i of what it sums over; the second program axis is F.
 
     Moves, where caches hold what neighbours share, 4 bytes of out a sample and feature and 8 of index and value a
-    vertex and feature forward, and backward 4 of the gradient and 4 of index and 32 of traffic in the L2 cache for the addition: at
-    one sample a vertex 12 and 40 bytes, so that 3.3 TB/s are 280 samples and features a ns and 5 TB/s of L2 125.
-    Two operations a tap, and about 10 for its addresses: at 8 taps 100, 28 TOP/s forward, near what a GPU has.
+    vertex and feature forward, and backward 4 of the gradient, 4 of index and 32 of traffic in the L2 cache for the
+    addition: at one sample a vertex 12 and 40 bytes, so that 3.3 TB/s are 280 samples and features a ns and 5 TB/s of L2
+    125.
+    Two operations a tap, and about 10 for its addresses: at 8 taps 100, 28 TOP/s forward where an
+    H100 has about 15 in integers: there the floor is these.
     """
     at = tl.program_id(0) * POINTS + tl.arange(0, POINTS)
     f = tl.program_id(1)

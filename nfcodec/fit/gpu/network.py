@@ -15,9 +15,11 @@ import torch
 import triton
 import triton.language as tl
 
-__all__ = ["PRECISIONS", "Network", "backward", "forward", "matrix", "n_programs", "operand_types", "store", "write", "zeros"]
+__all__ = [
+    "PRECISIONS", "Network", "backward", "forward", "matrix", "n_programs", "operand_types", "store", "write", "zeros",
+]  # fmt: skip
 
-# name -> operands of products forward, of those backward (gradients may leave the range of float16), how float32 is multiplied
+# name -> operands of products forward, those backward (gradients may leave float16's range), how float32 is multiplied
 PRECISIONS = {
     "float32": (tl.float32, tl.float32, "tf32x3"),
     "tfloat32": (tl.float32, tl.float32, "tf32"),
@@ -28,7 +30,7 @@ _PROGRAMS_A_PROCESSOR = 2  # 4 warps each of 255 registers a thread are all that
 
 
 def operand_types(precision: str) -> dict[str, object]:
-    """The constants FORWARD, BACKWARD and PRECISION of a kernel. precision: a key of PRECISIONS; sums are float32 in all."""
+    """The constants FORWARD, BACKWARD and PRECISION of a kernel, by a key of PRECISIONS; sums are float32 in all."""
     return dict(zip(("FORWARD", "BACKWARD", "PRECISION"), PRECISIONS[precision]))
 
 
@@ -114,7 +116,7 @@ def forward(x, flat, WIDTHS: tl.constexpr, PADDED: tl.constexpr, FORWARD: tl.con
 def backward(
     kept, d, flat, sums, WIDTHS: tl.constexpr, PADDED: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr
 ):
-    """(gradient of the first layer's inputs, sums ...): d (points, outputs) led back; sums: weights and biases of each layer."""
+    """(gradient of the first layer's inputs, sums ...) of d (points, outputs); sums: of each layer weights and biases."""
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
         start += (WIDTHS[k] + 1) * WIDTHS[k + 1]

@@ -20,8 +20,8 @@ from .network import Network, backward, forward, matrix, n_programs, operand_typ
 
 __all__ = ["context_bits"]
 
-# more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 88 bytes a thread in
-# TF32 and 120 in `float32` are spilled as it is (two hidden layers of 16)
+# more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 88 bytes a thread
+# in TF32 and 120 in `float32` are spilled as it is (two hidden layers of 16)
 _POINTS, _WARPS, _STAGES = 64, 4, 1
 _LANES, _LOOSE, _RUN, _SAME = (tl.constexpr(n) for n in (LANES, LOOSE, RUN, SAME))
 _LOW, _HIGH, _P_MIN = (tl.constexpr(x) for x in (LOG2_B_MIN, LOG2_B_MAX, P_MIN))
@@ -57,9 +57,9 @@ class _ContextBits(torch.autograd.Function):
         with torch.cuda.device_of(v):
             if programs:
                 _kernel[(programs,)](
-                    values, runs, loose, constants, net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_values, partial,
-                    len(v), m, runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, values_wanted, _POINTS,
-                    num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
+                    values, runs, loose, constants, net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_values,
+                    partial, len(v), m, runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, values_wanted,
+                    _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
                 )  # fmt: skip
         total = partial.sum(0)
         if wanted:
@@ -115,11 +115,12 @@ def _kernel(
 ):  # fmt: skip
     """The value and gradients of the blocks program_id, program_id + n_programs, ... of POINTS positions each.
 
-    Moves about (G + 1) / 2 + 2 bytes of packed indices and constants a position, and each value once in and its gradient once
-    out, 8 bytes, where caches hold the rest: at G = 17 19 bytes, so that 3.3 TB/s are 170 positions a ns. What counts are
-    the G + 1 gathers (4 bytes each) and as many atomic additions (32 bytes of traffic in the L2 cache if none are merged):
-    at about 5 TB/s of L2 8 positions a ns. Multiplies and adds 3 times ((G + 2) H + (L - 1) H^2 + 2 H), 600 for 2 layers
-    of 16: 3600 operations a position, 30 TFLOP/s at that pace, and about 60 of special units, 19 logarithms among them.
+    Moves about (G + 1) / 2 + 2 bytes of packed indices and constants a position, and each value once in and its gradient
+    once out, 8 bytes, where caches hold the rest: at G = 17 19 bytes, so that 3.3 TB/s are 170 positions a ns. What counts
+    are the G + 1 gathers (4 bytes each) and as many atomic additions (32 bytes of traffic in the L2 cache if none are
+    merged): at about 5 TB/s of L2 8 positions a ns. Multiplies and adds 3 times ((G + 2) H + (L - 1) H^2 + 2 H),
+    600 for 2 layers of 16: 3600 operations a position, 30 TFLOP/s at that pace, and about 40 of special units, mostly G
+    logarithms and G quotients.
     """
     N_RAW: tl.constexpr = WIDTHS[0] - 2
     IN: tl.constexpr = PADDED[0]

@@ -26,8 +26,9 @@ class _NoisyRound(torch.autograd.Function):
         steepness, scale = 2 / (math.log(2) * temperature), 0.5 / math.tanh(0.5 / temperature)
         with torch.cuda.device_of(x):
             _kernel[(-(-len(x) // _VALUES),)](
-                x, noise, out, slope, len(x), float(steepness), float(scale), float(scale / temperature), float(sigma), _VALUES
-            )
+                x, noise, out, slope, len(x), float(steepness), float(scale), float(scale / temperature), float(sigma),
+                _VALUES,
+            )  # fmt: skip
         ctx.slope = slope
         return out
 
@@ -48,8 +49,8 @@ def _soft_round(x, steepness, scale, peak):
 def _kernel(x, noise, out, slope, n, steepness, scale, peak, sigma, VALUES: tl.constexpr):
     """out and slope (n,) of x.
 
-    Moves 16 bytes a value: x and noise in, out and slope out (torch's noise is 4 more); 3.3 TB/s are 200 values a ns. About 30
-    operations a value, 4 of which (2 exponentials, 2 quotients) go to the special units: 3 TFLOP/s at that pace, well
+    Moves 16 bytes a value: x and noise in, out and slope out (torch's noise is 4 more); 3.3 TB/s are 200 values a ns. About
+    30 operations a value, 4 of which (2 exponentials, 2 quotients) go to the special units: 6 TFLOP/s at that pace, well
     below what a GPU has.
     """
     at = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
