@@ -134,11 +134,16 @@ def backward(
 
 
 @triton.jit
+def _zeros(ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    return tl.zeros((ROWS, COLUMNS), tl.float32)
+
+
+@triton.jit
 def zeros(PADDED: tl.constexpr):
     """The sums that `backward` starts with."""
     sums = ()
     for k in tl.static_range(len(PADDED) - 1):
-        sums = sums + (tl.zeros((PADDED[k + 1], PADDED[k]), tl.float32), tl.zeros((1, PADDED[k + 1]), tl.float32))
+        sums = sums + (_zeros(PADDED[k + 1], PADDED[k]), _zeros(1, PADDED[k + 1]))
     return sums
 
 
