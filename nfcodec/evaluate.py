@@ -90,7 +90,8 @@ class Evaluation:
 
             def part(start: int) -> None:
                 here = slice(start, start + _POINTS_PER_PART)
-                out[here] = kernels.sample(coords[here], n_levels)
+                with quiet():  # of this thread
+                    out[here] = kernels.sample(coords[here], n_levels)
 
             starts = range(0, n, _POINTS_PER_PART)
             for_each(part, starts, len(starts))
@@ -152,9 +153,11 @@ class Lattice:
 
     def sample(self, block: Sequence[slice]) -> np.ndarray:
         """Values (*block, C) float32."""
-        values = self.kernels.sample(block) if self.kernels is not None else None
-        if values is not None:
-            return values
+        if self.kernels is not None:
+            with quiet():
+                values = self.kernels.sample(block)
+            if values is not None:
+                return values
         evaluation, shape = self.evaluation, tuple(s.stop - s.start for s in block)
         out = np.empty((*shape, evaluation.spec.channels), np.float32)
         for part in blocks_of(shape, points_per_block(evaluation.spec)):

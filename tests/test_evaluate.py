@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -194,6 +195,18 @@ def test_values(changes, both):
     if "clip" in changes:
         assert np.isin(plain, field._evaluation.values.limits()).sum() > 2
     assert_close(*reversed(both(lambda: field.decode(dtype="f4"))))
+
+
+@pytest.mark.parametrize("encoding", ["dense", "hash", "codebook"])
+def test_numbers_that_overflow_give_no_warning(encoding, monkeypatch):
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    monkeypatch.setenv("NFCODEC_THREADS", "2")
+    monkeypatch.setattr(evaluate, "_POINTS_PER_PART", 10)
+    field = make(2, encoding, step=3e38, scale=3e38)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.isfinite(field.sample(points(2, 100))).all()
+        assert field.decode(dtype="u1").dtype == np.uint8
 
 
 def test_missing_levels_count_as_zero(both):

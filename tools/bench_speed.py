@@ -319,6 +319,8 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.stages) - set(STAGES):
         parser.error(f"got stages {', '.join(sorted(unknown))}, expected some of {', '.join(STAGES)}")
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.3:
+        print(f"bench: other work is going on (load {load:.1f}): times will be too long, and ratios off", file=sys.stderr)
     bench = Bench(args)
     for name in args.stages or STAGES:
         STAGES[name](bench)

@@ -104,6 +104,7 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
     scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
     n_features, n_channels = len(n_taps), len(scale)
     n_layers = len(widths) - 1
+    zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
     activations = np.zeros((n_layers + 1) * stride, np.float32)
     outputs = n_layers * stride
@@ -120,6 +121,6 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
                 store(activations, at, a0), store(activations, at + LANES, a1)
                 store(activations, at + 2 * LANES, a2), store(activations, at + 3 * LANES, a3)
             forward(flat, widths, activations, stride)
-            add_product(skip, 0, widths[n_layers], widths[0], activations, 0, activations, outputs)
+            add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
             n = min(POINTS, plane - j0)
             finish(activations, outputs, n, knee, scale, offset, low, high, out, (i * plane + j0) * n_channels)

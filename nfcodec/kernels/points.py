@@ -149,6 +149,7 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
     scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
     d, n_levels, n_layers = 4 - first, len(info), len(widths) - 1
+    zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
     outputs = n_layers * stride
     activations = np.zeros((n_layers + 1) * stride, np.float32)
@@ -164,7 +165,7 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
             for j in range(m):
                 where[axis * POINTS + j] = min(max(coords[at], 0.0), 1.0)
                 at += d
-        to = 0
+        to = zero
         for level in range(n_levels):
             if info[level, HASHED]:
                 _hashed_level(info, level, first, planes, taps, where, weights, hashes, activations, to)
@@ -175,5 +176,5 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
                 )  # fmt: skip
             to += info[level, FEATURES] * POINTS
         forward(flat, widths, activations, stride)
-        add_product(skip, 0, widths[n_layers], widths[0], activations, 0, activations, outputs)
+        add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
         finish(activations, outputs, m, knee, scale, offset, low, high, out, start * len(scale))
