@@ -1,4 +1,4 @@
-"""Values of a field, by numpy or by the kernels, whichever is sooner done: features, network and the transform of its outputs."""
+"""Values of a field, by numpy or by the kernels, whichever is sooner done: features, network, transform of its outputs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ POINTS_PER_BLOCK = 1 << 16
 VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_BENT = np.float32(40.0)
 _POINTS_PER_PART = 1 << 13  # of a thread's turn
-# numpy takes some 30 ns for a tap of a level at a point and 300 ns for a sample of a lattice, the first use of the kernels a
-# second; in units of `use_numba`
+# numpy takes some 30 ns for a tap of a level at a point and 300 ns for a sample of a lattice, the first use of the
+# kernels a second; in units of `use_numba`
 _TAPS, _SAMPLES = 1 << 9, 1 << 5
 _KERNELS = "evaluate"
 

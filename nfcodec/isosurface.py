@@ -43,8 +43,8 @@ def isosurface(
     product, (nz, ny, nx) float. shape: samples along (z, y, x), sample i of n at (i + 0.5) / n, at least 2 an axis.
     step: for fields whose values are distances, the distance between neighbouring samples along (z, y, x); parts
     thinner than a tile are then found too. None: surfaces are found where the sign changes on every fourth sample, and
-    followed from there. truncation: the largest absolute value of a truncated distance. points: the field at coordinates (N, 3),
-    (N,) float32, where that is about as quick a sample as `evaluate`; the same bits for the same coordinates, always.
+    followed from there. truncation: the largest absolute value of a truncated distance. points: the field at coordinates
+    (N, 3), (N,) float32, where that is about as quick a sample as `evaluate`; the same bits for the same coordinates.
 
     An occupancy (1 inside) is passed negated, with level -0.5. An unsigned distance has no inside: extract it at a
     small positive level, which gives a thin closed shell.

@@ -1,4 +1,4 @@
-"""A field for the kernels: its network and levels laid out, and its values at points and on lattices by `points` and `lattice`.
+"""A field for the kernels: network and levels laid out, and values at points and on lattices by `points` and `lattice`.
 
 Everything here may be called by several threads at a time.
 """
@@ -127,7 +127,8 @@ class _Planes:
             row[points.MASK] = (1 << grid.spec.log2_size) - 1
             here = values[start : start + size]
             if _is_hashed(grid, level):
-                np.multiply(grid.levels[level]["table"].reshape(-1), np.float32(grid.steps[level]), out=here, casting="unsafe")
+                table = grid.levels[level]["table"].reshape(-1)
+                np.multiply(table, np.float32(grid.steps[level]), out=here, casting="unsafe")
             else:
                 counts = [n + 2 * _BEYOND for n in resolution]
                 here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
@@ -199,8 +200,9 @@ class Lattice:
             start, feature = start + counts[level], feature + f
         out = np.empty((*shape, self.evaluator.n_channels), np.float32)
         lattice.sample_planes(
-            n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.transform, out.reshape(-1)
-        )
+            n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.transform,
+            out.reshape(-1),
+        )  # fmt: skip
         return out
 
     def _along(self, k: int, part: slice, level: int) -> "_Taps":
@@ -245,8 +247,8 @@ def _largest(axes: Sequence[_Taps], n_features: int) -> int:
 
 
 def _interpolated(vertices: np.ndarray, axes: Sequence[_Taps], out: np.ndarray) -> None:
-    """Interpolates vertices (F, *K) along all axes but the first (a single one counts as last), to the start of out, which goes on
-    for more than `lattice.SLACK` floats behind that."""
+    """Interpolates vertices (F, *K) along all axes but the first (a single one counts as last), to the start of out, which
+    goes on for more than `lattice.SLACK` floats behind that."""
     lowest = 1 if len(axes) > 1 else 0
     steps = [k for k in range(len(axes) - 1, lowest - 1, -1) if not axes[k].axis.is_run]
     shape = list(vertices.shape)

@@ -1,4 +1,6 @@
-"""Features and network on a lattice, in one pass over blocks that stay in the cache; the meaning is `Encoding.lattice` and `Mlp`.
+"""Features and network on a lattice, in one pass over blocks that stay in the cache.
+
+The meaning is `Encoding.lattice`, `Mlp` and `evaluate.Values`.
 
 Levels are interpolated along their last axis, then along those between, into *lines* (as in `synthesis`); the first axis
 is done while a block of 64 points is filled, which then goes through the network and is finished before it is written.
@@ -45,7 +47,7 @@ def along_last(source, n_rows, length, first, weights, n, out):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def along_middle(source, n_rows, length, first, weights, n, inner, out):
-    """out[(r * n + j) * inner + i] = sum over t < 4 of weights[4 j + t] * source[(r * length + first[j] + t) * inner + i]."""
+    """out[(r * n + j) * inner + i] = sum over t < 4 of weights[4 j + t] * source[(r * length + first[j] + t) * inner + i]"""
     for r in range(n_rows):
         for j in range(n):
             p, q = (r * length + first[j]) * inner, (r * n + j) * inner
@@ -74,7 +76,8 @@ def _sinh(outputs, p, factor):
 def finish(outputs, at, n, knee, scale, offset, low, high, out, to):
     """Values of n points of a block of outputs (C, 64) to out[to :], channels last: spec/format.md, section 7.
 
-    scale, offset: (C,). low, high: (C,), least and greatest value, infinite for fields that do not clip. Outputs are overwritten.
+    scale, offset: (C,). low, high: (C,), least and greatest value, infinite for fields that do not clip. Outputs are
+    overwritten.
     """
     n_channels = len(scale)
     for c in range(n_channels):

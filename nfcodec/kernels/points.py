@@ -1,4 +1,5 @@
-"""Features and network at any points, in one pass over blocks of 64; the meaning is `Encoding.features` and `Mlp`.
+"""Features and network at any points, in one pass over blocks of 64; the meaning is `Encoding.features`, `Mlp` and
+`evaluate.Values`.
 
 Levels on lattices are kept as planes that repeat their edges, so that the taps of a point are rows of 4 numbers at fixed
 distances from its first one: 4 rows are one vector, whose 16 weights are polynomials of the fractions, lane by lane. The
@@ -55,7 +56,9 @@ def _outer(info, level, first, taps, fractions, outer, offsets):
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _lattice_level(info, level, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to):
+def _lattice_level(
+    info, level, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to
+):
     """Features of 64 points on a level of planes, to activations[to :] (F, 64)."""
     n_features, plane, is_linear = info[level, FEATURES], info[level, PLANE], info[level, LINEAR]
     row_1 = info[level, STRIDE + Y]
@@ -91,13 +94,16 @@ def _lattice_level(info, level, first, planes, lanes, taps, where, fractions, pl
                     odd = splat_at(outer, LANES + j) * load_rows(planes, p, p + row_1, p + row_2, p + row_3)
                     if n_outer > 2:
                         p = at + next_2
-                        value = fma(splat_at(outer, 2 * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), value)
+                        rows = load_rows(planes, p, p + row_1, p + row_2, p + row_3)
+                        value = fma(splat_at(outer, 2 * LANES + j), rows, value)
                         p = at + next_3
-                        odd = fma(splat_at(outer, 3 * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), odd)
+                        rows = load_rows(planes, p, p + row_1, p + row_2, p + row_3)
+                        odd = fma(splat_at(outer, 3 * LANES + j), rows, odd)
                     value = value + odd
                     for o in range(4, n_outer):
                         p = at + offsets[o]
-                        value = fma(splat_at(outer, o * LANES + j), load_rows(planes, p, p + row_1, p + row_2, p + row_3), value)
+                        rows = load_rows(planes, p, p + row_1, p + row_2, p + row_3)
+                        value = fma(splat_at(outer, o * LANES + j), rows, value)
                 store(products, (f * LANES + j) * LANES, value * w)
                 at += plane
         for f in range(n_features):

@@ -1,7 +1,7 @@
-"""Weights of interpolation as polynomials of the fraction between two vertices: what kernels of fields share. Needs numpy only.
+"""Weights of interpolation as polynomials of the fraction between two vertices: what kernels of fields share.
 
-The meaning is `encodings.interpolate`. Kernels always weigh 4 vertices an axis, i - 1 .. i + 2 with i = floor(u);
-those that linear interpolation does not use weigh 0.
+Needs numpy only. The meaning is `encodings.interpolate`. Kernels always weigh 4 vertices an axis, i - 1 .. i + 2 with
+i = floor(u); those that linear interpolation does not use weigh 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Vectors of 16 from four rows of four, for interpolation: 16 vertices are weighed at once, and sums are taken for 16 results.
+"""Vectors of 16 from four rows of four, for interpolation: 16 vertices are weighed at once, 16 sums are taken together.
 
 Interpolation reads a few neighbours from places that the data decide. Rows of 4 neighbours that lie side by side are
 loaded whole; a gather of 16 single numbers would take several times as long.
@@ -67,7 +67,7 @@ def sums_of_rows(typingctx, a, b, c, d):
 
     def generate(context, builder, sig, args):
         def folded(x, y, low, high):
-            orders = [[4 * r + k if k < 4 else 4 * r + k - 4 + LANES for r in range(4) for k in part] for part in (low, high)]
+            orders = [[4 * r + k % 4 + k // 4 * LANES for r in range(4) for k in part] for part in (low, high)]
             return builder.fadd(*(_mixed(builder, x, y, order) for order in orders))
 
         first = folded(args[0], args[1], (0, 1, 4, 5), (2, 3, 6, 7))
