@@ -30,7 +30,7 @@ _ROUNDS = 5  # over all tiles, after one that is not counted
 def prepare(image: np.ndarray, lmbda: float) -> Fit:
     """A fit of an image as `encode` would begin it."""
     source = from_lattice(Signal("image", image))
-    return build(source, presets.choose(source, lmbda, "dense"), 0)
+    return build(source, presets.choose(source, lmbda, "dense", 5), 0)
 
 
 def step_flops(fit: Fit) -> dict[str, float]:
