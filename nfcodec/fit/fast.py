@@ -20,15 +20,15 @@ import numpy as np
 import torch
 
 from . import fused
+from .gathers import LANES
 from .model import FieldModel
+from .optimizer import BETAS, EPS
 from .plan import Block, along
 from .step import Look, Tile
 
 __all__ = ["FastStep"]
 
-_BETAS, _EPS = (0.9, 0.99), 1e-8  # as in `optimizer.RowAdam`
 _NOISE = 1 << 20
-_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Layout:
             places += [offset + f * n_rows + rows.numpy() for f in range(n_features)]
             offset += theta.numel()
         self.n = sum(len(p) for p in places)
-        self.size = (self.n // _LANES + 1) * _LANES  # room for the closing 0
+        self.size = (self.n // LANES + 1) * LANES  # room for the closing 0
         self.places = np.zeros(self.size, np.int32 if offset < 1 << 31 else np.int64)
         self.places[: self.n] = np.concatenate(places)
         self._lines: dict[tuple[int, ...], tuple[bytes | None, _Lines]] = {}
@@ -190,10 +190,10 @@ class FastStep:
         layout, lines, slope, d_values, d_lines = self._last
         self._interpolate_back(layout, lines, d_lines, d_values[0])
         layout.n_visits += 1
-        first, second = _BETAS
+        first, second = BETAS
         adam(
             0, layout.size, layout.n, self.theta, self.means, self.squares, layout.places, d_values, slope,
-            rate / (1 - first**layout.n_visits), first, second, 1 / (1 - second**layout.n_visits), _EPS,
+            rate / (1 - first**layout.n_visits), first, second, 1 / (1 - second**layout.n_visits), EPS,
         )  # fmt: skip
 
     def _lay_out(self, layout: _Layout, look: Look, *filled: np.ndarray) -> None:
@@ -204,10 +204,10 @@ class FastStep:
         shift = int(self.generator.integers(len(self._noise) - layout.size))
         rounding = look.rounding
         temperature = 0.0 if rounding.hard else rounding.temperature
-        vectors = layout.size // _LANES
+        vectors = layout.size // LANES
 
         def part(k: int) -> None:
-            a, b = (vectors * j // self.n_threads * _LANES for j in (k, k + 1))
+            a, b = (vectors * j // self.n_threads * LANES for j in (k, k + 1))
             lay_out(a, b, layout.n, self.theta, layout.places, self._noise, shift, temperature, rounding.sigma, *filled)
 
         self._all(part)

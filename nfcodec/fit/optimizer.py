@@ -13,7 +13,7 @@ import torch
 
 from .plan import Plan
 
-
+BETAS, EPS = (0.9, 0.99), 1e-8  # of Adam for latents
 _TINY = np.float32(1e-30)
 
 
@@ -24,7 +24,7 @@ class RowAdam:
     tile of a large signal is fitted as it would be alone. theta: (rows, F) tensors. betas, eps as in torch.optim.Adam.
     """
 
-    def __init__(self, theta: Sequence[torch.Tensor], betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8):
+    def __init__(self, theta: Sequence[torch.Tensor], betas: tuple[float, float] = BETAS, eps: float = EPS):
         self.theta, self.betas, self.eps = theta, betas, eps
         self.means = [torch.zeros_like(t) for t in theta]
         self.squares = [torch.zeros_like(t) for t in theta]

@@ -13,8 +13,9 @@ from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.core.errors import TypingError
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, register_model
+from numba.extending import intrinsic, register_model
+
+from .simd import add_operator
 
 __all__ = [
     "LANES", "add_products", "add_saturated", "get", "high_pairs", "load", "low_pairs", "maximum", "minimum", "put",
@@ -206,22 +207,9 @@ minimum = _binary("smin", "The smaller of a and b, lane by lane.")
 add_saturated = _binary("sadd.sat", "a + b, at the ends of int32 where it leaves them.")
 
 
-def _operator(function, method: str) -> None:
-    @infer_global(function)
-    class _Template(AbstractTemplate):
-        def generic(self, args, kws):
-            if all(isinstance(a, Vector) for a in args) and len(args) == 2:
-                return signature(vector, vector, vector)
-            return None
-
-    @lower_builtin(function, Vector, Vector)
-    def _lower(context, builder, sig, args):
-        return getattr(builder, method)(args[0], args[1])
-
-
-_operator(operator.add, "add")
-_operator(operator.sub, "sub")
-_operator(operator.mul, "mul")
-_operator(operator.and_, "and_")
-_operator(operator.lshift, "shl")
-_operator(operator.rshift, "ashr")
+add_operator(vector, operator.add, "add")
+add_operator(vector, operator.sub, "sub")
+add_operator(vector, operator.mul, "mul")
+add_operator(vector, operator.and_, "and_")
+add_operator(vector, operator.lshift, "shl")
+add_operator(vector, operator.rshift, "ashr")

@@ -18,7 +18,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, register_model
 
 __all__ = [
-    "LANES", "absolute", "add_pairs", "add_totals", "copysign", "exp2", "floor", "fma", "load", "load_pairs", "log2", "maximum", "minimum",
+    "LANES", "absolute", "add_operator", "add_pairs", "add_totals", "copysign", "exp2", "floor", "fma", "load", "load_pairs", "log2", "maximum", "minimum",
     "rint", "select_positive", "splat", "sqrt", "store", "total", "where_less",
 ]  # fmt: skip
 
@@ -294,21 +294,21 @@ def log2(typingctx, a):
     return vector(a), generate
 
 
-def _operator(function, method: str) -> None:
+def add_operator(kind: types.Type, function, method: str) -> None:
+    """Has numba translate an operator between two vectors of a kind to an instruction of LLVM's builder."""
+
     @infer_global(function)
     class _Template(AbstractTemplate):
         def generic(self, args, kws):
-            if all(isinstance(a, Vector) for a in args) and len(args) == 2:
-                return signature(vector, vector, vector)
-            return None
+            return signature(kind, kind, kind) if len(args) == 2 and all(a == kind for a in args) else None
 
-    @lower_builtin(function, Vector, Vector)
+    @lower_builtin(function, type(kind), type(kind))
     def _lower(context, builder, sig, args):
         return getattr(builder, method)(args[0], args[1])
 
 
-_operator(operator.add, "fadd")
-_operator(operator.sub, "fsub")
-_operator(operator.mul, "fmul")
-_operator(operator.truediv, "fdiv")
-_operator(operator.iadd, "fadd")
+add_operator(vector, operator.add, "fadd")
+add_operator(vector, operator.sub, "fsub")
+add_operator(vector, operator.mul, "fmul")
+add_operator(vector, operator.truediv, "fdiv")
+add_operator(vector, operator.iadd, "fadd")
