@@ -18,7 +18,7 @@ from .encodings.interpolate import n_taps
 from .errors import FormatError
 from .kernels import use_numba
 from .mlp import Mlp
-from .spec import SHAPE_PARTS, FieldSpec, Kernel
+from .spec import SHAPE_PARTS, FieldSpec, Kernel, Read
 
 __all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "outputs", "shifted"]
 
@@ -51,12 +51,15 @@ def float_parts(value: float, n_bits: int = 24) -> tuple[int, int]:
     return int(m * (1 << n_bits)), e - n_bits
 
 
-def axis_taps(start: int, stop: int, extent: int, n: int, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
-    """For samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and weights (T, M), both int64.
+def axis_taps(
+    start: int, stop: int, extent: int, n: int, kernel: Kernel, shift: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """For what lies `shift` samples from samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and weights
+    (T, M), both int64.
 
     Weights have WEIGHT_BITS fractional bits and sum to one exactly. Positions are exact fractions of integers.
     """
-    a = (2 * np.arange(start, stop, dtype=np.int64) + 1) * n - extent
+    a = (2 * (np.arange(start, stop, dtype=np.int64) + shift) + 1) * n - extent
     i, rest = a // (2 * extent), a % (2 * extent)
     one = np.int64(1) << WEIGHT_BITS
     t = (rest * one + extent) // (2 * extent)
@@ -82,31 +85,32 @@ def axis_taps(start: int, stop: int, extent: int, n: int, kernel: Kernel) -> tup
 def features(spec: FieldSpec, grid: LatticeEncoding, box: Box) -> np.ndarray:
     """Features (*box, F) int32 with FRACTION fractional bits, at the samples of a box of the source's lattice."""
     shape = tuple(s.stop - s.start for s in box)
-    out = np.empty((*shape, spec.grid.n_features_total), np.int32)
-    for level, part in grid.feature_slices():
-        x, axes = _gathered(spec, grid, level, box)
+    out = np.empty((*shape, spec.grid.n_inputs), np.int32)
+    for read, part in grid.reads(spec.grid.n_levels):
+        x, axes = _gathered(spec, grid, read, box)
         for k, (place, weights) in enumerate(axes):
             if place is not None:
                 column = (-1,) + (1,) * (x.ndim - 1 - k)
                 sums = sum(x.take(i, axis=k) * w.reshape(column) for i, w in zip(place, weights))
                 x = sums + (1 << WEIGHT_BITS >> 1) >> WEIGHT_BITS
-        m, e = float_parts(spec.steps[level], 8)
+        m, e = float_parts(spec.steps[read.level], 8)
         out[..., part] = np.clip(shifted(x * np.int64(m), e + FRACTION - VERTEX_BITS), -LIMIT, LIMIT)
     return out
 
 
-def _gathered(spec: FieldSpec, grid: LatticeEncoding, level: int, box: Box):
-    """A level's vertices that a box touches, and for each axis where each tap lies among them, and its weights.
+def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
+    """The vertices that a read of a box touches, and for each axis where each tap lies among them, and its weights.
 
     (None, None) for an axis whose vertices are the samples.
     """
+    level = read.level
     axes, used, kernel = [], [], spec.grid.kernel(level)
-    for s, extent, n in zip(box, spec.extent, spec.grid.resolutions[level]):
+    for s, extent, n, shift in zip(box, spec.extent, spec.grid.resolutions[level], read.shift):
         if n == extent and (kernel is None or kernel[0] == 0):
             axes.append((None, None))
-            used.append(np.arange(s.start, s.stop))
+            used.append(np.clip(np.arange(s.start + shift, s.stop + shift), 0, n - 1))
         else:
-            index, weights = axis_taps(s.start, s.stop, extent, n, kernel)
+            index, weights = axis_taps(s.start, s.stop, extent, n, kernel, shift)
             unique, place = np.unique(index, return_inverse=True)
             axes.append((place.reshape(index.shape), weights))
             used.append(unique)
@@ -180,7 +184,7 @@ def blocks(spec: FieldSpec) -> Iterator[Box]:
     taps = n_taps(spec.grid.kernel(0))
     for resolution in spec.grid.resolutions:
         worst = max(worst, math.prod(min(taps, -(-n // m)) for n, m in zip(resolution, spec.extent)))
-    widest = max(max(spec.mlp.widths), spec.grid.n_features_total)
+    widest = max(spec.mlp.widths)
     n_points = max(1 << 10, min(POINTS, (1 << 22) // widest) // worst)
     return blocks_of(spec.extent, n_points)
 

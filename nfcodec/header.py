@@ -69,6 +69,8 @@ def pack_spec(spec: FieldSpec) -> bytes:
     for shape in grid.shapes:
         for x in shape:
             w.i8(round(x * s.SHAPE_PARTS))
+    if grid.shapes:
+        w.u8(grid.n_surrounded)
     w.u8(s.ACTIVATIONS[mlp.activation])
     w.u8(mlp.n_hidden_layers)
     if mlp.n_hidden_layers:
@@ -134,11 +136,13 @@ def read_spec(r: Reader) -> FieldSpec:
     steps = tuple(step_value(r.u16()) for _ in range(n_levels))
     n_shapes = n_levels if interpolation == "mitchell" else 0
     shapes = tuple((r.i8() / s.SHAPE_PARTS, r.i8() / s.SHAPE_PARTS) for _ in range(n_shapes))
+    most = n_levels if encoding == "dense" and resolutions[-1] == extent else 0
+    n_surrounded = _limited(r.u8(), 0, most, "surrounded levels") if shapes else 0
     activation = _name(s.ACTIVATIONS, r.u8(), "activation")
     n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
     n_neurons = _limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
-    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size, shapes)
-    mlp = MlpSpec(grid.n_features_total, n_neurons, n_hidden_layers, channels, activation)
+    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size, shapes, n_surrounded)
+    mlp = MlpSpec(grid.n_inputs, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
     return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation)

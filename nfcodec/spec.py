@@ -7,7 +7,7 @@ Axes are in array order (z, y, x), coordinates are in [0, 1] with sample centres
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,13 @@ Kernel = tuple[float, float] | None
 CATMULL_ROM: Kernel = (0.0, 0.5)
 
 
+class Read(NamedTuple):
+    """A level as the network sees it: at the coordinate, or `shift` vertices of the finest level from it along each axis."""
+
+    level: int
+    shift: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class GridSpec:
     """The lattices of a field, coarse level first.
@@ -55,6 +62,9 @@ class GridSpec:
     log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
     2**log2_size entries; dense: 0. shapes: for each level the parameters b and c of its cubic kernel (Mitchell &
     Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from -2 to below 2.
+    n_surrounded: of so many of the finest levels the network also sees the features around the coordinate, one vertex of the
+    finest level before and after it along each axis; dense grids with the interpolation "mitchell" only, whose finest level
+    has the source's extent.
     """
 
     encoding: str
@@ -63,6 +73,7 @@ class GridSpec:
     interpolation: str = "linear"
     log2_size: int = 0
     shapes: tuple[tuple[float, float], ...] = ()
+    n_surrounded: int = 0
 
     def kernel(self, level: int) -> Kernel:
         """What a level is interpolated by."""
@@ -79,8 +90,22 @@ class GridSpec:
         return len(self.resolutions[0])
 
     @property
-    def n_features_total(self) -> int:
-        return sum(self.n_features)
+    def reads(self) -> tuple[Read, ...]:
+        """What the network's inputs are, in their order: every level at the coordinate, then what lies around."""
+        own = [Read(level, (0,) * self.n_dims) for level in range(self.n_levels)]
+        surrounded = range(self.n_levels - self.n_surrounded, self.n_levels)
+        shifts = [tuple(step * (k == axis) for k in range(self.n_dims)) for axis in range(self.n_dims) for step in (-1, 1)]
+        return (*own, *(Read(level, shift) for level in surrounded for shift in shifts))
+
+    def shift(self, read: Read) -> tuple[float, ...]:
+        """A read's shift in vertices of its own level."""
+        sizes = zip(read.shift, self.resolutions[read.level], self.resolutions[-1])
+        return tuple(step * n / finest for step, n, finest in sizes)
+
+    @property
+    def n_inputs(self) -> int:
+        """Features of all reads: the width of the network's input."""
+        return sum(self.n_features[read.level] for read in self.reads)
 
 
 @dataclass(frozen=True)

@@ -30,23 +30,24 @@ def f32(x):
 def make_spec(
     kind="volume", extent=(9, 8), resolutions=((3, 4), (9, 8)), encoding="dense", interpolation="linear", channels=2,
     dtype="f4", n_features=None, log2_size=None, n_neurons=7, n_hidden_layers=2, activation="relu", knee=0.0,
-    clip=False, scale=1.5, offset=-0.25, step=0.1,
+    clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0,
 ):  # fmt: skip
     """A FieldSpec whose floats survive the file."""
     surface = kind in SURFACE_KINDS
     n_features = n_features or (2,) * len(resolutions)
     if log2_size is None:
         log2_size = {"dense": 0, "hash": 5, "codebook": 3}[encoding]
+    grid = GridSpec(
+        encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size,
+        some_shapes(interpolation, len(resolutions)), n_surrounded,
+    )  # fmt: skip
     return FieldSpec(
         kind=kind,
         extent=tuple(extent),
         channels=channels,
         dtype=dtype,
-        grid=GridSpec(
-            encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size,
-            some_shapes(interpolation, len(resolutions)),
-        ),
-        mlp=MlpSpec(sum(n_features), n_neurons if n_hidden_layers else 0, n_hidden_layers, channels, activation),
+        grid=grid,
+        mlp=MlpSpec(grid.n_inputs, n_neurons if n_hidden_layers else 0, n_hidden_layers, channels, activation),
         steps=tuple(header.step_value(header.step_code(step / (level + 1))) for level in range(len(resolutions))),
         value_offset=(f32(offset),) * channels,
         value_scale=(f32(scale),) * channels,
@@ -100,6 +101,7 @@ def specs(draw, max_integers=600):
     positive = st.floats(2**-10, 1000, width=32)
     edges = {1: 40, 2: 12, 3: 6, 4: 4}[d]
     n_levels = draw(st.integers(1, 3))
+    extent = draw(st.tuples(*[st.integers(1, 20)] * d))
     resolution = st.tuples(*[st.integers(1, edges)] * d)
     resolutions = tuple(draw(resolution) for _ in range(n_levels))
     if draw(st.booleans()):
@@ -114,20 +116,24 @@ def specs(draw, max_integers=600):
     interpolation = draw(st.sampled_from(list(INTERPOLATIONS)))
     part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
     shapes = tuple((draw(part), draw(part)) for _ in range(n_levels if interpolation == "mitchell" else 0))
+    surrounds = encoding == "dense" and interpolation == "mitchell" and draw(st.booleans())
+    extent = resolutions[-1] if surrounds else extent
+    grid = GridSpec(
+        encoding, resolutions, n_features, interpolation,
+        {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding], shapes,
+        draw(st.integers(0, n_levels)) if surrounds else 0,
+    )  # fmt: skip
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))
     return FieldSpec(
         kind=kind,
-        extent=draw(st.tuples(*[st.integers(1, 20)] * d)),
+        extent=extent,
         channels=channels,
         dtype="f4" if surface else draw(st.sampled_from(list(DTYPES))),
-        grid=GridSpec(
-            encoding, resolutions, n_features, interpolation,
-            {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding], shapes,
-        ),
+        grid=grid,
         mlp=MlpSpec(
-            sum(n_features), draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
+            grid.n_inputs, draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
             draw(st.sampled_from(["relu", "identity"])),
         ),
         steps=tuple(header.step_value(header.step_code(draw(positive))) for _ in range(n_levels)),

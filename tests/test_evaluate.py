@@ -71,6 +71,30 @@ def test_points(encoding, interpolation, d, level, both):
     assert_close(fast, plain)
 
 
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("level", [None, 0, 1])
+def test_what_lies_around(d, level, both):
+    field = make(d, interpolation="mitchell", n_surrounded=2)
+    coords, axes = points(d, 130), [np.linspace(-0.1, 1.1, n) for n in (21, 9, 7, 5)[:d]]
+    for call in (lambda: field.sample(coords, level), lambda: field.sample_lattice(axes, level)):
+        plain, fast = both(call)
+        assert plain.std() > 0.001
+        assert_close(fast, plain)
+
+
+def test_features_around_are_those_of_the_samples_beside(both):
+    """At the samples of an image the inputs from around are, but for edges, what its neighbours have at their own place."""
+    field = make(2, interpolation="mitchell", n_surrounded=2)
+    grid, axes = field.grid, [(np.arange(n) + 0.5) / n for n in EXTENTS[2]]
+    x = both(lambda: grid.lattice(axes, 3))[0]
+    own, around = x[..., 2:6], x[..., 6:]  # levels of 1 and 3 features
+    assert around.shape[-1] == 4 * 4
+    for k, (axis, step) in enumerate(itertools.product((0, 1), (-1, 1))):
+        beside = np.roll(own, -step, axis)[1:-1, 1:-1]
+        found = np.concatenate([around[..., k : k + 1], around[..., 4 + 3 * k : 7 + 3 * k]], -1)[1:-1, 1:-1]
+        np.testing.assert_allclose(found, beside, atol=1e-5)
+
+
 @pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 63, 64, 65, 1000])
 def test_any_number_of_points(n, both):
     field = make(3)

@@ -54,7 +54,7 @@ def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=Fals
         grid = load(encoding)(spec.grid, spec.steps, latents, masks, context)
     else:
         grid = load(encoding)(spec.grid, spec.steps, latents)
-    shape = (spec.channels, spec.grid.n_features_total)
+    shape = (spec.channels, spec.grid.n_inputs)
     model = FieldModel(spec, grid, rng.normal(size=shape).astype(np.float32), np.array([0.5, -1], np.float32))
     with torch.no_grad():
         for tensor in [*model.tensors, *(grid.context.parameters() if encoding == "dense" else ())]:

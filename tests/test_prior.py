@@ -23,7 +23,7 @@ def picture(seed=0, shape=(96, 112, 3)):
 
 def make_fit(source, networks, n_neurons=16, is_short=False):
     preset = presets.choose(source, 1e-3, "dense", 5)
-    mlp = MlpSpec(sum(preset.grid.n_features), n_neurons, 2, source.channels)
+    mlp = MlpSpec(preset.grid.n_inputs, n_neurons, 2, source.channels)
     return build(source, replace(preset, mlp=mlp), networks=networks, is_short=is_short)
 
 

@@ -76,11 +76,15 @@ def taps(j, m, n, kernel):
 
 def features(field, place):
     spec, out = field.spec, []
-    for level, resolution in enumerate(spec.grid.resolutions):
-        kernel = spec.grid.kernel(level)
+    n_levels, d = spec.grid.n_levels, spec.n_dims
+    reads = [(level, (0,) * d) for level in range(n_levels)]
+    for level in range(n_levels - spec.grid.n_surrounded, n_levels):
+        reads += [(level, tuple(s * (k == axis) for k in range(d))) for axis in range(d) for s in (-1, 1)]
+    for level, moves in reads:
+        resolution, kernel = spec.grid.resolutions[level], spec.grid.kernel(level)
         along = [
-            [(j, None)] if n == m and (kernel is None or kernel[0] == 0) else taps(j, m, n, kernel)
-            for j, m, n in zip(place, spec.extent, resolution, strict=True)
+            [(min(max(j + s, 0), n - 1), None)] if n == m and (kernel is None or kernel[0] == 0) else taps(j + s, m, n, kernel)
+            for j, m, n, s in zip(place, spec.extent, resolution, moves, strict=True)
         ]
         for f in range(spec.grid.n_features[level]):
 

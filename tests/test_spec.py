@@ -184,9 +184,10 @@ def read_fhdr(data, is_all=True):
     f["resolutions"], f["features"] = resolutions, [c.take("B") for _ in range(2 if shared else n_levels)]
     f["features"] = f["features"][:1] * (n_levels - len(f["features"])) + f["features"]
     f["steps"] = [struct.unpack("<f", struct.pack("<I", c.take("H") << 16))[0] for _ in range(n_levels)]
-    f["shapes"] = [(0.0, 0.5)] * n_levels
+    f["shapes"], f["surrounded"] = [(0.0, 0.5)] * n_levels, 0
     if f["interpolation"] == "mitchell":
         f["shapes"] = [(c.take("b") / 64, c.take("b") / 64) for _ in range(n_levels)]
+        f["surrounded"] = c.take("B")
     f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
     f["neurons"] = c.varint() if f["hidden"] else 0
     assert c.at == len(data) or not is_all
@@ -213,11 +214,11 @@ def vertex(f, level, arrays, index):
     return integers.astype(np.float64) * f["steps"][level]
 
 
-def interpolated(f, level, arrays, coord):
+def interpolated(f, level, arrays, coord, shift):
     """Section 5."""
     along = []
-    for x, n in zip(coord, f["resolutions"][level], strict=True):
-        u = min(max(x, 0.0), 1.0) * n - 0.5
+    for x, n, s, finest in zip(coord, f["resolutions"][level], shift, f["resolutions"][-1], strict=True):
+        u = min(max(x, 0.0), 1.0) * n - 0.5 + s * n / finest
         i = math.floor(u)
         t = u - i
         if f["interpolation"] == "linear":
@@ -238,7 +239,13 @@ def interpolated(f, level, arrays, coord):
 
 def value(f, tensors, levels, coord, n_levels):
     """Sections 5 to 8: one value (C,) in float64."""
-    parts = [interpolated(f, k, a, coord) if k < n_levels else np.zeros(f["features"][k]) for k, a in enumerate(levels)]
+    d = len(coord)
+    reads = [(k, (0,) * d) for k in range(len(levels))]
+    for k in range(len(levels) - f["surrounded"], len(levels)):
+        reads += [(k, tuple(s * (j == axis) for j in range(d))) for axis in range(d) for s in (-1, 1)]
+    parts = [
+        interpolated(f, k, levels[k], coord, s) if k < n_levels else np.zeros(f["features"][k]) for k, s in reads
+    ]
     x = np.concatenate(parts)
     if f["hidden"]:
         *layers, skip = tensors

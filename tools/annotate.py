@@ -138,6 +138,8 @@ def _field_header(notes: Notes) -> None:
     for level in range(n_levels if interpolation == s.INTERPOLATIONS["mitchell"] else 0):
         for name in "bc":
             notes.read("i8", lambda value, name=name, level=level: f"{name} of level {level}: {value / s.SHAPE_PARTS:g}")
+    if interpolation == s.INTERPOLATIONS["mitchell"]:
+        notes.read("u8", "{} surrounded levels")
     notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
     if notes.read("u8", "{} hidden layers"):
         notes.read("varint", "{} neurons")

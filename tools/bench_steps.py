@@ -40,7 +40,7 @@ def step_flops(fit: Fit) -> dict[str, float]:
     """
     spec, context = fit.model.spec, fit.model.grid.context
     widths = spec.mlp.widths
-    n_features = spec.grid.n_features_total
+    n_features = spec.grid.n_inputs
     point = sum(a * b for a, b in zip(widths, widths[1:])) + n_features * (spec.channels + N_TAPS)
     latent = sum(w.numel() for w in context.weights) + context.skip.numel()
     n_points = statistics.fmean(math.prod(len(range(n)[::fit.stride]) for n in t.target.shape[1:]) for t in fit.tiles)

@@ -50,6 +50,7 @@ class Case:
     log2_size: int = 0
     interpolation: str = "linear"
     shapes: tuple[tuple[float, float], ...] = ()
+    n_surrounded: int = 0
     n_neurons: int = 6
     n_hidden_layers: int = 1
     activation: str = "relu"
@@ -84,8 +85,12 @@ CASES = (
         "image-mitchell", "image", (21, 26), pyramid((21, 26), 3), 3, n_features=(3, 3, 1), interpolation="mitchell",
         shapes=((1.0, 0.0), (0.328125, 0.34375), (0.5, -0.25)),
     ),
-    Case("volume-mitchell", "volume", (6, 5, 7), pyramid((6, 5, 7), 2), dtype="i2", offset=(-500.0,), scale=(1500.0,), interpolation="mitchell", shapes=((-2.0, 1.984375), (0.0, 0.5))),
-    Case("volume-lossless-mitchell", "volume", (9, 8), pyramid((9, 8), 2), dtype="u1", interpolation="mitchell", shapes=((0.75, 0.25), (0.25, 0.0)), residual=Head(1, 0, 0, True, detail_shift=10)),
+    Case(
+        "image-surrounded", "image", (19, 24), pyramid((19, 24), 3), 3, n_features=(3, 2, 1), interpolation="mitchell",
+        shapes=((0.3125, 0.40625), (0.328125, 0.34375), (0.0, 0.5)), n_surrounded=2,
+    ),
+    Case("volume-mitchell", "volume", (6, 5, 7), pyramid((6, 5, 7), 2), dtype="i2", offset=(-500.0,), scale=(1500.0,), interpolation="mitchell", shapes=((-2.0, 1.984375), (0.0, 0.5)), n_surrounded=1),
+    Case("volume-lossless-mitchell", "volume", (9, 8), pyramid((9, 8), 2), dtype="u1", interpolation="mitchell", shapes=((0.75, 0.25), (0.25, 0.0)), n_surrounded=2, residual=Head(1, 0, 0, True, detail_shift=10)),
     Case("image-rgba", "image", (16, 15), pyramid((16, 15), 3), 4, n_features=(4, 4, 2), n_hidden_layers=2),
     Case("image-no-hidden", "image", (9, 9), pyramid((9, 9), 2), 3, n_features=(3, 3), n_hidden_layers=0),
     Case("image-full", "image", (12, 10), pyramid((12, 10), 2), 3, n_features=(3, 1), n_hidden_layers=0, interpolation="cubic", compact=True, meta={"source": "icon.png"}),
@@ -138,13 +143,16 @@ def build(case: Case) -> bytes:
     n_neurons = case.n_neurons if case.n_hidden_layers else 0
     per_channel = [tuple(float(np.float32(x)) for x in v * (case.channels // len(v))) for v in (case.offset, case.scale)]
     steps = tuple(header.step_value(header.step_code(0.3 * 0.6**level / case.spread)) for level in range(n_levels))
+    grid = GridSpec(
+        case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size, case.shapes, case.n_surrounded
+    )
     spec = FieldSpec(
         kind=case.kind,
         extent=case.extent,
         channels=case.channels,
         dtype=case.dtype,
-        grid=GridSpec(case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size, case.shapes),
-        mlp=MlpSpec(sum(n_features), n_neurons, case.n_hidden_layers, case.channels, case.activation),
+        grid=grid,
+        mlp=MlpSpec(grid.n_inputs, n_neurons, case.n_hidden_layers, case.channels, case.activation),
         steps=steps,
         value_offset=per_channel[0],
         value_scale=per_channel[1],

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import ENCODINGS, GridSpec
+from ..spec import ENCODINGS, GridSpec, Read
 from .interpolate import apply_axes, axis_matrix, axis_span, corners
 
 # what one level holds: the encoding's integer arrays by name
@@ -66,12 +66,13 @@ class Encoding(ABC):
         coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
         return self.features(coords, n_levels).reshape(*(len(a) for a in axes), -1)
 
-    def feature_slices(self):
-        """Yields (level, slice of the features) for the levels that the file has."""
+    def reads(self, n_levels: int):
+        """Yields (`spec.Read`, slice of the features) for the levels below n_levels that the file has."""
         start = 0
-        for level, f in enumerate(self.spec.n_features):
-            if level < len(self.levels):
-                yield level, slice(start, start + f)
+        for read in self.spec.reads:
+            f = self.spec.n_features[read.level]
+            if read.level < min(n_levels, len(self.levels)):
+                yield read, slice(start, start + f)
             start += f
 
 
@@ -93,41 +94,42 @@ class LatticeEncoding(Encoding):
         return np.ascontiguousarray(np.moveaxis(self.vertices(level, list(np.ix_(*runs))), -1, 0))
 
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
-        out = np.zeros((len(coords), self.spec.n_features_total), np.float32)
-        for level, part in self.feature_slices():
-            if level < n_levels:
-                out[:, part] = self._level(coords, level)
+        out = np.zeros((len(coords), self.spec.n_inputs), np.float32)
+        for read, part in self.reads(n_levels):
+            out[:, part] = self._level(coords, read)
         return out
 
     def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
         n, d = coords.shape
-        out = np.zeros((n, self.spec.n_features_total), np.float32)
-        slope = np.zeros((n, d, self.spec.n_features_total), np.float32)
-        for level, part in self.feature_slices():
-            if level < n_levels:
-                for index, weight, gradient in corners(coords, self.spec.resolutions[level], self.spec.kernel(level)):
-                    v = self.vertices(level, list(index.T))
-                    out[:, part] += v * weight[:, None]
-                    slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
+        out = np.zeros((n, self.spec.n_inputs), np.float32)
+        slope = np.zeros((n, d, self.spec.n_inputs), np.float32)
+        for read, part in self.reads(n_levels):
+            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
+            for index, weight, gradient in corners(coords, resolution, kernel, self.spec.shift(read)):
+                v = self.vertices(read.level, list(index.T))
+                out[:, part] += v * weight[:, None]
+                slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
         return out, slope
 
     def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
         """As `Encoding.lattice`, by one small matrix an axis instead of T**d gathers a point."""
-        out = np.zeros((*(len(a) for a in axes), self.spec.n_features_total), np.float32)
-        for level, part in self.feature_slices():
-            if level < n_levels and self._suits_matrices(axes, level):
-                runs = [axis_matrix(a, n, self.spec.kernel(level)) for a, n in zip(axes, self.spec.resolutions[level])]
+        out = np.zeros((*(len(a) for a in axes), self.spec.n_inputs), np.float32)
+        for read, part in self.reads(n_levels):
+            if self._suits_matrices(axes, read.level):
+                kernel, resolution = self.spec.kernel(read.level), self.spec.resolutions[read.level]
+                runs = [axis_matrix(a, n, kernel, s) for a, n, s in zip(axes, resolution, self.spec.shift(read))]
                 index = np.ix_(*(np.arange(first, first + m.shape[1]) for first, m in runs))
-                out[..., part] = apply_axes(self.vertices(level, list(index)), [m for _, m in runs])
-            elif level < n_levels:
+                out[..., part] = apply_axes(self.vertices(read.level, list(index)), [m for _, m in runs])
+            else:
                 coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
-                out[..., part] = self._level(coords, level).reshape(*out.shape[:-1], -1)
+                out[..., part] = self._level(coords, read).reshape(*out.shape[:-1], -1)
         return out
 
-    def _level(self, coords: np.ndarray, level: int) -> np.ndarray:
+    def _level(self, coords: np.ndarray, read: Read) -> np.ndarray:
         """Features (N, F_l) of one level at coords (N, d)."""
+        level, resolution = read.level, self.spec.resolutions[read.level]
         out = np.zeros((len(coords), self.spec.n_features[level]), np.float32)
-        for index, weight, _ in corners(coords, self.spec.resolutions[level], self.spec.kernel(level)):
+        for index, weight, _ in corners(coords, resolution, self.spec.kernel(level), self.spec.shift(read)):
             out += self.vertices(level, list(index.T)) * weight[:, None]
         return out
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,14 +40,14 @@ def tap_weights(f: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
     return powers @ factors, slopes @ factors[:3]
 
 
-def taps(x: np.ndarray, n: int, kernel: Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Neighbouring vertices of coordinates x (N,) on an axis of n vertices.
+def taps(x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbouring vertices of coordinates x (N,), or of what lies `shift` vertices from them, on an axis of n vertices.
 
     Returns indices (N, T) int64 in [0, n), weights (N, T) float32 that sum to 1, and the weights' derivatives by x
     (N, T) float32.
     """
     x = np.asarray(x, np.float64)
-    u = np.clip(x, 0.0, 1.0) * n - 0.5
+    u = np.clip(x, 0.0, 1.0) * n - 0.5 + shift
     first = np.floor(u)
     w, d = tap_weights(u - first, kernel)
     t = n_taps(kernel)
@@ -55,31 +56,31 @@ def taps(x: np.ndarray, n: int, kernel: Kernel) -> tuple[np.ndarray, np.ndarray,
     return np.clip(index, 0, n - 1), w.astype(np.float32), (d * (n * inside)[:, None]).astype(np.float32)
 
 
-def axis_span(x: np.ndarray, n: int, kernel: Kernel) -> tuple[int, int]:
+def axis_span(x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0) -> tuple[int, int]:
     """The contiguous run of vertices that coordinates x (M,) touch: the first one and their number."""
     # as in `taps`, in plain floats: this is called for every level, axis and block of a lattice
-    low, high = (math.floor(min(max(float(end), 0.0), 1.0) * n - 0.5) for end in (np.min(x), np.max(x)))
+    low, high = (math.floor(min(max(float(end), 0.0), 1.0) * n - 0.5 + shift) for end in (np.min(x), np.max(x)))
     reach = n_taps(kernel) // 2
     first = min(max(low + 1 - reach, 0), n - 1)
     return first, min(max(high + reach, 0), n - 1) - first + 1
 
 
-def axis_matrix(x: np.ndarray, n: int, kernel: Kernel) -> tuple[int, np.ndarray]:
+def axis_matrix(x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0) -> tuple[int, np.ndarray]:
     """The interpolation at sorted or unsorted coordinates x (M,) as a matrix over a contiguous run of vertices.
 
     Returns (first, A): A (M, K) float32 so that values = A @ vertices[first : first + K].
     """
-    index, w, _ = taps(x, n, kernel)
+    index, w, _ = taps(x, n, kernel, shift)
     first = int(index.min())
     matrix = np.zeros((len(index), int(index.max()) - first + 1), np.float32)
     np.add.at(matrix, (np.arange(len(index))[:, None], index - first), w)
     return first, matrix
 
 
-def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel):
+def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shift: Sequence[float] = ()):
     """Yields, for each of the T**d vertices around coords (N, d): indices (N, d) int64, weight (N,), and the
     weight's gradient (N, d), both float32."""
-    axes = [taps(coords[:, k], n, kernel) for k, n in enumerate(resolution)]
+    axes = [taps(coords[:, k], n, kernel, shift[k] if shift else 0.0) for k, n in enumerate(resolution)]
     d = len(axes)
     for choice in itertools.product(range(n_taps(kernel)), repeat=d):
         index = np.stack([axes[k][0][:, t] for k, t in enumerate(choice)], 1)

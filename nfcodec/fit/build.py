@@ -62,6 +62,7 @@ def build(
     latents = [values / step for values, step in zip(first, steps)]
     twin = _twin(source, preset, steps, latents)
     skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
+    skip = np.pad(skip, ((0, 0), (0, grid.n_inputs - skip.shape[1])))
     model = FieldModel(spec, twin, skip, mean)
     if twin.uses_context and preset.mlp.n_hidden_layers:
         known = prior.load().get(prior.key_of(model)) if networks is None else networks

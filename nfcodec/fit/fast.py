@@ -33,13 +33,15 @@ _NOISE = 1 << 20
 
 @dataclass(frozen=True)
 class _Lines:
-    """The samples of one phase: each level's matrices for all axes but the first, and the taps of the first."""
+    """The samples of one phase: matrices for all axes but the first, and the taps of the first. Reads of a level that are
+    shifted along the first axis alone share their lines."""
 
     n_planes: int
     plane: int
-    shapes: list[tuple[int, ...]]  # (F, K_0, *M) of each level's lines
+    blocks: list[Block]  # what each set of lines is made of
+    shapes: list[tuple[int, ...]]  # (F, K_0, *M) of them
     matrices: list[list[torch.Tensor | slice]]
-    starts: list[int]  # of each level's lines, in values; then their sum
+    starts: list[int]  # of them, in values; then their sum
     rows: np.ndarray  # (F, n_planes) int32
     taps: np.ndarray  # (F, n_planes, MAX_TAPS) float32
     n_taps: np.ndarray  # (F,) int32
@@ -79,13 +81,20 @@ class _Layout:
         counts = [len(range(n)[p]) for n, p in zip(block_shape, pick)]
         # along a single axis everything is one plane
         n_planes, split = (counts[0], 1) if len(counts) > 1 else (1, 0)
-        shapes, matrices, rows, taps, n_taps, start = [], [], [], [], [], 0
-        for level, (block, step, n_features) in enumerate(zip(self.blocks, self.steps, self.n_features)):
+        blocks, shapes, matrices, rows, taps, n_taps, total = [], [], [], [], [], [], 0
+        known: dict[tuple[int, tuple[int, ...]], int] = {}  # start of the lines of a level and the other axes' shift
+        for block in self.blocks:
+            level, shift = block.read
+            step, n_features = self.steps[level], self.n_features[level]
             kernel = None if kernels is None else kernels[level]
             n_first = _shape(block)[1] if split else 1
-            shapes.append((n_features, n_first, *counts[split:]))
-            parts = zip(block.weights[split:], pick[split:])
-            matrices.append([p if w is None else w.matrix(kernel)[p].contiguous() for w, p in parts])
+            key = level, shift[split:]
+            if key not in known:
+                known[key], total = total, total + n_features * n_first
+                blocks.append(block)
+                shapes.append((n_features, n_first, *counts[split:]))
+                parts = zip(block.weights[split:], pick[split:])
+                matrices.append([p if w is None else w.matrix(kernel)[p].contiguous() for w, p in parts])
             weights = np.zeros((n_planes, MAX_TAPS), np.float32)
             if split and block.weights[0] is not None:
                 axis = block.weights[0]
@@ -95,14 +104,13 @@ class _Layout:
             else:
                 first, width = np.arange(n_first)[pick[0]] if split else np.zeros(1, np.int64), 1
                 weights[:, 0] = step
-            for _ in range(n_features):
-                rows.append(start + first)
+            for f in range(n_features):
+                rows.append(known[key] + f * n_first + first)
                 taps.append(weights)
                 n_taps.append(width)
-                start += n_first
         plane = math.prod(counts[split:])
         return _Lines(
-            n_planes, plane, shapes, matrices, [0, *itertools.accumulate(map(math.prod, shapes))],
+            n_planes, plane, blocks, shapes, matrices, [0, *itertools.accumulate(map(math.prod, shapes))],
             np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32),
         )  # fmt: skip
 
@@ -138,7 +146,7 @@ class FastStep:
         values, slope, companded, d_companded = (self._buffer(name, layout.size) for name in ("v", "s", "c", "dc"))
         self._lay_out(layout, look, values, slope, companded, d_companded)
         flat_lines = self._buffer("lines", lines.starts[-1] + POINTS)
-        self._interpolate(layout, lines, values, flat_lines)
+        self._interpolate(lines, values, flat_lines)
 
         pick = look.pick()
         target = tile.target[(slice(None), *pick)].reshape(len(tile.target), -1).numpy()
@@ -188,7 +196,7 @@ class FastStep:
         from ..kernels.rounding import adam
 
         layout, lines, slope, d_values, d_lines = self._last
-        self._interpolate_back(layout, lines, d_lines, d_values[0])
+        self._interpolate_back(lines, d_lines, d_values[0])
         layout.n_visits += 1
         first, second = BETAS
         adam(
@@ -212,26 +220,26 @@ class FastStep:
 
         self._all(part)
 
-    def _interpolate(self, layout: _Layout, lines: _Lines, values: np.ndarray, out: np.ndarray) -> None:
-        """Fills the lines of all levels, which threads take in turn."""
+    def _interpolate(self, lines: _Lines, values: np.ndarray, out: np.ndarray) -> None:
+        """Fills all lines, which threads take in turn."""
         v, flat = torch.from_numpy(values), torch.from_numpy(out)
 
         def part(k: int) -> None:
-            for level in range(k, len(layout.blocks), self.n_threads):
-                shape, at = lines.shapes[level], lines.starts[level]
-                x = layout.blocks[level].cut(v)
+            for i in range(k, len(lines.blocks), self.n_threads):
+                shape, at = lines.shapes[i], lines.starts[i]
+                x = lines.blocks[i].cut(v)
                 if x.ndim < len(shape):  # one plane
                     x = x[:, None]
-                for axis, matrix in enumerate(lines.matrices[level], 2):
+                for axis, matrix in enumerate(lines.matrices[i], 2):
                     x = x[(slice(None),) * axis + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, axis)
                 flat[at : at + math.prod(shape)].view(shape).copy_(x)
 
         self._all(part)
 
-    def _interpolate_back(self, layout: _Layout, lines: _Lines, d_lines: np.ndarray, d_values: np.ndarray) -> None:
-        """Adds the gradients of all levels' lines to those of the values."""
+    def _interpolate_back(self, lines: _Lines, d_lines: np.ndarray, d_values: np.ndarray) -> None:
+        """Adds the gradients of all lines to those of the values."""
         gradients, d_v = torch.from_numpy(d_lines), torch.from_numpy(d_values)
-        for block, shape, matrices, at in zip(layout.blocks, lines.shapes, lines.matrices, lines.starts):
+        for block, shape, matrices, at in zip(lines.blocks, lines.shapes, lines.matrices, lines.starts):
             g = gradients[:, at : at + math.prod(shape)].sum(0).view(shape)
             for axis, matrix in reversed(list(enumerate(matrices, 2))):
                 if not isinstance(matrix, slice):

@@ -87,8 +87,8 @@ class FieldModel(nn.Module):
         model's own."""
         shapes = self.rounded_shapes() if shapes is None else shapes
         parts = []
-        for level, block in enumerate(plan.blocks):
-            shape = None if shapes is None else shapes[level]
+        for block in plan.blocks:
+            shape = None if shapes is None else shapes[block.read.level]
             if fused.interpolates(v, block, stride, shape):
                 parts.append(fused.interpolate(v, block, phase, stride, shape))
                 continue

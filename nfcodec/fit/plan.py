@@ -6,7 +6,7 @@ A step looks at one tile, a block of the source's lattice. Its `Plan` holds
                  laid end to end over the levels, then one 0, into the step's vector v of all values
     gathers      the inputs of the context network for the M values whose bits this step counts, or None
     shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
-    blocks       for each level what interpolation reads, a `Block`
+    blocks       for each of the grid's reads what interpolation takes, a `Block`
 
 so that the loop itself is gathers and small matrix products only.
 """
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from ..encodings.interpolate import axis_matrix
+from ..encodings.interpolate import axis_matrix, axis_span
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
-from ..spec import GridSpec
+from ..spec import GridSpec, Kernel, Read
 from .gathers import Gathers
 
 
@@ -72,12 +72,13 @@ class AxisWeights:
 
 @dataclass
 class Block:
-    """The vertices of a level that a tile interpolates, (F, *K), and how.
+    """The vertices of a read's level that a tile interpolates, (F, *K), and how.
 
-    They are v[start : start + F * prod(box)] as (F, *box), cut to `inside`, where the level's rows are a whole box; else v
+    Those of all reads of a level are the same, and weights say which count. They are v[start : start + F * prod(box)] as (F, *box), cut to `inside`, where the level's rows are a whole box; else v
     at `index` (F, *K). weights: for each axis of M_k samples and K_k vertices, None where these coincide.
     """
 
+    read: Read
     weights: list[AxisWeights | None]
     index: torch.Tensor | None = None
     start: int = 0
@@ -150,25 +151,45 @@ class Planner:
         axes = [(np.arange(a, b) + 0.5) / n for a, b, n in zip(start, stop, extent)]
         runs, own = [], []
         for level, resolution in enumerate(self.spec.resolutions):
-            runs.append([self._axis(axes[k], resolution[k], level) for k in range(d)])
+            runs.append([self._run(axes[k], level, k) for k in range(d)])
             own.append([owned(start[k], stop[k], extent[k], resolution[k]) for k in range(d)])
         boxes = self._boxes(runs, own)
         touched = _Touched(self.spec, self.row_maps, boxes)
+        known: dict[tuple[int, int, float], AxisWeights] = {}
         blocks = []
-        for level, run in enumerate(runs):
-            blocks.append(touched.block(level, [f for f, _ in run], [w for _, w in run]))
+        for read in self.spec.reads:
+            level, shift = read.level, self.spec.shift(read)
+            weights = []
+            for k in range(d):
+                key = level, k, shift[k]
+                if key not in known:
+                    known[key] = self._weights(axes[k], self.spec.resolutions[level][k], level, shift[k], runs[level][k])
+                weights.append(known[key])
+            blocks.append(touched.block(read, [first for first, _ in runs[level]], weights))
         plan = Plan(touched.rows, blocks=blocks)
         if self.with_context:
             plan.gathers = Gathers.pack(*self._coded(touched, own))
         return plan
 
-    def _axis(self, x: np.ndarray, n: int, level: int) -> tuple[int, AxisWeights]:
-        """(first vertex, weights) of the interpolation at coordinates x on an axis of n vertices."""
+    def _run(self, x: np.ndarray, level: int, axis: int) -> tuple[int, int]:
+        """The vertices (first, after the last) that all reads of a level take at coordinates x along an axis."""
+        n, kernel = self.spec.resolutions[level][axis], self.spec.kernel(level)
+        shifts = {self.spec.shift(read)[axis] for read in self.spec.reads if read.level == level}
+        spans = [axis_span(x, n, kernel, shift) for shift in shifts]
+        return min(first for first, _ in spans), max(first + count for first, count in spans)
+
+    def _weights(self, x: np.ndarray, n: int, level: int, shift: float, run: tuple[int, int]) -> AxisWeights:
+        """The interpolation at what lies `shift` vertices from coordinates x on an axis of n vertices, over a run of them."""
+        low, high = run
+
+        def matrix(kernel: Kernel) -> np.ndarray:
+            first, found = axis_matrix(x, n, kernel, shift)
+            return np.pad(found, ((0, 0), (first - low, high - first - found.shape[1])))
+
         if not self.spec.shapes:
-            first, matrix = axis_matrix(x, n, self.spec.kernel(level))
-            return first, AxisWeights([matrix])
-        first, plain = axis_matrix(x, n, (0.0, 0.0))
-        return first, AxisWeights([plain, *(axis_matrix(x, n, shape)[1] - plain for shape in ((1.0, 0.0), (0.0, 1.0)))])
+            return AxisWeights([matrix(self.spec.kernel(level))])
+        plain = matrix((0.0, 0.0))
+        return AxisWeights([plain, *(matrix(shape) - plain for shape in ((1.0, 0.0), (0.0, 1.0)))])
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
         """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read."""
@@ -177,8 +198,7 @@ class Planner:
         for level, resolution in enumerate(self.spec.resolutions):
             box = []
             for k, n in enumerate(resolution):
-                first, weights = runs[level][k]
-                low, high = first, first + weights.shape[1]
+                low, high = runs[level][k]
                 a, b = own[level][k]
                 if self.with_context and b > a:
                     low, high = min(low, a - reach), max(high, b + reach)
@@ -256,16 +276,17 @@ class _Touched:
             total += len(rows) * spec.n_features[level]
         self.zero = total
 
-    def block(self, level: int, first: list[int], weights: list[AxisWeights]) -> Block:
-        """What interpolation by these weights reads, which begin at the vertices `first`."""
+    def block(self, read: Read, first: list[int], weights: list[AxisWeights]) -> Block:
+        """What interpolation by these weights takes, which begin at the vertices `first`."""
+        level = read.level
         n_features, box = self.spec.n_features[level], self._local[level].shape
         spans = [w.shape[1] for w in weights]
         ready = [None if w.is_identity() else w for w in weights]
         if np.array_equal(self._local[level].ravel(), np.arange(math.prod(box))):
             inside = tuple(slice(f - a, f - a + n) for f, n, (a, _) in zip(first, spans, self.boxes[level]))
-            return Block(ready, None, self._offset[level], (n_features, *box), (slice(None), *inside))
+            return Block(read, ready, None, self._offset[level], (n_features, *box), (slice(None), *inside))
         index = np.ix_(*(np.arange(f, f + n) for f, n in zip(first, spans)))
-        return Block(ready, _int(np.moveaxis(self.lookup(level, index), -1, 0)))
+        return Block(read, ready, _int(np.moveaxis(self.lookup(level, index), -1, 0)))
 
     def lookup(self, level: int, index) -> np.ndarray:
         """Indices into v (..., F) of vertices given by d broadcastable arrays; what is 0 or outside is `zero`."""

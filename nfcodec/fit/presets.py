@@ -25,6 +25,7 @@ _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
 _FIRST_SHAPE = (0.296875, 0.40625)  # of the kernels of all levels but the finest; where many fits end
+_SURROUNDED = 2  # levels of an image whose neighbours the network sees
 _DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 _SMALL = 1 << 13  # samples below which networks have to be paid for
@@ -86,7 +87,6 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     networks = _small_networks(n_samples) if small else _Networks()
     if source.kind not in SURFACE_KINDS and not small:
         networks = _networks(n_samples * (1e-3 / lmbda) ** 0.7, effort)
-    mlp = MlpSpec(sum(n_features), networks.n_neurons, networks.n_hidden_layers, channels)
     step_fine = 2.75 * math.sqrt(lmbda * channels)
     ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
@@ -94,9 +94,11 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
     interpolation = "linear" if encoding == "hash" else "cubic" if small else "mitchell"
     shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
+    n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 and finest == extent else 0
+    grid = GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded)
     return Preset(
-        grid=GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes),
-        mlp=mlp,
+        grid=grid,
+        mlp=MlpSpec(grid.n_inputs, networks.n_neurons, networks.n_hidden_layers, channels),
         context_neurons=networks.context_neurons,
         context_layers=networks.context_layers,
         tile_edge=_TILE_EDGE[d],

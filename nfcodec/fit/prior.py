@@ -75,11 +75,12 @@ def extract(model: FieldModel, transform: np.ndarray, mean: np.ndarray) -> Netwo
     step, planes = model.spec.steps[-1], torch.from_numpy(np.ascontiguousarray(transform))
     weights, offset, skip = model.tensors[-3:]
     linear = torch.cat([torch.eye(len(planes))[:, :f] for f in model.spec.grid.n_features], 1)
+    own = skip[:, : linear.shape[1]]  # a prior knows nothing of features around
     found = {
         "first": _from_levels(model.tensors[0], model),
         "out": planes @ weights,
         "offset": planes @ (offset - torch.from_numpy(mean)) / step,
-        "skip": _from_levels(planes @ skip - linear, model),
+        "skip": _from_levels(planes @ own - linear, model),
     }
     found |= {f"hidden{k}": tensor for k, tensor in enumerate(model.tensors[2:-3:2])}
     found |= {f"bias{k}": tensor / step for k, tensor in enumerate(model.tensors[1:-3:2])}
@@ -101,7 +102,7 @@ def _columns(model: FieldModel) -> list[tuple[int, int, int]]:
 
 def _to_levels(kept: torch.Tensor, model: FieldModel) -> torch.Tensor:
     """(n, DEPTHS, F) -> (n, all features)."""
-    out = torch.zeros(len(kept), model.spec.grid.n_features_total)
+    out = torch.zeros(len(kept), model.spec.grid.n_inputs)
     for at, f, depth in _columns(model):
         out[:, at : at + f] = kept[:, depth, :f]
     return out

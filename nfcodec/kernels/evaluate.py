@@ -14,14 +14,15 @@ import numpy as np
 
 from ..encodings import LatticeEncoding
 from ..mlp import Mlp
+from ..spec import Read
 from . import lattice, points
-from .blocks import pack, pad
+from .blocks import POINTS, pack, pad
 from .simd import LANES
 from .taps import N_TAPS, AxisTaps, axis_taps, coefficients
 
 __all__ = ["Evaluator", "Lattice"]
 
-_BEYOND = 2  # vertices that planes repeat at either end of an axis
+_BEYOND = 3  # vertices that planes repeat at either end of an axis: the taps of a read that is shifted
 _MAX_PLANES = 1 << 30  # floats of all levels: indices are int32
 _SMALL_PLANES = 1 << 22
 _PLANES_PER_INTEGER = 8  # of larger ones: no file takes many times what it took already
@@ -62,7 +63,7 @@ class Evaluator:
         planes, (n, d) = self._planes, coords.shape
         out = np.empty((n, self.n_channels), np.float32)
         points.sample_points(
-            np.ascontiguousarray(coords).reshape(-1), n, 4 - d, planes.info[:n_levels], planes.values, planes.lanes,
+            np.ascontiguousarray(coords).reshape(-1), n, 4 - d, *planes.below(n_levels), planes.values, planes.lanes,
             planes.taps, *self.network, *self.transform, out.reshape(-1),
         )  # fmt: skip
         return out
@@ -105,9 +106,10 @@ def _plane_size(grid: LatticeEncoding, level: int) -> int:
 
 @dataclass(frozen=True)
 class _Planes:
-    """The arguments of `points.sample_points` that a field's levels are."""
+    """The arguments of `points.sample_points` that a field's levels are, with a row of info for each read."""
 
     info: np.ndarray
+    shifts: np.ndarray
     values: np.ndarray
     lanes: np.ndarray
     taps: np.ndarray
@@ -116,30 +118,40 @@ class _Planes:
     def of(cls, grid: LatticeEncoding, tables: Sequence[np.ndarray]) -> "_Planes":
         d, n_levels, is_linear = grid.spec.n_dims, len(grid.levels), grid.spec.interpolation == "linear"
         sizes = [_plane_size(grid, level) for level in range(n_levels)]
-        info = np.zeros((n_levels, points.N_COLUMNS), np.int64)
-        values = np.zeros(sum(sizes) + LANES, np.float32)
-        start = 0
-        for level, size in enumerate(sizes):
-            resolution, row = grid.spec.resolutions[level], info[level]
+        starts = np.cumsum([0, *sizes])
+        values = np.zeros(starts[-1] + LANES, np.float32)
+        for level, (start, size) in enumerate(zip(starts, sizes)):
+            if _is_hashed(grid, level):
+                source = grid.levels[level]["table"].reshape(-1) * np.float32(grid.steps[level])
+            else:
+                counts = [n + 2 * _BEYOND for n in grid.spec.resolutions[level]]
+                source = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
+            values[start : start + size] = source
+        reads = list(grid.reads(n_levels))
+        info, shifts = np.zeros((len(reads), points.N_COLUMNS), np.int64), np.zeros((len(reads), 4))
+        for row, shift, (read, part) in zip(info, shifts, reads):
+            level, shift[4 - d :] = read.level, grid.spec.shift(read)
+            resolution = grid.spec.resolutions[level]
+            row[points.LEVEL], row[points.TO] = level, part.start * POINTS
             row[points.HASHED], row[points.LINEAR] = _is_hashed(grid, level), is_linear
-            row[points.FEATURES], row[points.START] = grid.spec.n_features[level], start
+            row[points.FEATURES], row[points.START] = grid.spec.n_features[level], starts[level]
             row[points.RESOLUTION : points.RESOLUTION + 4] = [1] * (4 - d) + list(resolution)
             row[points.MASK] = (1 << grid.spec.log2_size) - 1
-            here = values[start : start + size]
-            if _is_hashed(grid, level):
-                table = grid.levels[level]["table"].reshape(-1)
-                np.multiply(table, np.float32(grid.steps[level]), out=here, casting="unsafe")
-            else:
+            if not _is_hashed(grid, level):
                 counts = [n + 2 * _BEYOND for n in resolution]
-                here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
                 strides = [math.prod(counts[k + 1 :]) for k in range(d)]
                 row[points.STRIDE : points.STRIDE + 4] = [0] * (4 - d) + strides
-                row[points.START] += (_BEYOND if is_linear else _BEYOND - 1) * sum(strides)
+                first = _BEYOND if is_linear else _BEYOND - 1
+                row[points.START] += first * sum(strides)
                 row[points.PLANE] = math.prod(counts)
-            start += size
         lanes = np.stack([_lanes(table, d, is_linear) for table in tables[:n_levels]])
         taps = np.stack(tables[:n_levels]).astype(np.float32)
-        return cls(info, values, lanes.astype(np.float32).reshape(-1), taps.reshape(-1))
+        return cls(info, shifts, values, lanes.astype(np.float32).reshape(-1), taps.reshape(-1))
+
+    def below(self, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """(info, shifts, flat) of the reads of levels below n_levels."""
+        here = self.info[:, points.LEVEL] < n_levels
+        return self.info[here], self.shifts[here].reshape(-1)
 
 
 def _lanes(table: np.ndarray, d: int, is_linear: bool) -> np.ndarray:
@@ -167,7 +179,7 @@ class Lattice:
 
     def __init__(self, evaluator: Evaluator, axes: Sequence[np.ndarray], n_levels: int):
         self.evaluator, self.axes, self.n_levels = evaluator, axes, n_levels
-        self._known: dict[tuple[int, int, int, int], _Taps] = {}
+        self._known: dict[tuple[int, int, int, int, float], _Taps] = {}
 
     def sample(self, block: Sequence[slice]) -> np.ndarray | None:
         """Values (*block, C) float32; None for a block that has far fewer samples than vertices between them."""
@@ -175,21 +187,21 @@ class Lattice:
         shape = tuple(s.stop - s.start for s in block)
         plane = math.prod(shape[1:]) if len(shape) > 1 else shape[0]
         n_planes = math.prod(shape) // plane
-        taps = [[self._along(k, s, level) for k, s in enumerate(block)] for level in range(self.n_levels)]
+        reads = list(grid.reads(self.n_levels))
+        n_features = [grid.spec.n_features[read.level] for read, _ in reads]
+        taps = [self._taps(read, block) for read, _ in reads]
         most = max(_SMALL_BLOCK, _MAX_NUMBERS_PER_SAMPLE * math.prod(shape))
-        if any(_largest(axes, grid.spec.n_features[level]) > most for level, axes in enumerate(taps)):
+        if any(_largest(axes, f) > most for axes, f in zip(taps, n_features)):
             return None
-        counts = [grid.spec.n_features[level] * _n_lines(axes) for level, axes in enumerate(taps)]
+        counts = [f * _n_lines(axes) for axes, f in zip(taps, n_features)]
         lines = np.empty(sum(counts) * plane + lattice.SLACK, np.float32)
-        n_features = grid.spec.n_features_total
-        rows, n_taps = np.zeros((n_features, n_planes), np.int32), np.zeros(n_features, np.int32)
-        weights = np.zeros((n_features, n_planes, N_TAPS), np.float32)
-        start = feature = 0
-        for level, axes in enumerate(taps):
-            f = grid.spec.n_features[level]
-            vertices = grid.block(level, [t.axis.start for t in axes], [t.axis.count for t in axes])
+        n_inputs = grid.spec.n_inputs
+        rows, n_taps = np.zeros((n_inputs, n_planes), np.int32), np.zeros(n_inputs, np.int32)
+        weights = np.zeros((n_inputs, n_planes, N_TAPS), np.float32)
+        start = 0
+        for (read, part), axes, f, count in zip(reads, taps, n_features, counts):
+            vertices = grid.block(read.level, [t.axis.start for t in axes], [t.axis.count for t in axes])
             _interpolated(vertices, axes, lines[start * plane :])
-            part = slice(feature, feature + f)
             rows[part] = start + np.arange(f)[:, None] * _n_lines(axes)
             if len(axes) == 1 or axes[0].axis.is_run:
                 weights[part, :, 0], n_taps[part] = 1.0, 1
@@ -197,7 +209,7 @@ class Lattice:
                 weights[part], n_taps[part] = axes[0].axis.weights, N_TAPS
             if len(axes) > 1:
                 rows[part] += axes[0].axis.first
-            start, feature = start + counts[level], feature + f
+            start += count
         out = np.empty((*shape, self.evaluator.n_channels), np.float32)
         lattice.sample_planes(
             n_planes, plane, lines, rows, weights, n_taps, *self.evaluator.network, *self.evaluator.transform,
@@ -205,16 +217,19 @@ class Lattice:
         )  # fmt: skip
         return out
 
-    def _along(self, k: int, part: slice, level: int) -> "_Taps":
-        key = (k, part.start, part.stop, level)
-        found = self._known.get(key)
-        if found is None:
-            evaluator = self.evaluator
-            n = evaluator.grid.spec.resolutions[level][k]
-            found = _Taps.of(axis_taps(self.axes[k][part], n, evaluator.coefficients[level]))
-            if len(self.axes) > 1:  # a single axis has no two blocks with the same part of it
-                self._known[key] = found
-        return found
+    def _taps(self, read: Read, block: Sequence[slice]) -> list["_Taps"]:
+        """The taps of a read along each axis of a block."""
+        evaluator, level, out = self.evaluator, read.level, []
+        sizes, shifts = evaluator.grid.spec.resolutions[level], evaluator.grid.spec.shift(read)
+        for k, (part, n, shift) in enumerate(zip(block, sizes, shifts)):
+            key = (k, part.start, part.stop, level, shift)
+            found = self._known.get(key)
+            if found is None:
+                found = _Taps.of(axis_taps(self.axes[k][part], n, evaluator.coefficients[level], shift))
+                if len(self.axes) > 1:  # a single axis has no two blocks with the same part of it
+                    self._known[key] = found
+            out.append(found)
+        return out
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
 __all__ = ["N_COLUMNS", "N_ROWS", "sample_points"]
 
-# columns of the table of levels; axes are (t, z, y, x), those that a field has not are the first ones
-HASHED, LINEAR, FEATURES, START, PLANE, MASK, RESOLUTION, STRIDE, N_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 10, 14
+# columns of the table of reads; axes are (t, z, y, x), those that a field has not are the first ones
+HASHED, LINEAR, FEATURES, START, PLANE, MASK, LEVEL, TO, RESOLUTION, STRIDE, N_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16
 N_ROWS = 12  # vectors of a level's polynomials: 4 powers for x, for y, and for z
 T, Z, Y, X = 0, 1, 2, 3
 PRIME_X, PRIME_Y, PRIME_Z, PRIME_T = HASH_PRIMES
@@ -35,11 +35,11 @@ def _tap(taps, p, f):
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _outer(info, level, first, taps, fractions, outer, offsets):
+def _outer(info, read, first, taps, fractions, outer, offsets):
     """Weights of 16 points (n, 16) and offsets (n,) of the taps along the axes that are not inside a vector; returns n."""
-    n, lowest = 0, 0
+    n, lowest, level = 0, 0, info[read, LEVEL]
     n_t, n_z = (4 if first <= T else 1), (4 if first <= Z else 1)
-    if info[level, LINEAR]:
+    if info[read, LINEAR]:
         lowest, n_t, n_z = 1, (2 if first <= T else 1), 1
     of_t, of_z = load(fractions, T * LANES), load(fractions, Z * LANES)
     for t in range(n_t):
@@ -50,31 +50,31 @@ def _outer(info, level, first, taps, fractions, outer, offsets):
             if n_z > 1:
                 weight = weight * _tap(taps, level * 16 + 4 * z, of_z)
             store(outer, n * LANES, weight)
-            offsets[n] = t * info[level, STRIDE + T] + z * info[level, STRIDE + Z]
+            offsets[n] = t * info[read, STRIDE + T] + z * info[read, STRIDE + Z]
             n += 1
     return n
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
 def _lattice_level(
-    info, level, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to
+    info, shifts, read, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to
 ):
     """Features of 64 points on a level of planes, to activations[to :] (F, 64)."""
-    n_features, plane, is_linear = info[level, FEATURES], info[level, PLANE], info[level, LINEAR]
-    row_1 = info[level, STRIDE + Y]
+    n_features, plane, is_linear = info[read, FEATURES], info[read, PLANE], info[read, LINEAR]
+    row_1 = info[read, STRIDE + Y]
     row_2, row_3 = 2 * row_1, 3 * row_1
     if is_linear:
-        row_2 = info[level, STRIDE + Z]
+        row_2 = info[read, STRIDE + Z]
         row_3 = row_1 + row_2
-    x = level * N_ROWS * LANES
+    x = info[read, LEVEL] * N_ROWS * LANES
     y, z = x + 4 * LANES, x + 8 * LANES
     for group in range(0, POINTS, LANES):
         for j in range(LANES):
-            places[j] = info[level, START]
+            places[j] = info[read, START]
         for axis in range(first, 4):
-            n, stride = info[level, RESOLUTION + axis], info[level, STRIDE + axis]
-            locate(where, axis * POINTS + group, n, stride, places, fractions, axis * LANES)
-        n_outer = _outer(info, level, first, taps, fractions, outer, offsets)
+            n, stride = info[read, RESOLUTION + axis], info[read, STRIDE + axis]
+            locate(where, axis * POINTS + group, n, shifts[4 * read + axis], stride, places, fractions, axis * LANES)
+        n_outer = _outer(info, read, first, taps, fractions, outer, offsets)
         x0, x1, x2, x3 = load(lanes, x), load(lanes, x + LANES), load(lanes, x + 2 * LANES), load(lanes, x + 3 * LANES)
         y0, y1, y2, y3 = load(lanes, y), load(lanes, y + LANES), load(lanes, y + 2 * LANES), load(lanes, y + 3 * LANES)
         next_1, next_2, next_3 = offsets[1], offsets[2], offsets[3]
@@ -111,17 +111,18 @@ def _lattice_level(
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def _hashed_level(info, level, first, tables, taps, where, weights, hashes, activations, to):
+def _hashed_level(info, read, first, tables, taps, where, weights, hashes, activations, to):
     """Features of 64 points on a hashed level, to activations[to :] (F, 64)."""
-    n_features, start, mask = info[level, FEATURES], info[level, START], info[level, MASK]
-    lowest, highest = (1, 3) if info[level, LINEAR] else (0, 4)
+    n_features, start, mask = info[read, FEATURES], info[read, START], info[read, MASK]
+    level = info[read, LEVEL]
+    lowest, highest = (1, 3) if info[read, LINEAR] else (0, 4)
     t0, t1 = (lowest, highest) if first <= T else (1, 2)
     z0, z1 = (lowest, highest) if first <= Z else (1, 2)
     y0, y1 = (lowest, highest) if first <= Y else (1, 2)
     primes = (PRIME_T, PRIME_Z, PRIME_Y, PRIME_X)
     for j in range(POINTS):
         for axis in range(first, 4):
-            n = info[level, RESOLUTION + axis]
+            n = info[read, RESOLUTION + axis]
             u = where[axis * POINTS + j] * n - 0.5
             floor = np.floor(u)
             x, i = np.float32(u - floor), np.int64(floor) - 1
@@ -143,18 +144,20 @@ def _hashed_level(info, level, first, tables, taps, where, weights, hashes, acti
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, skip, knee, scale, offset, low, high, out):
+def sample_points(
+    coords, n, first, info, shifts, planes, lanes, taps, flat, widths, skip, knee, scale, offset, low, high, out
+):
     """out (n * C,) float32: values of n points, channels last.
 
-    coords: flat float64, (n, d) with d = 4 - first, finite. info (L, N_COLUMNS) int64, a row for each level that counts:
-    START is of the taps of floor(u) = 0 for planes, and of the table for hashed levels. planes: flat float32, with
-    16 more at the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
+    coords: flat float64, (n, d) with d = 4 - first, finite. info (R, N_COLUMNS) int64, a row for each read of a level that counts: its
+    features begin at activations[TO], START is of the taps of floor(u) = 0 for planes, and of the table for hashed levels.
+    shifts (R, 4), flat float64: of the reads of planes, in vertices. planes: flat float32, with 16 more at the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
     coefficients of the taps of an axis. flat, widths, skip: the network as in `blocks`; the rest as in `lattice.finish`.
     """
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
     scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
-    d, n_levels, n_layers = 4 - first, len(info), len(widths) - 1
+    d, n_layers = 4 - first, len(widths) - 1
     zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
     outputs = n_layers * stride
@@ -171,16 +174,15 @@ def sample_points(coords, n, first, info, planes, lanes, taps, flat, widths, ski
             for j in range(m):
                 where[axis * POINTS + j] = min(max(coords[at], 0.0), 1.0)
                 at += d
-        to = zero
-        for level in range(n_levels):
-            if info[level, HASHED]:
-                _hashed_level(info, level, first, planes, taps, where, weights, hashes, activations, to)
+        for read in range(len(info)):
+            to = info[read, TO]
+            if info[read, HASHED]:
+                _hashed_level(info, read, first, planes, taps, where, weights, hashes, activations, to)
             else:
                 _lattice_level(
-                    info, level, first, planes, lanes, taps, where, fractions, places, offsets, outer, products,
+                    info, shifts, read, first, planes, lanes, taps, where, fractions, places, offsets, outer, products,
                     activations, to,
                 )  # fmt: skip
-            to += info[level, FEATURES] * POINTS
         forward(flat, widths, activations, stride)
         add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
         finish(activations, outputs, m, knee, scale, offset, low, high, out, start * len(scale))

@@ -41,9 +41,9 @@ class AxisTaps:
     is_run: bool
 
 
-def axis_taps(x: np.ndarray, n: int, table: np.ndarray) -> AxisTaps:
-    """Taps of coordinates x (M,) on an axis of n vertices, by a level's `coefficients`; M >= 1."""
-    u = np.clip(x, 0.0, 1.0) * n - 0.5
+def axis_taps(x: np.ndarray, n: int, table: np.ndarray, shift: float = 0.0) -> AxisTaps:
+    """Taps of what lies `shift` vertices from coordinates x (M,) on an axis of n vertices, by a level's `coefficients`; M >= 1."""
+    u = np.clip(x, 0.0, 1.0) * n - 0.5 + shift
     near = np.rint(u)
     u = np.where(np.abs(u - near) < _ON_VERTEX, near, u)
     floor = np.floor(u)

@@ -102,24 +102,25 @@ def sums_of_vectors(typingctx, array, index):
 
 
 @intrinsic
-def locate(typingctx, coords, at, n, stride, places, fractions, to):
-    """For 16 coordinates x in [0, 1], float64, on an axis of n vertices: with u = n x - 1/2, adds stride * floor(u) to
+def locate(typingctx, coords, at, n, shift, stride, places, fractions, to):
+    """For 16 coordinates x in [0, 1], float64, on an axis of n vertices: with u = n x - 1/2 + shift, adds stride * floor(u) to
     places[:16] (int32), and leaves u - floor(u) in fractions[to : to + 16] (float32)."""
 
     def generate(context, builder, sig, args):
-        index, to = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (1, 6))
+        index, to = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (1, 7))
         x = builder.load(_pointer(context, builder, sig.args[0], args[0], index, _DOUBLES), align=8)
         factor = _splat(builder, context.cast(builder, args[2], sig.args[2], types.float64), _DOUBLES)
         half = ir.Constant(_DOUBLES, [ir.Constant(_F64, -0.5)] * LANES)
-        u = builder.fadd(builder.fmul(x, factor), half)
+        moved = _splat(builder, context.cast(builder, args[3], sig.args[3], types.float64), _DOUBLES)
+        u = builder.fadd(builder.fadd(builder.fmul(x, factor), half), moved)
         kind = ir.FunctionType(_DOUBLES, [_DOUBLES])
         floor = builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f64"), [u])
         fraction = builder.fptrunc(builder.fsub(u, floor), _VECTOR)
-        builder.store(fraction, _pointer(context, builder, sig.args[5], args[5], to, _VECTOR), align=4)
-        step = _splat(builder, context.cast(builder, args[3], sig.args[3], types.int32), _INTEGERS)
-        place = _pointer(context, builder, sig.args[4], args[4], ir.Constant(to.type, 0), _INTEGERS)
-        moved = builder.mul(builder.fptosi(floor, _INTEGERS), step)
-        builder.store(builder.add(builder.load(place, align=4), moved), place, align=4)
+        builder.store(fraction, _pointer(context, builder, sig.args[6], args[6], to, _VECTOR), align=4)
+        step = _splat(builder, context.cast(builder, args[4], sig.args[4], types.int32), _INTEGERS)
+        place = _pointer(context, builder, sig.args[5], args[5], ir.Constant(to.type, 0), _INTEGERS)
+        steps = builder.mul(builder.fptosi(floor, _INTEGERS), step)
+        builder.store(builder.add(builder.load(place, align=4), steps), place, align=4)
         return context.get_dummy_value()
 
-    return types.none(coords, at, n, stride, places, fractions, to), generate
+    return types.none(coords, at, n, shift, stride, places, fractions, to), generate
