@@ -168,6 +168,22 @@ def test_what_does_not_belong_together(changes, code):
     assert code_of(header.pack_spec(spec)) == code
 
 
+@pytest.mark.parametrize(
+    "changes, most",
+    [
+        ({}, 2),
+        ({"extent": (9, 7)}, 0),  # not the finest level's resolution
+        ({"encoding": "hash", "log2_size": 5}, 0),
+        ({"encoding": "codebook", "log2_size": 3}, 0),
+    ],
+)
+def test_which_levels_may_be_surrounded(changes, most):
+    settings = {"extent": (9, 8), "interpolation": "mitchell", **changes}
+    kept = header.unpack_spec(header.pack_spec(make_spec(**settings, n_surrounded=most)))
+    assert kept.grid.n_surrounded == most and kept.mlp.n_inputs == 4 + 8 * most
+    assert code_of(header.pack_spec(make_spec(**settings, n_surrounded=most + 1))) == "limit-surrounded-levels"
+
+
 def test_over_limits_and_over_long():
     grid = make_spec().grid
     wide = dataclasses.replace(make_spec(), extent=(1 << 24, (1 << 24) + 1))

@@ -276,14 +276,14 @@ def finish(net: ContextNet, sums: np.ndarray, skip: np.ndarray) -> tuple[np.ndar
     """From the first layer's whole sums (outputs, n) and the skip's (n,) to mu8 (n,) int32 and scale (n,) int32."""
     for layer, (bias, shift) in enumerate(zip(net.biases, net.shifts)):
         if layer:
-            hidden = np.clip(sums, 0, MAX_HIDDEN)
+            hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN)  # np.clip takes five times as long for a few values
             sums = np.einsum("oi,in->on", net.weights[layer], hidden)
         sums = sums + ((bias << shift) + rounding(shift))[:, None] >> shift
     location, log2_scale = sums.astype(np.int64)  # their sum and multiple may leave 32 bits
     location = location + (skip + rounding(net.shifts[-1]) >> net.shifts[-1])
-    mu8 = np.clip(location + MU8_HALF >> MU8_SHIFT, -MAX_MU8, MAX_MU8)
+    mu8 = np.minimum(np.maximum(location + MU8_HALF >> MU8_SHIFT, -MAX_MU8), MAX_MU8)
     scale = log2_scale * SCALES_PER_OCTAVE + SCALE_HALF >> FRACTION_BITS
-    scale = np.clip(scale + SCALE_OFFSET, 0, N_SCALES - 1)
+    scale = np.minimum(np.maximum(scale + SCALE_OFFSET, 0), N_SCALES - 1)
     return mu8.astype(np.int32), scale.astype(np.int32)
 
 

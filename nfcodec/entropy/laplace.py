@@ -78,15 +78,16 @@ def _checked(values, mu8, scale) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = np.asarray(values).astype(np.int64).ravel()
     mu8 = np.broadcast_to(np.asarray(mu8).astype(np.int64).ravel(), values.shape)
     scale = np.broadcast_to(np.asarray(scale).astype(np.int64).ravel(), values.shape)
-    for name, array, low, high in (
-        ("value", values, -MAX_VALUE, MAX_VALUE),
-        ("mu8", mu8, -MAX_MU8, MAX_MU8),
-        ("scale", scale, 0, N_SCALES - 1),
-    ):
-        if array.size and (array.min() < low or array.max() > high):
-            found = f"{array.min()} to {array.max()}"
-            raise UsageError(f"coding integers: got a {name} of {found}, expected {low} to {high}")
+    _check("value", values, -MAX_VALUE, MAX_VALUE)
+    _check("mu8", mu8, -MAX_MU8, MAX_MU8)
+    _check("scale", scale, 0, N_SCALES - 1)
     return values, mu8, scale
+
+
+def _check(name: str, array: np.ndarray, low: int, high: int) -> None:
+    if array.size and (array.min() < low or array.max() > high):
+        found = f"{array.min()} to {array.max()}"
+        raise UsageError(f"coding integers: got a {name} of {found}, expected {low} to {high}")
 
 
 def laplace_operations(values, mu8, scale) -> tuple[Operations, np.ndarray]:
@@ -156,7 +157,8 @@ class LaplaceDecoder(RansDecoder):
         Raises FormatError where the stream is damaged, UsageError for locations or scales out of range.
         """
         mu8, scale = np.asarray(mu8), np.asarray(scale)
-        _checked(np.zeros(mu8.shape, np.int8), mu8, scale)
+        _check("mu8", mu8, -MAX_MU8, MAX_MU8)
+        _check("scale", scale, 0, N_SCALES - 1)
         table, base, shift, order = place(mu8, scale)
         if use_numba(len(mu8), "decode" if len(mu8) >= FEW else None):
             from ..kernels.entropy import take_laplace

@@ -171,7 +171,7 @@ def _decode_plane(
             )
             symbols = decoder.take(mu8, scale)
             values[run[first:last]] = symbols
-            inputs.current[front] = np.clip(symbols, -CLIP, CLIP)
+            inputs.current[front] = np.minimum(np.maximum(symbols, -CLIP), CLIP)
 
 
 def _runs(bounds: np.ndarray) -> Iterator[tuple[int, int]]:

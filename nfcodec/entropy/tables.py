@@ -21,6 +21,7 @@ N_TABLE_SCALES = 46  # tables exist up to b = 8
 N_SCALES = 82  # indices 0..81, up to b = 2**9
 N_FRACTIONS = 8
 N_POWERS = 512  # more eighths than the widest table spans
+_32 = np.uint64(32)
 
 # round(2**32 * exp(-1 / (8 b))) for every scale that has tables. Listed, never computed: exp differs between machines.
 DECAY = (
@@ -60,38 +61,35 @@ class LaplaceTables:
 
 @functools.lru_cache(maxsize=1)
 def laplace_tables() -> LaplaceTables:
-    """Builds the tables once, in about 20 ms."""
+    """Builds the tables once, in about 3 ms. All numbers are below 2**64."""
+    decay = np.array(DECAY, np.uint64)
+    powers = np.empty((N_POWERS, N_TABLE_SCALES), np.uint64)  # row n: 2**32 exp(-n / 8b), n eighths from the location
+    powers[0] = 1 << 32
+    for n in range(1, N_POWERS):
+        np.right_shift(powers[n - 1] * decay, _32, out=powers[n])
     parts, lowest = [], []
-    for decay in DECAY:
-        powers = [1 << 32]  # powers[n] = 2**32 exp(-n / 8b): a distance of n eighths from the location
-        while len(powers) < N_POWERS:
-            powers.append(powers[-1] * decay >> 32)
-        reach = _reach(powers)
+    for column in np.ascontiguousarray(powers.T.astype(np.int64)):
+        reach = _reach(column)
         for fraction in range(N_FRACTIONS):
-            highest = reach + (fraction > 0)
-            parts.append(_cumulative(powers, -reach, highest, fraction))
+            parts.append(_cumulative(column, -reach, reach + (fraction > 0), fraction))
             lowest.append(-reach)
     n_tokens = np.array([len(part) - 1 for part in parts], np.int32)
     start = np.concatenate([[0], np.cumsum(n_tokens + 1)[:-1]]).astype(np.int32)
-    return LaplaceTables(np.array(sum(parts, []), np.uint16), start, n_tokens, np.array(lowest, np.int32))
+    return LaplaceTables(np.concatenate(parts).astype(np.uint16), start, n_tokens, np.array(lowest, np.int32))
 
 
-def _reach(powers: list[int]) -> int:
+def _reach(powers: np.ndarray) -> int:
     """T: the largest r whose probability at fraction 0 is 2**-14 or more; 0 for the smallest scales."""
-    reach = 0
-    while powers[8 * reach + 4] - powers[8 * reach + 12] >= 1 << 33 - PRECISION:
-        reach += 1
-    return reach
+    is_rare = powers[4:-8:8] - powers[12::8] < 1 << 33 - PRECISION
+    return int(is_rare.argmax())
 
 
-def _cumulative(powers: list[int], lowest: int, highest: int, fraction: int) -> list[int]:
+def _cumulative(powers: np.ndarray, lowest: int, highest: int, fraction: int) -> np.ndarray:
     """Cumulative frequencies of one table: one count for every token, the rest shared by the distribution."""
     n_tokens = highest - lowest + 3
-    inner = [_distribution(powers, 8 * r - 4 - fraction) for r in range(lowest, highest + 2)]
+    eighths = 8 * np.arange(lowest, highest + 2) - 4 - fraction
+    tail = powers[np.abs(eighths)]  # 2**33 times the distribution function at signed distances from the location
+    whole = 1 << 33
+    parts = np.concatenate([[0], np.where(eighths <= 0, tail, whole - tail), [whole]])
     share = (1 << PRECISION) - n_tokens
-    return [(g * share + (1 << 32) >> 33) + token for token, g in enumerate([0, *inner, 1 << 33])]
-
-
-def _distribution(powers: list[int], eighths: int) -> int:
-    """2**33 times the Laplace distribution function at a signed distance from the location."""
-    return powers[-eighths] if eighths <= 0 else (1 << 33) - powers[eighths]
+    return (parts * share + (1 << 32) >> 33) + np.arange(n_tokens + 1)
