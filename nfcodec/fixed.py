@@ -54,8 +54,8 @@ def float_parts(value: float, n_bits: int = 24) -> tuple[int, int]:
 def axis_taps(
     start: int, stop: int, extent: int, n: int, kernel: Kernel, shift: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For what lies `shift` samples from samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and weights
-    (T, M), both int64.
+    """For what lies `shift` samples from samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and
+    weights (T, M), both int64.
 
     Weights have WEIGHT_BITS fractional bits and sum to one exactly. Positions are exact fractions of integers.
     """

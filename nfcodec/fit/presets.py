@@ -94,7 +94,7 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
     interpolation = "linear" if encoding == "hash" else "cubic" if small else "mitchell"
     shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
-    n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 and finest == extent else 0
+    n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 else 0
     grid = GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded)
     return Preset(
         grid=grid,

@@ -121,12 +121,13 @@ class _Planes:
         starts = np.cumsum([0, *sizes])
         values = np.zeros(starts[-1] + LANES, np.float32)
         for level, (start, size) in enumerate(zip(starts, sizes)):
+            here = values[start : start + size]
             if _is_hashed(grid, level):
-                source = grid.levels[level]["table"].reshape(-1) * np.float32(grid.steps[level])
+                table = grid.levels[level]["table"].reshape(-1)
+                np.multiply(table, np.float32(grid.steps[level]), out=here, casting="unsafe")
             else:
                 counts = [n + 2 * _BEYOND for n in grid.spec.resolutions[level]]
-                source = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
-            values[start : start + size] = source
+                here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
         reads = list(grid.reads(n_levels))
         info, shifts = np.zeros((len(reads), points.N_COLUMNS), np.int64), np.zeros((len(reads), 4))
         for row, shift, (read, part) in zip(info, shifts, reads):

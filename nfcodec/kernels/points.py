@@ -149,9 +149,10 @@ def sample_points(
 ):
     """out (n * C,) float32: values of n points, channels last.
 
-    coords: flat float64, (n, d) with d = 4 - first, finite. info (R, N_COLUMNS) int64, a row for each read of a level that counts: its
-    features begin at activations[TO], START is of the taps of floor(u) = 0 for planes, and of the table for hashed levels.
-    shifts (R, 4), flat float64: of the reads of planes, in vertices. planes: flat float32, with 16 more at the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
+    coords: flat float64, (n, d) with d = 4 - first, finite. info (R, N_COLUMNS) int64, a row for each read of a level that
+    counts: its features begin at activations[TO], START is of the taps of floor(u) = 0 for planes, and of the table for
+    hashed levels. shifts (R, 4), flat float64: of the reads of planes, in vertices. planes: flat float32, with 16 more at
+    the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
     coefficients of the taps of an axis. flat, widths, skip: the network as in `blocks`; the rest as in `lattice.finish`.
     """
     # numba counts references of what functions are given; a thread's own counters are not waited for

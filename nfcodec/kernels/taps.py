@@ -30,7 +30,7 @@ def coefficients(kernel: Kernel) -> np.ndarray:
 class AxisTaps:
     """Interpolation of M samples along an axis: a run of vertices, and 4 taps in it for each sample.
 
-    start, count: the run, not clamped to the axis: it may begin at -2 and end after its last vertex. first (M,) int32: the
+    start, count: the run, not clamped to the axis: it may begin before its first vertex and end after its last vertex. first (M,) int32: the
     first tap of every sample in the run; weights (M, 4) float32. is_run: the samples are the vertices of the run.
     """
 
@@ -42,7 +42,8 @@ class AxisTaps:
 
 
 def axis_taps(x: np.ndarray, n: int, table: np.ndarray, shift: float = 0.0) -> AxisTaps:
-    """Taps of what lies `shift` vertices from coordinates x (M,) on an axis of n vertices, by a level's `coefficients`; M >= 1."""
+    """Taps of what lies `shift` vertices from coordinates x (M,), M >= 1, on an axis of n vertices, by a level's
+    `coefficients`."""
     u = np.clip(x, 0.0, 1.0) * n - 0.5 + shift
     near = np.rint(u)
     u = np.where(np.abs(u - near) < _ON_VERTEX, near, u)
