@@ -154,14 +154,13 @@ def test_interpolation_of_values_at_indices(encoding, kernel, name, stride):
     v = torch.randn(n_values).requires_grad_(True)
     phase = tuple(k % stride for k in range(1, model.spec.n_dims + 1))
     shapes = model.rounded_shapes()
-    levels = [level for level, block in enumerate(plan.blocks) if block.index is not None]
-    assert levels
-    for level in levels:
-        shape = None if shapes is None else shapes[level : level + 1]
-        expected = model.features(v, replace(plan, blocks=[plan.blocks[level]]), phase, stride, shape)
+    blocks = [block for block in plan.blocks if block.index is not None]
+    assert blocks
+    for block in blocks:
+        expected = model.features(v, replace(plan, blocks=[block]), phase, stride, shapes)
         moved = on_device([v])
-        shape = None if shape is None else shape[0].to(DEVICE)
-        found = interpolation.interpolate(moved[0], plan.blocks[level].to(DEVICE), phase, stride, shape)
+        shape = None if shapes is None else shapes[block.read.level].to(DEVICE)
+        found = interpolation.interpolate(moved[0], block.to(DEVICE), phase, stride, shape)
         np.testing.assert_allclose(found.detach().cpu(), expected.detach(), atol=2e-5)
         assert_same_gradients(found.square().sum(), moved, expected.square().sum(), [v], 1e-4)
 
