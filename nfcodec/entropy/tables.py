@@ -61,7 +61,7 @@ class LaplaceTables:
 
 @functools.lru_cache(maxsize=1)
 def laplace_tables() -> LaplaceTables:
-    """Builds the tables once, in about 3 ms. All numbers are below 2**64."""
+    """Builds the tables once, in about 6 ms. All numbers are below 2**64."""
     decay = np.array(DECAY, np.uint64)
     powers = np.empty((N_POWERS, N_TABLE_SCALES), np.uint64)  # row n: 2**32 exp(-n / 8b), n eighths from the location
     powers[0] = 1 << 32

@@ -75,7 +75,8 @@ class Block:
     """The vertices of a read's level that a tile interpolates, (F, *K), and how.
 
     Those of all reads of a level are the same, and weights say which count. They are v[start : start + F * prod(box)] as
-    (F, *box), cut to `inside`, where the level's rows are a whole box; else v at `index` (F, *K). weights: for each axis of M_k samples and K_k vertices, None where these coincide.
+    (F, *box), cut to `inside`, where the level's rows are a whole box; else v at `index` (F, *K). weights: for each axis of
+    M_k samples and K_k vertices, None where these coincide.
     """
 
     read: Read
