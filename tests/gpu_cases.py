@@ -9,14 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_fast import make_fit
 from test_fit_encodings import SHAPES, make_model, make_tiles
 from test_fused import make_context, plain_bits
 
 from nfcodec.fit import gpu
 from nfcodec.fit.encodings import Rounding
-from nfcodec.fit.gpu import interpolation, rate, rounding, synthesis
+from nfcodec.fit.gpu import interpolation, loop, optimizer, pyramid, rate, rounding, synthesis
+from nfcodec.fit.optimizer import Soap
 from nfcodec.fit.quantizers import noisy_round
 from nfcodec.fit.step import Look, PlainStep, Tile
+from nfcodec.fit.train import Recipe
+from nfcodec.fit.weights import add_price, price_factor, priced
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -197,3 +201,108 @@ def test_a_step(encoding, monkeypatch):
     assert found[0] == pytest.approx(expected[0], rel=1e-4)
     for a, b in zip(found[1], expected[1], strict=True):
         np.testing.assert_allclose(a.cpu(), b.cpu(), rtol=1e-3, atol=1e-4 * max(1.0, b.abs().max().item() if b.numel() else 0.0))
+
+
+FITS = ["small image", "short line", "small vectors"]
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_all_reads_of_a_pyramid(name):
+    fit = make_fit(name)
+    model, tile = fit.model, fit.tiles[-1]
+    n_values = sum(len(r) * f for r, f in zip(tile.plan.rows, model.spec.grid.n_features)) + 1
+    v = torch.randn(n_values)
+    v[-1] = 0
+    steps = torch.cat([torch.full((len(r) * f,), s) for r, f, s in zip(tile.plan.rows, model.spec.grid.n_features, model.grid.steps)])
+    leaf = v.clone().requires_grad_(True)
+    expected = model.features(leaf * torch.cat([steps, torch.ones(1)]), tile.plan, (0,) * model.spec.n_dims, 1)
+    plan = tile.plan.to(DEVICE)
+    found = pyramid.Pyramid(plan.blocks, model.grid.steps, n_values, DEVICE)
+    found.set_shapes(None if model.rounded_shapes() is None else model.rounded_shapes().to(DEVICE))
+    space, d_space = (torch.zeros(found.size, device=DEVICE) for _ in range(2))
+    space[:n_values] = v.to(DEVICE)
+    found.forward(space)
+    np.testing.assert_allclose(found.features(space).cpu(), expected.detach(), atol=2e-5)
+    d_features = torch.randn(expected.shape)
+    found.features(d_space).copy_(d_features)
+    d_space[:n_values] = 1.0  # what the bits have added
+    found.backward(d_space, torch.tensor([2.0], device=DEVICE))
+    expected.backward(d_features)
+    np.testing.assert_allclose(d_space[:n_values].cpu()[:-1], 1 + 2 * leaf.grad[:-1], atol=2e-4)
+
+
+def test_all_networks_in_one_launch():
+    """`Soap` with the price of bits, through steps that turn the bases."""
+    models = [make_fit("short line").model for _ in range(2)]
+    flat, _ = loop.flatten(models[1].to(DEVICE))
+    layers = [[*m.layers(), *m.grid.layers()] for m in models]
+    plain, price, rates = Soap(layers[0]), 0.02, [0.01 / (k + 1) for k in range(11)]
+    found = optimizer.NetworkOptimizer(flat, layers[1], [k % 2 for k in range(len(layers[1]))])
+    shifts = {id(t): s for t, s in priced(models[1])}
+    found.set(lambda t: price_factor(shifts[id(t)]), lambda t: 8.0)
+    counter, log = torch.zeros(1, dtype=torch.int32, device=DEVICE), torch.zeros(len(rates), 2, device=DEVICE)
+    table = torch.zeros(len(rates), rounding.SCHEDULE, device=DEVICE)
+    torch.manual_seed(0)
+    for k, rate_ in enumerate(rates):
+        table[k, 6], table[k, 7] = rate_, 1 - plain.beta ** (k + 1)
+        gradients, total = torch.zeros_like(flat), torch.zeros_like(flat)
+        gradients[-1] = k
+        for number, pair in enumerate(zip(*layers)):
+            for t, own in zip(*pair):
+                t.grad = torch.randn_like(t)
+                at = loop.offset(own, flat)
+                gradients[at : at + t.numel()] = t.grad.to(DEVICE).reshape(-1) / (2.0, 5.0)[number % 2]
+        add_price(models[0], price)
+        for t, own in zip(*([t for layer in side for t in layer] for side in layers)):
+            at = loop.offset(own, flat)
+            total[at : at + t.numel()] = t.grad.to(DEVICE).reshape(-1)
+        if k == 0:
+            found.start(total)
+        plain.step(rate_)
+        found.step(gradients, torch.tensor([2.0, 5.0], device=DEVICE), price, table, counter, log, (0, len(flat) - 1))
+        counter += 1
+    for expected, own in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        np.testing.assert_allclose(own.detach().cpu(), expected.detach(), atol=2e-3)  # of moves of 0.03
+    at, n = loop.offset(models[1].tensors[0], flat), models[1].tensors[0].numel()
+    np.testing.assert_allclose(8 * found.effective[at : at + n].cpu(), torch.floor(8 * flat[at : at + n].cpu() + 0.5), atol=1e-6)
+    assert log[:, 1].tolist() == list(range(len(rates)))
+
+
+@pytest.mark.parametrize("name, weighted", [("short line", True), ("small image", False)])
+def test_the_loop(name, weighted):
+    """Goes where a `PlainStep` with `Soap` goes, through all stages of a schedule."""
+    recipe = Recipe(n_steps=6, lmbda=1e-3, sigma=(0.0, 0.0), integers_from=0.4, hard_from=0.7)
+    found, plain = (make_fit(name, weighted=weighted) for _ in range(2))
+    found.model.to(DEVICE)
+    for tile in found.tiles:
+        tile.plan, tile.target = tile.plan.to(DEVICE), tile.target.to(DEVICE)
+        tile.weight = None if tile.weight is None else tile.weight.to(DEVICE)
+    told = []
+    found.on_progress = told.append
+    found.follow_shapes = lambda *args: None  # which is torch's own
+    assert loop.is_available(found)
+    run = loop.Loop(found, recipe, "float32")
+    assert run.run() == recipe.lmbda
+
+    model, schedule = plain.model, plain.schedule()
+    step, networks = PlainStep(model), Soap([*model.layers(), *model.grid.layers()])
+    for k, (d_found, b_found) in enumerate(run.log.tolist()):
+        at = recipe.at(k)
+        if at >= recipe.integers_from and model.shifts is None:
+            plain.choose_shifts(recipe.lmbda)
+        rates, (index, _) = recipe.rates(at), next(schedule)
+        tile = plain.tiles[index]
+        share = 1 / tile.target[0].numel()
+        look = Look(recipe.rounding(at), (0,) * model.spec.n_dims, 1)
+        d, b = step.gradients(tile, look, (share / recipe.lmbda, share), rates[1] > 0)
+        # a first step leads to the same place; further on directions of tiny gradients make paths part
+        close = (1e-4, 0.02)[k] if k < 2 else 1.0
+        assert (d_found, b_found) == (pytest.approx(d, rel=close), pytest.approx(b, rel=close)), k
+        if rates[1]:
+            step.move(index, tile, rates[1])
+        add_price(model, recipe.network_price / plain.n_samples)
+        networks.step(rates[0])
+    assert found.model.shifts is not None and found.model.grid.context.shifts is not None
+    assert told[-1].step == recipe.n_steps and told[-1].bits_per_sample > 0
+    freed = found.model.freeze()
+    assert freed.shifts == found.model.shifts

@@ -7,23 +7,27 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from nfcodec.fit.gpu import interpolation, network, rate, rounding, synthesis
+from nfcodec.fit.gpu import interpolation, network, optimizer, pyramid, rate, rounding, synthesis
 
 H100 = GPUTarget("cuda", 90, 32)
 TYPES = {  # of arguments; what is not named here is int32
     **dict.fromkeys("features target weight flat d_features partial values d_values x noise out slope source shape".split(), "*fp32"),
+    **dict.fromkeys("space factor theta table d_out means squares gradients effective factors settings log".split(), "*fp32"),
+    **dict.fromkeys("left_side right_side left_basis right_basis".split(), "*fp32"),
+    **dict.fromkeys("first jobs programs places counter index info".split(), "*i32"),
     **{f"parts{k}": "*fp32" for k in range(4)},
     **dict.fromkeys(["runs", "loose", "index", *(f"first{k}" for k in range(4))], "*i32"),
     "constants": "*i8",
-    **dict.fromkeys("steepness scale peak sigma".split(), "fp32"),
+    **dict.fromkeys("steepness scale peak sigma keep_mean keep_square eps price beta".split(), "fp32"),
 }
 
 
-def compile_kernel(module, options=None, **constants):
-    kernel = module._kernel
-    signature = {name: "constexpr" if name in constants else TYPES.get(name, "i32") for name in kernel.arg_names}
+def compile_kernel(module, options=None, name="_kernel", types=None, **constants):
+    """types: of arguments, where they are not those of TYPES."""
+    kernel, types = getattr(module, name), TYPES | (types or {})
+    signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
     done = triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=constants), target=H100, options=options or {})
-    print(module.__name__, len(done.asm["cubin"]), "bytes, tensor cores" if "mma" in done.asm["ptx"] else "bytes")
+    print(module.__name__, name, len(done.asm["cubin"]), "bytes, tensor cores" if "mma" in done.asm["ptx"] else "bytes")
 
 
 def main():
@@ -39,6 +43,15 @@ def main():
     for is_back in (False, True):
         compile_kernel(interpolation, **widths, IS_BACK=is_back, POINTS=interpolation._POINTS)
     compile_kernel(rounding, VALUES=rounding._VALUES)
+    table = {"SCHEDULE": rounding.SCHEDULE, "VALUES": rounding._VALUES}
+    for is_hard in (False, True):
+        compile_kernel(rounding, name="_lay_out", IS_HARD=is_hard, **table)
+    compile_kernel(rounding, name="_adam", types={"factor": "fp32"}, **table)
+    for is_back in (False, True):
+        taps = {"TAPS": pyramid._TAPS_AT_ONCE[is_back], "POINTS": pyramid._POINTS, "N_FIELDS": pyramid._N_FIELDS}
+        compile_kernel(pyramid, IS_BACK=is_back, **taps)
+    sizes = {"SCHEDULE": rounding.SCHEDULE, "N_SETTINGS": optimizer._N_SETTINGS, "N_INFO": optimizer._N_INFO}
+    compile_kernel(optimizer, {"num_warps": optimizer._WARPS}, ROWS=64, COLUMNS=64, **sizes)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,12 @@ SOFT = Rounding(0.3, 0.0)  # without noise, which the two draw in different ways
 CASES = {
     "image": ((96, 91, 3), "image", {"tile_edge": 40}),
     "grey": ((96, 100, 1), "image", {}),
+    "small image": ((30, 27, 3), "image", {"tile_edge": 16}),
+    "short line": ((700, 1), "volume", {}),
     "line": ((9000, 1), "volume", {}),
     "volume": ((33, 29, 31, 1), "volume", {"stride": 2, "tile_edge": 20}),
     "vectors": ((20, 24, 22, 2), "volume", {}),
+    "small vectors": ((9, 8, 10, 2), "volume", {}),
     "frames": ((5, 12, 14, 16, 1), "volume", {"stride": 2}),
 }
 
@@ -38,7 +41,8 @@ def make_fit(name, seed=0, weighted=False, sparse=False):
         values = np.where(smooth[..., None] > 1.5, values, 0.0)
     values = np.clip(128 + 30 * values, 0, 255).astype(np.uint8)
     source = from_lattice(Signal(kind, values))
-    preset = replace(presets.choose(source, 1e-3, "dense", 5), **changes)
+    n_samples = max(1 << 14, source.target[..., 0].size)  # never a signal so small that its networks are
+    preset = replace(presets.choose(source, 1e-3, "dense", 5, n_samples), **changes)
     fit = build(source, preset, seed)
     if weighted:
         for tile in fit.tiles:

@@ -448,8 +448,8 @@ def test_targets_steer_lmbda_the_right_way():
 def test_latents_rest_while_rounding_is_hard():
     fit = small_fit()
     end = recipe(40)
-    assert fit._rates(end, 0.96)[1] == 0 and fit._rates(end, 0.96)[0] > 0 and fit._rates(end, 0.5)[1] > 0
-    assert fit._rounding(end, 0.96).hard and not fit._rounding(end, 0.5).hard
+    assert end.rates(0.96)[1] == 0 and end.rates(0.96)[0] > 0 and end.rates(0.5)[1] > 0
+    assert end.rounding(0.96).hard and not end.rounding(0.5).hard
 
 
 def test_progressive_fits_make_coarse_levels_better():

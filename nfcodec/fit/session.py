@@ -280,6 +280,8 @@ class Session:
             self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
+        if self.settings.device != "cpu":
+            preset = presets.on_gpu(preset)
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         is_short = presets.is_short(self._n_steps(n_tiles), n_tiles)
         fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from . import weights
+from . import gpu, weights
 from .encodings import Rounding
 from .fast import FastStep
 from .gathers import LANES
@@ -56,6 +56,29 @@ class Recipe:
     network_price: float = 1.0  # of a bit of the networks, in bits of latents
     warm: bool = False  # continues a fit: only the last part of the schedule, with little noise and small rates
 
+    def at(self, step: int) -> float:
+        """Which share of the schedule a step is at."""
+        at = step / self.n_steps
+        return _WARM_FROM + (1 - _WARM_FROM) * at if self.warm else at
+
+    def rates(self, at: float) -> tuple[float, float]:
+        """Learning rates of networks and latents at a share of the schedule."""
+        if at >= self.hard_from:  # latents that move over a hard edge only lose what they have
+            return self.network_rate * 0.1 * (1 - at) / (1 - self.hard_from), 0.0
+        decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at / self.hard_from)))
+        return self.network_rate * decay, self.latent_rate * decay
+
+    def rounding(self, at: float) -> Rounding:
+        """How integers are imitated at a share of the schedule."""
+        share = min(at / self.hard_from, 1.0)
+        mixed = [a + (b - a) * share for a, b in (self.temperature, self.sigma)]
+        return Rounding(*mixed, hard=at >= self.hard_from)
+
+    @property
+    def shapes_every(self) -> int:
+        """Steps from one of the kernels' shapes to the next."""
+        return max(_SHAPES_EVERY, self.n_steps // _SHAPE_STEPS)
+
 
 @dataclass
 class Progress:
@@ -81,6 +104,11 @@ class Target:
             return (max(bits, _NOTHING) / self.bits_per_sample) ** 1.6
         return (self.distortion / max(distortion, _NOTHING)) ** 1.3
 
+    def steer(self, lmbda: float, start: float, distortion: float, bits: float, pull: float) -> float:
+        """The lmbda to go on with, not too far from that of the start. pull: how much of the correction is made at once."""
+        lmbda *= min(max(self.correction(distortion, bits) ** pull, 0.9), 1.1)
+        return min(max(lmbda, start / _STEER), start * _STEER)
+
 
 @dataclass
 class Fit:
@@ -102,6 +130,11 @@ class Fit:
 
     def run(self, recipe: Recipe, target: Target | None = None) -> float:
         """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
+        if gpu.is_available(self.model.grid.theta[0]) and not recipe.progressive:
+            from .gpu import loop
+
+            if loop.is_available(self):
+                return loop.Loop(self, recipe).run(target)
         with self._stepper() as stepper:
             return self._run(stepper, recipe, target)
 
@@ -109,20 +142,17 @@ class Fit:
         model = self.model
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = Soap([*model.layers(), *model.grid.layers()])
-        shapes_every = max(_SHAPES_EVERY, recipe.n_steps // _SHAPE_STEPS)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
-        schedule = self._schedule()
+        schedule = self.schedule()
         for step in range(recipe.n_steps):
-            at = step / recipe.n_steps
-            if recipe.warm:
-                at = _WARM_FROM + (1 - _WARM_FROM) * at
+            at = recipe.at(step)
             if time.monotonic() > self.deadline:
                 at = 1.0
             if at >= recipe.integers_from and model.shifts is None:
-                self._choose_shifts(lmbda)
-            rates = self._rates(recipe, at)
+                self.choose_shifts(lmbda)
+            rates = recipe.rates(at)
 
             index, factor = next(schedule)
             tile = self.tiles[index]
@@ -135,8 +165,8 @@ class Fit:
             networks.step(rates[0])
             if wait is not None:
                 wait()
-            if shapes is not None and step % shapes_every == 0 and rates[1]:
-                self._follow_shapes(shapes, tile, look, rates[0] * _SHAPE_RATE)
+            if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
+                self.follow_shapes(shapes, tile, look, rates[0])
 
             # running means over about two epochs, weighted like the loss
             d_now, b_now = d * factor, b * factor
@@ -147,8 +177,7 @@ class Fit:
             bits = b_now * scale if bits is None else keep * bits + (1 - keep) * b_now * scale
             if target is not None and at > 0.3 and step > len(self.tiles):
                 pull = 0.5 / len(self.tiles) if at < recipe.hard_from else 0.1 / len(self.tiles)
-                lmbda *= min(max(target.correction(distortion, bits) ** pull, 0.9), 1.1)
-                lmbda = min(max(lmbda, recipe.lmbda / _STEER), recipe.lmbda * _STEER)
+                lmbda = target.steer(lmbda, recipe.lmbda, distortion, bits, pull)
             if self.on_progress is not None:
                 self.on_progress(Progress(step + 1, recipe.n_steps, time.monotonic() - start, distortion, bits))
             if at == 1.0:
@@ -170,12 +199,12 @@ class Fit:
             torch.set_num_threads(n_threads)
             sys.setswitchinterval(interval)
 
-    def _follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, rate: float) -> None:
+    def follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, network_rate: float) -> None:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
         stride = look.stride * _SHAPE_STRIDE
         phase = tuple(int(self.generator.integers(min(stride, n))) for n in tile.target.shape[1:])
         self.model.shapes.grad = shape_gradient(self.model, tile, replace(look, phase=phase, stride=stride, depth=None))
-        optimizer.step(rate)
+        optimizer.step(network_rate * _SHAPE_RATE)
         self.model.set_shapes()
 
     def warm_up(self, n_steps: int = 300, n_values: int = 4096) -> None:
@@ -198,7 +227,7 @@ class Fit:
             networks.step(_WARM_UP_RATE * max(0.1, 1 - step / n_steps))
 
     @torch.no_grad()
-    def _choose_shifts(self, lmbda: float) -> None:
+    def choose_shifts(self, lmbda: float) -> None:
         """Fixes how finely the networks are rounded, by what that costs on a few tiles."""
         model, grid = self.model, self.model.grid
         chosen = [self.tiles[i] for i in self.generator.permutation(len(self.tiles))[:_SEARCH_TILES]]
@@ -235,31 +264,19 @@ class Fit:
         look = Look(Rounding(hard=True), self._phase(tile), self.stride)
         return *features(self.model, tile, look), look
 
-    def _rates(self, recipe: Recipe, at: float) -> tuple[float, float]:
-        """Learning rates of networks and latents at a share of the run."""
-        if at >= recipe.hard_from:  # latents that move over a hard edge only lose what they have
-            return recipe.network_rate * 0.1 * (1 - at) / (1 - recipe.hard_from), 0.0
-        decay = max(0.01, 0.5 * (1 + math.cos(math.pi * at / recipe.hard_from)))
-        return recipe.network_rate * decay, recipe.latent_rate * decay
-
-    def _rounding(self, recipe: Recipe, at: float) -> Rounding:
-        share = min(at / recipe.hard_from, 1.0)
-        mixed = [a + (b - a) * share for a, b in (recipe.temperature, recipe.sigma)]
-        return Rounding(*mixed, hard=at >= recipe.hard_from)
-
     def _look(self, recipe: Recipe, at: float, tile: Tile) -> Look:
         """What of a tile a step sees, drawn at random where there is a choice."""
         n_levels = self.model.spec.grid.n_levels
         depth = None
         if n_levels > 1 and recipe.progressive and self.generator.random() < recipe.progressive:
             depth = int(self.generator.integers(1, n_levels))
-        return Look(self._rounding(recipe, at), self._phase(tile), self.stride, depth)
+        return Look(recipe.rounding(at), self._phase(tile), self.stride, depth)
 
     def _phase(self, tile: Tile) -> tuple[int, ...]:
         phase = self.phases[self.generator.integers(len(self.phases))]
         return tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
 
-    def _schedule(self):
+    def schedule(self) -> Iterator[tuple[int, float]]:
         """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
         while True:
             for i in self.generator.permutation(len(self.tiles)):

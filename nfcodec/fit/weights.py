@@ -18,7 +18,7 @@ from ..entropy.streams import best_scale
 from .context import FRACTION
 from .model import FieldModel
 
-__all__ = ["add_price", "network_bits", "search", "tensor_bits"]
+__all__ = ["add_price", "network_bits", "price_factor", "priced", "search", "tensor_bits"]
 
 _PER_SIZE = 2 * math.e  # of the mean size of a Laplace distribution in steps: its entropy is the logarithm of this
 _EARLY_SHIFT, _EARLY_CONTEXT_SHIFT = 7, 4  # roughly what the search finds; used for prices before it
@@ -26,17 +26,22 @@ _EARLY_SHIFT, _EARLY_CONTEXT_SHIFT = 7, 4  # roughly what the search finds; used
 
 def network_bits(model: FieldModel) -> torch.Tensor:
     """Bits of all tensors of both networks, as a smooth function: that of a Laplace distribution of their mean size."""
-    return sum(t.numel() * torch.log2(1 + _PER_SIZE * 2.0**shift * t.abs().mean()) for t, shift in _priced(model))
+    return sum(t.numel() * torch.log2(1 + price_factor(shift) * t.abs().mean()) for t, shift in priced(model))
+
+
+def price_factor(shift: float) -> float:
+    """What a tensor's mean size is multiplied by for the bits of an entry."""
+    return _PER_SIZE * 2.0**shift
 
 
 @torch.no_grad()
 def add_price(model: FieldModel, price: float) -> None:
     """Adds the gradients of price * `network_bits` to those that the tensors have."""
-    for tensor, shift in _priced(model):
+    for tensor, shift in priced(model):
         values = tensor.detach()
         # in numpy, whose calls take a fifth of the time of torch's; arrays share memory with tensors on a CPU
         array = values.cpu().numpy()
-        factor = _PER_SIZE * 2.0**shift
+        factor = price_factor(shift)
         slope = price / math.log(2.0) * factor / (1 + factor * float(np.abs(array).mean()))
         gradient = np.sign(array) * np.float32(slope)
         if tensor.grad is None:
@@ -45,7 +50,7 @@ def add_price(model: FieldModel, price: float) -> None:
             tensor.grad += torch.from_numpy(gradient).to(tensor.device)
 
 
-def _priced(model: FieldModel) -> list[tuple[torch.Tensor, float]]:
+def priced(model: FieldModel) -> list[tuple[torch.Tensor, float]]:
     """Every tensor with the shift that it has or will roughly have."""
     context = model.grid.context
     found = list(zip(model.tensors, model.shifts or [_EARLY_SHIFT] * len(model.tensors)))

@@ -16,7 +16,7 @@ import triton.language as tl
 
 from ..plan import AxisWeights, Block
 
-__all__ = ["interpolate", "is_worth_it"]
+__all__ = ["Taps", "interpolate", "is_worth_it"]
 
 _POINTS = 128
 _AXES = 4  # of the kernel; fewer are led by axes of 1
@@ -43,7 +43,7 @@ def interpolate(
     return _Interpolate.apply(v, block.index, axes, shape)
 
 
-class _Taps:
+class Taps:
     """A matrix along an axis as, for each row, `width` entries from column `first` on: those of one part, or of the part
     without a kernel's b and c and those that b and c are multiplied by."""
 
@@ -60,17 +60,17 @@ class _Taps:
 
 
 _known: WeakKeyDictionary[AxisWeights, dict] = WeakKeyDictionary()
-_identities: dict[tuple, tuple[_Taps, _Taps]] = {}
+_identities: dict[tuple, tuple[Taps, Taps]] = {}
 
 
-def _taps(weights: AxisWeights | None, n: int, phase: int, stride: int, device: torch.device) -> tuple[_Taps, _Taps]:
+def _taps(weights: AxisWeights | None, n: int, phase: int, stride: int, device: torch.device) -> tuple[Taps, Taps]:
     """(taps, those of the transposed matrix) of the samples seen along an axis of n vertices, kept for the next call."""
     known = _identities if weights is None else _known.setdefault(weights, {})
     key = (n if weights is None else 0, phase, stride, device)
     if key not in known:
         whole = torch.eye(n, device=device)[None] if weights is None else weights.parts()
         parts = whole[:, phase::stride]
-        known[key] = _Taps(parts), _Taps(parts.transpose(1, 2))
+        known[key] = Taps(parts), Taps(parts.transpose(1, 2))
     return known[key]
 
 
@@ -91,7 +91,7 @@ class _Interpolate(torch.autograd.Function):
         return d_values, None, None, None
 
 
-def _launch(source, out, index, axes: list[_Taps], counts, shape, is_back: bool) -> None:
+def _launch(source, out, index, axes: list[Taps], counts, shape, is_back: bool) -> None:
     """Sums over a lattice of `counts` in source, for every point of the lattice of the axes."""
     lead = _AXES - len(axes)
     axes = [_taps(None, 1, 0, 1, source.device)[0]] * lead + axes

@@ -13,12 +13,12 @@ import triton
 import triton.language as tl
 
 from ...entropy.tables import SCALES_PER_OCTAVE
-from ..gathers import LANES, LOOSE, RUN, SAME
+from ..gathers import LANES, LOOSE, RUN, SAME, Gathers
 from ..plan import Plan
 from ..rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 from .network import Network, backward, forward, matrix, n_programs, operand_types, store, write, zeros
 
-__all__ = ["context_bits"]
+__all__ = ["context_bits", "launch"]
 
 # more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 88 bytes a thread
 # in TF32 and 120 in `float32` are spilled as it is (two hidden layers of 16)
@@ -43,28 +43,40 @@ def context_bits(
     return _ContextBits.apply(precision, plan, as_coded, len(weights), v, skip, *weights, *biases)
 
 
+def launch(
+    net: Network, flat: torch.Tensor, values: torch.Tensor, gathers: Gathers, d_values: torch.Tensor | None,
+    as_coded: bool, wanted: bool, precision: str,
+) -> torch.Tensor:  # fmt: skip
+    """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value.
+
+    To d_values (V,) the gradients by the values (V,) are added, unless it is None.
+    """
+    m, device = len(gathers), values.device
+    runs, loose, constants = gathers.packed(device)
+    programs = n_programs(device, -(-m // _POINTS))
+    partial = torch.empty(programs, net.size + 1, device=device)
+    if programs:
+        _kernel[(programs,)](
+            values, runs, loose, constants, flat, values if d_values is None else d_values, partial, len(values), m,
+            runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, d_values is not None,
+            _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
+        )  # fmt: skip
+    return partial
+
+
 class _ContextBits(torch.autograd.Function):
     @staticmethod
     def forward(ctx, precision, plan, as_coded, n_layers, v, skip, *tensors):
-        device, m = v.device, len(plan.gathers)
-        runs, loose, constants = plan.gathers.packed(device)
         net = Network.of(tensors[:n_layers], skip)
         wanted, values_wanted = any(ctx.needs_input_grad), ctx.needs_input_grad[4]
         values = v.detach().contiguous()
-        d_values = torch.zeros_like(values) if values_wanted else values
-        programs = n_programs(device, -(-m // _POINTS))
-        partial = torch.empty(programs, net.size + 1, device=device)
+        d_values = torch.zeros_like(values) if values_wanted else None
+        flat = net.flat(tensors[:n_layers], tensors[n_layers:], skip)
         with torch.cuda.device_of(v):
-            if programs:
-                _kernel[(programs,)](
-                    values, runs, loose, constants, net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_values,
-                    partial, len(v), m, runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, values_wanted,
-                    _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
-                )  # fmt: skip
-        total = partial.sum(0)
+            total = launch(net, flat, values, plan.gathers, d_values, as_coded, wanted, precision).sum(0)
         if wanted:
             d_weights, d_biases, d_skip = net.parts(total)
-            ctx.gradients = (d_values if values_wanted else None, d_skip, *d_weights, *d_biases)
+            ctx.gradients = (d_values, d_skip, *d_weights, *d_biases)
         return total[-1].clone()
 
     @staticmethod

@@ -10,7 +10,7 @@ import triton.language as tl
 
 from .network import Network, backward, forward, matrix, n_programs, operand_types, store, write, zeros
 
-__all__ = ["squared_error"]
+__all__ = ["launch", "squared_error"]
 
 # more points, other numbers of warps, or loads that are pipelined all spill more: compiled for an H100, 32 bytes a thread
 # in TF32 and 288 in `float32` are spilled as it is (two hidden layers of 16)
@@ -33,27 +33,39 @@ def squared_error(
     return _SquaredError.apply(precision, target, weight, len(weights), features, skip, *weights, *biases)
 
 
+def launch(
+    net: Network, flat: torch.Tensor, features: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None,
+    d_features: torch.Tensor | None, wanted: bool, precision: str,
+) -> torch.Tensor:  # fmt: skip
+    """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value.
+
+    d_features (F, M) is filled with the gradients by the features, unless it is None.
+    """
+    m = features.shape[1]
+    programs = n_programs(features.device, -(-m // _POINTS))
+    partial = torch.empty(programs, net.size + 1, device=features.device)
+    _kernel[(programs,)](
+        features, target, target if weight is None else weight.contiguous(), flat,
+        features if d_features is None else d_features, partial, m, programs,
+        net.widths, net.padded, weight is not None, wanted, d_features is not None, _POINTS,
+        num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
+    )  # fmt: skip
+    return partial
+
+
 class _SquaredError(torch.autograd.Function):
     @staticmethod
     def forward(ctx, precision, target, weight, n_layers, features, skip, *tensors):
-        m, device = features.shape[1], features.device
         net = Network.of(tensors[:n_layers], skip)
         wanted, features_wanted = any(ctx.needs_input_grad), ctx.needs_input_grad[4]
         features, target = features.detach().contiguous(), target.contiguous()
-        d_features = torch.empty_like(features) if features_wanted else features
-        programs = n_programs(device, -(-m // _POINTS))
-        partial = torch.empty(programs, net.size + 1, device=device)
+        d_features = torch.empty_like(features) if features_wanted else None
+        flat = net.flat(tensors[:n_layers], tensors[n_layers:], skip)
         with torch.cuda.device_of(features):
-            _kernel[(programs,)](
-                features, target, target if weight is None else weight.contiguous(),
-                net.flat(tensors[:n_layers], tensors[n_layers:], skip), d_features, partial, m, programs,
-                net.widths, net.padded, weight is not None, wanted, features_wanted, _POINTS,
-                num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
-            )  # fmt: skip
-        total = partial.sum(0)
+            total = launch(net, flat, features, target, weight, d_features, wanted, precision).sum(0)
         if wanted:
             d_weights, d_biases, d_skip = net.parts(total)
-            ctx.gradients = (d_features if features_wanted else None, d_skip.view(skip.shape), *d_weights, *d_biases)
+            ctx.gradients = (d_features, d_skip.view(skip.shape), *d_weights, *d_biases)
         return total[-1].clone()
 
     @staticmethod

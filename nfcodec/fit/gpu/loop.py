@@ -1,0 +1,294 @@
+"""The loop of `train.Fit` on a GPU, for dense grids: a step is a dozen launches, captured as one CUDA graph and replayed.
+
+What a step needs lies on the device: the schedule as a table whose row a counter names, networks and latents in one array
+each, values and gradients of the tile in two spaces (`pyramid.Pyramid`). The host only counts, and now and then looks at
+what the steps have logged, moves the kernels' shapes, and, once, chooses how networks are rounded.
+
+It is tested equal to `step.PlainStep` followed by `optimizer.Soap`, but for its noise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..context import ContextModel
+from ..model import FieldModel
+from ..optimizer import BETAS, Soap
+from ..step import Look, Tile
+from ..train import Fit, Progress, Recipe, Target
+from ..weights import add_price, price_factor, priced
+from . import rate, synthesis
+from .network import Network
+from .optimizer import LARGEST, NetworkOptimizer
+from .pyramid import Pyramid
+from .rounding import SCHEDULE, adam, lay_out, soft_terms
+
+__all__ = ["Loop", "flatten", "is_available", "offset"]
+
+_MOST_TILES = 64  # each is captured up to three times
+_LOOK_EVERY = 64  # steps from one look at the log to the next
+_PRECISION = "float32"
+
+
+def is_available(fit: Fit) -> bool:
+    """Whether a fit's steps can be captured: dense levels without gaps, every sample of a tile seen, small networks."""
+    model = fit.model
+    if model.grid.context is None or not model.spec.mlp.n_hidden_layers or fit.stride > 1 or len(fit.tiles) > _MOST_TILES:
+        return False
+    layers = [t for layer in _layers(model) for t in layer]
+    if any(len(t) > LARGEST or t.numel() // len(t) >= LARGEST for t in layers):
+        return False
+    return all(block.index is None for tile in fit.tiles for block in tile.plan.blocks)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What kind of steps: networks rounded to integers or not, latents too."""
+
+    is_coded: bool
+    is_hard: bool
+
+
+class _Tile:
+    """A tile as the steps take it."""
+
+    def __init__(self, tile: Tile, model: FieldModel, n_samples: int):
+        device = model.grid.theta[0].device
+        places, offset = [], 0
+        for rows, theta in zip(tile.plan.rows, model.grid.theta):
+            places += [offset + f * len(theta) + rows for f in range(theta.shape[1])]
+            offset += theta.numel()
+        self.places = torch.cat(places).to(torch.int32)
+        self.n = len(self.places)
+        self.pyramid = Pyramid(tile.plan.blocks, model.grid.steps, self.n + 1, device)
+        self.target = tile.target.reshape(len(tile.target), -1).contiguous()
+        self.weight = None if tile.weight is None else tile.weight.reshape(-1).contiguous()
+        self.gathers = tile.plan.gathers
+        self.share = 1.0 / (tile.visits * tile.target[0].numel())  # of the bits in the loss of a step
+        self.factors = torch.zeros(2, device=device)  # of the squared error and of the bits
+
+
+class Loop:
+    """`run` is all there is to call."""
+
+    def __init__(self, fit: Fit, recipe: Recipe, precision: str = _PRECISION):
+        """precision: of products, see `network.PRECISIONS`."""
+        self.fit, self.recipe, self.model, self.precision = fit, recipe, fit.model, precision
+        model, grid = fit.model, fit.model.grid
+        self.device = grid.theta[0].device
+        *decoder, skip = model.tensors
+        context = grid.context
+        self.decoder, self.context = Network.of(decoder[::2], skip), Network.of(context.weights, context.skip)
+        self.flat, self.theta = flatten(model)
+        self.means, self.squares = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
+        self.gradients = torch.zeros_like(self.flat)
+        groups = [0] * len(model.layers()) + [1] * len(grid.layers())
+        self.networks = NetworkOptimizer(self.flat, _layers(model), groups)
+        self.tiles = [_Tile(tile, model, fit.n_samples) for tile in fit.tiles]
+        largest = max(tile.pyramid.size for tile in self.tiles)
+        self.space, self.d_space = (torch.zeros(largest, device=self.device) for _ in range(2))
+        self.slope = torch.zeros(max(tile.n for tile in self.tiles), device=self.device)
+        self.counter = torch.zeros(1, dtype=torch.int32, device=self.device)
+        self.table = torch.zeros(recipe.n_steps, SCHEDULE, device=self.device)
+        self.log = torch.zeros(recipe.n_steps, 2, device=self.device)
+        self.price = recipe.network_price / fit.n_samples
+        self.ratio = torch.zeros(1, device=self.device)
+        self._replays: dict[tuple[int, _Stage], Callable[[], None]] = {}
+
+    def run(self, target: Target | None = None) -> float:
+        """As `Fit.run`."""
+        fit, recipe, model = self.fit, self.recipe, self.model
+        visits = self._plan()
+        shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
+        means = _Means(fit)
+        lmbda, start = recipe.lmbda, time.monotonic()
+        self._weigh(lmbda)
+        self._follow_shifts()
+        for step, index in enumerate(visits):
+            at = recipe.at(step)
+            is_late = time.monotonic() > fit.deadline
+            if (is_late or at >= recipe.integers_from) and model.shifts is None:
+                fit.choose_shifts(lmbda)
+                self._follow_shifts()
+            if is_late:
+                break
+            if step == 0:
+                self._start(self.tiles[index])
+            rates = recipe.rates(at)
+            self._replay(index, _Stage(model.shifts is not None, rates[1] == 0))
+            if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
+                tile = fit.tiles[index]
+                look = Look(recipe.rounding(at), (0,) * model.spec.n_dims, 1)
+                fit.follow_shapes(shapes, tile, look, rates[0])
+                self._follow_kernels()
+            is_last = step + 1 == recipe.n_steps
+            if (step + 1) % _LOOK_EVERY == 0 or is_last:
+                means.add(self.log[means.n : step + 1].cpu().numpy(), visits[means.n : step + 1])
+                if target is not None and at > 0.3 and step > len(self.tiles):
+                    pull = min((0.5 if at < recipe.hard_from else 0.1) * _LOOK_EVERY / len(self.tiles), 0.5)
+                    lmbda = target.steer(lmbda, recipe.lmbda, means.distortion, means.bits, pull)
+                    self._weigh(lmbda)
+                if fit.on_progress is not None:
+                    seconds = time.monotonic() - start
+                    fit.on_progress(Progress(step + 1, recipe.n_steps, seconds, means.distortion, means.bits))
+        return lmbda
+
+    def _plan(self) -> list[int]:
+        """The numbers of the tiles that the steps see; fills the table for them."""
+        schedule, recipe = self.fit.schedule(), self.recipe
+        beta = self.networks.soap.beta
+        rows, indices, n_visits = [], [], [0] * len(self.tiles)
+        for step in range(recipe.n_steps):
+            index = next(schedule)[0]
+            indices.append(index)
+            n_visits[index] += 1
+            n, at = n_visits[index], recipe.at(step)
+            rounding, rates = recipe.rounding(at), recipe.rates(at)
+            first, second = (1 - b**n for b in BETAS)
+            soft = *soft_terms(rounding.temperature), rounding.sigma
+            rows.append((*soft, rates[1] / first, 1 / second, rates[0], 1 - beta ** (step + 1)))
+        self.table.copy_(torch.tensor(rows))
+        return indices
+
+    def _weigh(self, lmbda: float) -> None:
+        """Has the steps minimise distortion + lmbda * bits."""
+        self.ratio.fill_(1 / lmbda)
+        for tile in self.tiles:
+            tile.factors.copy_(torch.tensor([tile.share / lmbda, tile.share]))
+
+    def _follow_shifts(self) -> None:
+        """Has the optimiser know how networks are rounded, as `weights.priced` and both networks say."""
+        model, context = self.model, self.model.grid.context
+        shifts = {id(t): s for t, s in priced(model)}
+        tensors = list(zip(model.tensors, model.shifts or [])) + list(zip(context.tensors(), context.shifts or []))
+        parts = {id(t): 2.0**s for t, s in tensors}
+        self.networks.set(lambda t: price_factor(shifts[id(t)]), lambda t: parts.get(id(t), 0.0))
+        self.networks.effective.copy_(self.flat)
+        for t, s in tensors:
+            at = offset(t, self.flat)
+            self.networks.effective[at : at + t.numel()] = (torch.round(t.detach() * 2.0**s) * 2.0**-s).reshape(-1)
+
+    def _follow_kernels(self) -> None:
+        for tile in self.tiles:
+            tile.pyramid.set_shapes(self.model.rounded_shapes())
+
+    def _start(self, tile: _Tile) -> None:
+        """The optimiser's bases, from the gradients of a first step that moves nothing."""
+        self._follow_kernels()
+        self._gradients(tile, _Stage(self.model.shifts is not None, False))
+        cut = self.decoder.size + 1
+        total = torch.cat([part * factor for part, factor in zip(self.gradients.split([cut, len(self.flat) - cut]), tile.factors)])
+        add_price(self.model, self.price)
+        for t in [t for layer in _layers(self.model) for t in layer]:
+            at = offset(t, self.flat)
+            total[at : at + t.numel()] += t.grad.reshape(-1)
+            t.grad = None
+        self.networks.start(total)
+
+    def _gradients(self, tile: _Tile, stage: _Stage) -> None:
+        """Of both networks, and unless the stage is hard of the values, in their space, by their bits and by the squared
+        error over lmbda."""
+        noise = None if stage.is_hard else torch.randn(tile.n, device=self.device)
+        space, d_space = self.space[: tile.pyramid.size], self.d_space[: tile.pyramid.size]
+        values, d_values = space[: tile.n + 1], d_space[: tile.n + 1]
+        lay_out(self.theta, tile.places, noise, self.table, self.counter, values, self.slope, d_values)
+        tile.pyramid.forward(space)
+        flat = self.networks.effective if stage.is_coded else self.flat
+        cut = self.decoder.size + 1
+        error = synthesis.launch(
+            self.decoder, flat[:cut], tile.pyramid.features(space), tile.target, tile.weight,
+            None if stage.is_hard else tile.pyramid.features(d_space), True, self.precision,
+        )  # fmt: skip
+        bits = rate.launch(
+            self.context, flat[cut:], values, tile.gathers, None if stage.is_hard else d_values,
+            stage.is_coded, True, self.precision,
+        )  # fmt: skip
+        torch.sum(error, 0, out=self.gradients[:cut])
+        torch.sum(bits, 0, out=self.gradients[cut:])
+        if not stage.is_hard:
+            tile.pyramid.backward(d_space, self.ratio)
+
+    def _step(self, tile: _Tile, stage: _Stage) -> None:
+        self._gradients(tile, stage)
+        if not stage.is_hard:
+            adam(
+                self.theta, self.means, self.squares, tile.places, self.d_space, self.slope, tile.share, self.table, self.counter
+            )
+        values_at = self.decoder.size, len(self.flat) - 1
+        self.networks.step(self.gradients, tile.factors, self.price, self.table, self.counter, self.log, values_at)
+        self.counter += 1
+
+    def _replay(self, index: int, stage: _Stage) -> None:
+        """A step on a tile, captured the first time."""
+        replay = self._replays.get((index, stage))
+        if replay is None:
+            tile = self.tiles[index]
+            replay = self._capture(tile, stage) if self.device.type == "cuda" else lambda: self._step(tile, stage)
+            self._replays[index, stage] = replay
+        replay()
+
+    def _capture(self, tile: _Tile, stage: _Stage) -> Callable[[], None]:
+        """A graph of the step, which is run once before, for what is compiled or allocated at first use, and undone."""
+        state = [self.theta, self.means, self.squares, self.counter, self.log, *self.networks.state()]
+        kept = [t.clone() for t in state]
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
+            self._step(tile, stage)
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        for t, old in zip(state, kept):
+            t.copy_(old)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step(tile, stage)
+        return graph.replay
+
+
+class _Means:
+    """Running means of distortion and bits a sample over about two epochs, weighted like the loss."""
+
+    def __init__(self, fit: Fit):
+        self.n, self._n_tiles = 0, len(fit.tiles)
+        self._factors = [len(fit.tiles) / fit.n_samples / tile.visits for tile in fit.tiles]
+        self.distortion = self.bits = 0.0
+
+    def add(self, log: np.ndarray, visits: list[int]) -> None:
+        """log (n, 2): squared error and bits of steps on the tiles visits (n,)."""
+        for (d, b), index in zip(log.tolist(), visits):
+            self.n += 1
+            fresh = 1 / min(self.n, 2 * self._n_tiles)
+            self.distortion += fresh * (d * self._factors[index] - self.distortion)
+            self.bits += fresh * (b * self._factors[index] - self.bits)
+
+
+def _layers(model: FieldModel) -> list[list[torch.Tensor]]:
+    return [*model.layers(), *model.grid.layers()]
+
+
+def offset(t: torch.Tensor, flat: torch.Tensor) -> int:
+    """Where in flat its view begins."""
+    return (t.data_ptr() - flat.data_ptr()) // flat.element_size()
+
+
+def flatten(model: FieldModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """(networks, latents), a flat array each, of which the model's tensors are views from now on: see `optimizer`; latents
+    feature by feature, level by level."""
+    context: ContextModel = model.grid.context
+    ordered = [*model.tensors, None]
+    ordered += [t for layer in zip(context.weights, context.biases) for t in layer] + [context.skip, None]
+    gap = model.grid.theta[0].new_zeros(1)
+    flat = torch.cat([gap if t is None else t.detach().reshape(-1) for t in ordered])
+    at = 0
+    for t in ordered:
+        if t is not None:
+            t.data = flat[at : at + t.numel()].view(t.shape)
+        at += 1 if t is None else t.numel()
+    theta = torch.cat([rows.detach().t().reshape(-1) for rows in model.grid.theta])
+    for part, rows in zip(torch.split(theta, [rows.numel() for rows in model.grid.theta]), model.grid.theta):
+        rows.data = part.view(rows.shape[1], rows.shape[0]).t()
+    return flat, theta

@@ -1,0 +1,202 @@
+"""All reads of a dense pyramid interpolated along one axis after another: one launch an axis for all levels together.
+
+A level alone is too small for a GPU: with products of matrices, as in `fit.model.FieldModel.features`, which says what is
+meant here, a step is a hundred launches that each wait for the last. Backward is the same with the axes' matrices transposed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+
+from ..plan import AxisWeights, Block
+from .interpolation import Taps
+
+__all__ = ["Pyramid"]
+
+_POINTS = 128
+_TAPS_AT_ONCE = {False: 4, True: 16}  # forward, backward: there a vertex of a coarse level sums hundreds of samples
+_N_FIELDS = 10  # of a job
+_ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)  # how a job backward ends: several reads have their values in common; features' gradients are scaled
+
+
+@dataclass
+class _Pass:
+    """One axis of one read: (outer, n_in, inner) at `source` -> (outer, n_out, inner) at `target` of the space."""
+
+    source: int
+    target: int
+    outer: int
+    inner: int
+    weights: AxisWeights | None
+    start: int  # of the vertices that weights begin with, in the source
+    n_in: int
+    n_out: int
+    level: int
+    gain: float
+    is_last: bool = False
+
+
+class Pyramid:
+    """Where the values and features of a tile lie in one float32 array, its space, and how the latter come from the former.
+
+    The space holds the step's values, whose places are those of `Plan`, then what lies between two axes, then the features
+    (F, M) from `features_at` on; `size` in all. Its gradients have the same places.
+    """
+
+    def __init__(self, blocks: list[Block], steps: tuple[float, ...], n_values: int, device: torch.device):
+        """blocks: of a plan, each a whole box of its level; steps (L,): what a value of 1 means on every level."""
+        samples = tuple(box if w is None else w.shape[0] for w, box in zip(blocks[0].weights, _inside(blocks[0])))
+        self.n_samples, self.n_features = math.prod(samples), sum(block.box[0] for block in blocks)
+        used = -(-n_values // 16) * 16
+        n_axes = len(samples)
+        passes: list[list[_Pass]] = [[] for _ in range(n_axes)]
+        last: list[_Pass] = []  # of every read, whose result is features
+        for block in blocks:
+            shape, source, gain = list(block.box), block.start, steps[block.read.level]
+            axes = [k for k in reversed(range(n_axes)) if block.weights[k] is not None or _inside(block)[k] != block.box[k + 1]]
+            for k in axes or [0]:
+                inner, outer, n_in = math.prod(shape[k + 2 :]), math.prod(shape[: k + 1]), shape[k + 1]
+                start = block.inside[k + 1].start or 0
+                shape[k + 1] = samples[k]
+                passes[k].append(
+                    _Pass(source, used, outer, inner, block.weights[k], start, n_in, samples[k], block.read.level, gain)
+                )
+                gain = 1.0
+                if k != (axes or [0])[-1]:
+                    source, used = used, used + math.prod(shape)
+            last.append(passes[k][-1])
+        self.features_at, self.size = used, used + self.n_features * self.n_samples
+        at = used
+        for p in last:
+            p.target, p.is_last = at, True
+            at += p.outer * p.n_out * p.inner
+        self._weighed = _Weighed(device)
+        self._forward = [_Launch([self._weighed.job(p, False) for p in axis], device) for axis in reversed(passes)]
+        self._backward = [_Launch([self._weighed.job(p, True, n_values) for p in axis], device) for axis in passes]
+        self._weighed.close()
+
+    def set_shapes(self, shapes: torch.Tensor | None) -> None:
+        """Has the weights follow the kernels' (b, c) (L, 2), on the device; None where they are fixed."""
+        self._weighed.fill(shapes)
+
+    def features(self, space: torch.Tensor) -> torch.Tensor:
+        """(F, M): the part of a space."""
+        return space[self.features_at : self.size].view(self.n_features, self.n_samples)
+
+    def forward(self, space: torch.Tensor) -> None:
+        """Fills the features of a space from its values."""
+        for launch in self._forward:
+            launch(space, self._weighed)
+
+    def backward(self, space: torch.Tensor, factor: torch.Tensor) -> None:
+        """Adds factor (1,) times the gradients of the features of a space to those of its values."""
+        for launch in self._backward:
+            launch(space, self._weighed, factor)
+
+
+def _inside(block: Block) -> list[int]:
+    """How many vertices of each axis the weights of a block take."""
+    return [len(range(n)[cut]) for n, cut in zip(block.box[1:], block.inside[1:])]
+
+
+class _Weighed:
+    """The taps of all passes: for every row of an axis' matrix its first column and a run of weights, on the device."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self._first: list[torch.Tensor] = []
+        self._parts: list[torch.Tensor] = []  # (3, n): what is fixed, what b and what c of the kernel are multiplied by
+        self._levels: list[torch.Tensor] = []
+        self._n_first = self._n_weights = 0
+
+    def job(self, p: _Pass, is_back: bool, n_values: int = 0) -> list[int]:
+        """The fields of a pass, or of its transpose, whose weights are kept here from now on."""
+        parts = torch.eye(p.n_out, device=self.device)[None] if p.weights is None else p.weights.parts().to(self.device)
+        whole = parts.new_zeros(len(parts), p.n_out, p.n_in)
+        whole[:, :, p.start : p.start + parts.shape[2]] = parts
+        taps = Taps(whole.transpose(1, 2) if is_back else whole)
+        weights = p.gain * taps.parts.reshape(len(parts), -1)
+        if len(weights) == 1:
+            weights = torch.cat([weights, weights.new_zeros(2, weights.shape[1])])
+        first_at, weights_at = self._n_first, self._n_weights
+        self._first.append(taps.first)
+        self._parts.append(weights)
+        self._levels.append(torch.full((weights.shape[1],), p.level, device=self.device))
+        self._n_first += len(taps.first)
+        self._n_weights += weights.shape[1]
+        source, target, n_in, n_out = (p.target, p.source, p.n_out, p.n_in) if is_back else (p.source, p.target, p.n_in, p.n_out)
+        how = _ADDS.value * (target < n_values) + _SCALES.value * p.is_last if is_back else 0
+        return [source, target, n_in, n_out, p.inner, first_at, weights_at, taps.width, p.outer * n_out * p.inner, how]
+
+    def close(self) -> None:
+        self.first = torch.cat(self._first)
+        self._parts, self._levels = torch.cat(self._parts, 1), torch.cat(self._levels)
+        self.weights = self._parts[0].clone()
+
+    def fill(self, shapes: torch.Tensor | None) -> None:
+        if shapes is not None:
+            b, c = shapes.to(self.device)[self._levels].unbind(1)
+            torch.add(self._parts[0], b * self._parts[1] + c * self._parts[2], out=self.weights)
+
+
+class _Launch:
+    """Jobs that one launch does."""
+
+    def __init__(self, jobs: list[list[int]], device: torch.device):
+        jobs.sort(key=lambda job: -job[7])  # what takes longest goes first
+        programs = [(k, start) for k, job in enumerate(jobs) for start in range(0, job[8], _POINTS)]
+        self.jobs = torch.tensor(jobs, dtype=torch.int32).reshape(-1, _N_FIELDS).to(device)
+        self.programs = torch.tensor(programs, dtype=torch.int32).reshape(-1, 2).to(device)
+
+    def __call__(self, space: torch.Tensor, weighed: _Weighed, factor: torch.Tensor | None = None) -> None:
+        """factor: (1,) of the gradients, where the jobs are those backward."""
+        is_back = factor is not None
+        if len(self.programs):
+            _kernel[(len(self.programs),)](
+                space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
+                is_back, _TAPS_AT_ONCE[is_back], _POINTS, _N_FIELDS,
+            )  # fmt: skip
+
+
+@triton.jit
+def _kernel(
+    space, first, weight, jobs, programs, factor,
+    IS_BACK: tl.constexpr, TAPS: tl.constexpr, POINTS: tl.constexpr, N_FIELDS: tl.constexpr,
+):  # fmt: skip
+    """programs (n, 2): job and first entry of each program; jobs (n, N_FIELDS): see `_Weighed.job`.
+
+    Moves, of an image whose finest level is its own lattice, about 4 bytes a feature and sample in the last pass, which
+    writes all of them, and two thirds of that in what the others write and read: at F = 25 170 bytes a sample, so that
+    3.3 TB/s are 20 samples a ns. 4 taps an entry are 8 operations and as many for addresses.
+    """
+    own = programs + 2 * tl.program_id(0)
+    job = jobs + N_FIELDS * tl.load(own)
+    source, target, n_in, n_out = tl.load(job), tl.load(job + 1), tl.load(job + 2), tl.load(job + 3)
+    inner, first_at, weight_at, width = tl.load(job + 4), tl.load(job + 5), tl.load(job + 6), tl.load(job + 7)
+    at = tl.load(own + 1) + tl.arange(0, POINTS)
+    is_entry = at < tl.load(job + 8)
+    line = at // inner
+    row, outer = line % n_out, line // n_out
+    start = tl.load(first + first_at + row, mask=is_entry, other=0)
+    place = source + (outer * n_in + start) * inner + at % inner
+    taps = tl.arange(0, TAPS)[:, None]
+    total = tl.zeros((POINTS,), tl.float32)
+    for t in range(0, width, TAPS):
+        is_tap = (t + taps < width) & is_entry[None, :]
+        w = tl.load(weight + weight_at + row[None, :] * width + t + taps, mask=is_tap, other=0.0)
+        total += tl.sum(w * tl.load(space + place[None, :] + (t + taps) * inner, mask=is_tap, other=0.0), 0)
+    if IS_BACK:
+        how = tl.load(job + 9)
+        if how >= _SCALES:
+            total *= tl.load(factor)
+        if how % _SCALES == _ADDS:
+            tl.atomic_add(space + target + at, total, mask=is_entry, sem="relaxed")
+        else:
+            tl.store(space + target + at, total, mask=is_entry)
+    else:
+        tl.store(space + target + at, total, mask=is_entry)
