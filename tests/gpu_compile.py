@@ -22,7 +22,7 @@ TYPES = {  # of arguments; what is not named here is int32
 }
 
 
-def compile_kernel(module, options=None, name="_kernel", types=None, **constants):
+def compile_kernel(module, name, options=None, types=None, **constants):
     """types: of arguments, where they are not those of TYPES."""
     kernel, types = getattr(module, name), TYPES | (types or {})
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
@@ -31,27 +31,27 @@ def compile_kernel(module, options=None, name="_kernel", types=None, **constants
 
 
 def main():
-    for module, widths, n_skip, constants in (
-        (synthesis, (20, 16, 16, 3), 60, {"HAS_WEIGHT": True, "WANTS_FEATURES": True}),
-        (rate, (19, 16, 16, 2), 17, {"AS_CODED": True, "WANTS_VALUES": True}),
+    for module, name, widths, n_skip, constants in (
+        (synthesis, "_squared_error_kernel", (20, 16, 16, 3), 60, {"HAS_WEIGHT": True, "WANTS_FEATURES": True}),
+        (rate, "_context_bits_kernel", (19, 16, 16, 2), 17, {"AS_CODED": True, "WANTS_VALUES": True}),
     ):
         net = network.Network(widths, n_skip)
         options = {"num_warps": module._WARPS, "num_stages": module._STAGES}
         types = network.operand_types("tfloat32")
-        compile_kernel(module, options, WIDTHS=widths, PADDED=net.padded, WANTS=True, POINTS=module._POINTS, **constants, **types)
+        compile_kernel(module, name, options, WIDTHS=widths, PADDED=net.padded, WANTS=True, POINTS=module._POINTS, **constants, **types)
     widths = {"W0": 1, "W1": 2, "W2": 2, "W3": 4, "N_PARTS": (1, 1, 3, 3)}
     for is_back in (False, True):
-        compile_kernel(interpolation, **widths, IS_BACK=is_back, POINTS=interpolation._POINTS)
-    compile_kernel(rounding, VALUES=rounding._VALUES)
+        compile_kernel(interpolation, "_interpolate_kernel", **widths, IS_BACK=is_back, POINTS=interpolation._POINTS)
+    compile_kernel(rounding, "_noisy_round_kernel", VALUES=rounding._VALUES)
     table = {"SCHEDULE": rounding.SCHEDULE, "VALUES": rounding._VALUES}
     for is_hard in (False, True):
-        compile_kernel(rounding, name="_lay_out", IS_HARD=is_hard, **table)
-    compile_kernel(rounding, name="_adam", types={"factor": "fp32"}, **table)
+        compile_kernel(rounding, "_lay_out", IS_HARD=is_hard, **table)
+    compile_kernel(rounding, "_adam", types={"factor": "fp32"}, **table)
     for is_back in (False, True):
         taps = {"TAPS": pyramid._TAPS_AT_ONCE[is_back], "POINTS": pyramid._POINTS, "N_FIELDS": pyramid._N_FIELDS}
-        compile_kernel(pyramid, IS_BACK=is_back, **taps)
+        compile_kernel(pyramid, "_along_an_axis_kernel", IS_BACK=is_back, **taps)
     sizes = {"SCHEDULE": rounding.SCHEDULE, "N_SETTINGS": optimizer._N_SETTINGS, "N_INFO": optimizer._N_INFO}
-    compile_kernel(optimizer, {"num_warps": optimizer._WARPS}, ROWS=64, COLUMNS=64, **sizes)
+    compile_kernel(optimizer, "_move_kernel", {"num_warps": optimizer._WARPS}, ROWS=64, COLUMNS=64, **sizes)
 
 
 if __name__ == "__main__":

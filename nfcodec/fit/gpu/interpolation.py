@@ -98,7 +98,7 @@ def _launch(source, out, index, axes: list[Taps], counts, shape, is_back: bool) 
     counts = [1] * lead + list(counts)
     m = math.prod(a.n for a in axes)
     with torch.cuda.device_of(source):
-        _kernel[(-(-m // _POINTS), len(index))](
+        _interpolate_kernel[(-(-m // _POINTS), len(index))](
             source, out, index, source if shape is None else shape, *(a.first for a in axes), *(a.parts for a in axes),
             *(a.n for a in axes), *counts[1:], m, math.prod(counts),
             *(a.width for a in axes), tuple(len(a.parts) for a in axes), is_back, _POINTS,
@@ -116,7 +116,7 @@ def _weight(parts, shape, i, t, n, WIDTH: tl.constexpr, N_PARTS: tl.constexpr, m
 
 
 @triton.jit
-def _kernel(
+def _interpolate_kernel(
     source, out, index, shape, first0, first1, first2, first3, parts0, parts1, parts2, parts3, n0, n1, n2, n3,
     k1, k2, k3, m, n_source, W0: tl.constexpr, W1: tl.constexpr, W2: tl.constexpr, W3: tl.constexpr,
     N_PARTS: tl.constexpr, IS_BACK: tl.constexpr, POINTS: tl.constexpr,

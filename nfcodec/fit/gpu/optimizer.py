@@ -85,7 +85,7 @@ class NetworkOptimizer:
         """Moves flat against gradients (n,) times their group's of factors (2,), and has `effective` be flat as the decoder
         will see it. price: of a bit. The gradients' entries values_at are put into log's row (steps, 2) of this step."""
         soap = self.soap
-        _kernel[(len(self.layers),)](
+        _move_kernel[(len(self.layers),)](
             self.flat, self.effective, gradients, factors, self.index, self.info, self.settings, *self.sides, *self.bases,
             self.mean, self.square, table, counter, log, *values_at, price / math.log(2.0), soap.beta, soap.eps, soap.every,
             SCHEDULE, _N_SETTINGS, _N_INFO, self.rows, self.columns, num_warps=_WARPS,
@@ -129,7 +129,7 @@ def _rounded(x, parts):
 
 
 @triton.jit
-def _kernel(
+def _move_kernel(
     flat, effective, gradients, factors, index, info, settings, left_side, right_side, left_basis, right_basis, means, squares,
     table, counter, log, first_value, second_value, price, beta, eps, every,
     SCHEDULE: tl.constexpr, N_SETTINGS: tl.constexpr, N_INFO: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,

@@ -157,14 +157,14 @@ class _Launch:
         """factor: (1,) of the gradients, where the jobs are those backward."""
         is_back = factor is not None
         if len(self.programs):
-            _kernel[(len(self.programs),)](
+            _along_an_axis_kernel[(len(self.programs),)](
                 space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
                 is_back, _TAPS_AT_ONCE[is_back], _POINTS, _N_FIELDS,
             )  # fmt: skip
 
 
 @triton.jit
-def _kernel(
+def _along_an_axis_kernel(
     space, first, weight, jobs, programs, factor,
     IS_BACK: tl.constexpr, TAPS: tl.constexpr, POINTS: tl.constexpr, N_FIELDS: tl.constexpr,
 ):  # fmt: skip

@@ -56,7 +56,7 @@ def launch(
     programs = n_programs(device, -(-m // _POINTS))
     partial = torch.empty(programs, net.size + 1, device=device)
     if programs:
-        _kernel[(programs,)](
+        _context_bits_kernel[(programs,)](
             values, runs, loose, constants, flat, values if d_values is None else d_values, partial, len(values), m,
             runs.shape[1], programs, net.widths, net.padded, as_coded, wanted, d_values is not None,
             _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
@@ -120,7 +120,7 @@ def _laplace(x, location, scales, AS_CODED: tl.constexpr):
 
 
 @triton.jit
-def _kernel(
+def _context_bits_kernel(
     values, runs, loose, constants, flat, d_values, partial, n_values, m, n_vectors, n_programs,
     WIDTHS: tl.constexpr, PADDED: tl.constexpr, AS_CODED: tl.constexpr, WANTS: tl.constexpr, WANTS_VALUES: tl.constexpr,
     POINTS: tl.constexpr, FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,

@@ -38,7 +38,7 @@ class _NoisyRound(torch.autograd.Function):
         x = x.detach().contiguous()
         noise, out, slope = torch.randn_like(x), torch.empty_like(x), torch.empty_like(x)
         with torch.cuda.device_of(x):
-            _kernel[(-(-len(x) // _VALUES),)](x, noise, out, slope, len(x), *soft_terms(temperature), float(sigma), _VALUES)
+            _noisy_round_kernel[(-(-len(x) // _VALUES),)](x, noise, out, slope, len(x), *soft_terms(temperature), float(sigma), _VALUES)
         ctx.slope = slope
         return out
 
@@ -83,7 +83,7 @@ def _soft_round(x, steepness, scale, peak):
 
 
 @triton.jit
-def _kernel(x, noise, out, slope, n, steepness, scale, peak, sigma, VALUES: tl.constexpr):
+def _noisy_round_kernel(x, noise, out, slope, n, steepness, scale, peak, sigma, VALUES: tl.constexpr):
     """out and slope (n,) of x.
 
     Moves 16 bytes a value: x and noise in, out and slope out (torch's noise is 4 more); 3.3 TB/s are 200 values a ns. About

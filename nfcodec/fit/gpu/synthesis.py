@@ -44,7 +44,7 @@ def launch(
     m = features.shape[1]
     programs = n_programs(features.device, -(-m // _POINTS))
     partial = torch.empty(programs, net.size + 1, device=features.device)
-    _kernel[(programs,)](
+    _squared_error_kernel[(programs,)](
         features, target, target if weight is None else weight.contiguous(), flat,
         features if d_features is None else d_features, partial, m, programs,
         net.widths, net.padded, weight is not None, wanted, d_features is not None, _POINTS,
@@ -74,7 +74,7 @@ class _SquaredError(torch.autograd.Function):
 
 
 @triton.jit
-def _kernel(
+def _squared_error_kernel(
     features, target, weight, flat, d_features, partial, m, n_programs,
     WIDTHS: tl.constexpr, PADDED: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr, WANTS_FEATURES: tl.constexpr,
     POINTS: tl.constexpr, FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,
