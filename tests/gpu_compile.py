@@ -47,8 +47,8 @@ def main():
     for is_hard in (False, True):
         compile_kernel(rounding, "_lay_out", IS_HARD=is_hard, **table)
     compile_kernel(rounding, "_adam", types={"factor": "fp32"}, **table)
-    for is_back in (False, True):
-        taps = {"TAPS": pyramid._TAPS_AT_ONCE[is_back], "POINTS": pyramid._POINTS, "N_FIELDS": pyramid._N_FIELDS}
+    for is_back, (n_taps, n_points) in zip((False, True, True), pyramid._SHAPES):
+        taps = {"TAPS": n_taps, "POINTS": n_points, "N_FIELDS": pyramid._N_FIELDS}
         compile_kernel(pyramid, "_along_an_axis_kernel", IS_BACK=is_back, **taps)
     sizes = {"SCHEDULE": rounding.SCHEDULE, "N_SETTINGS": optimizer._N_SETTINGS, "N_INFO": optimizer._N_INFO}
     compile_kernel(optimizer, "_move_kernel", {"num_warps": optimizer._WARPS}, ROWS=64, COLUMNS=64, **sizes)

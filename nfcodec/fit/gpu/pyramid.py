@@ -18,8 +18,8 @@ from .interpolation import Taps
 
 __all__ = ["Pyramid"]
 
-_POINTS = 128
-_TAPS_AT_ONCE = {False: 4, True: 16}  # forward, backward: there a vertex of a coarse level sums hundreds of samples
+# taps at once, and entries a program: most entries sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
+_SHAPES = ((4, 512), (8, 256), (16, 128))
 _N_FIELDS = 10  # of a job
 _ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)  # how a job backward ends: several reads have their values in common; features' gradients are scaled
 
@@ -76,8 +76,12 @@ class Pyramid:
             p.target, p.is_last = at, True
             at += p.outer * p.n_out * p.inner
         self._weighed = _Weighed(device)
-        self._forward = [_Launch([self._weighed.job(p, False) for p in axis], device) for axis in reversed(passes)]
-        self._backward = [_Launch([self._weighed.job(p, True, n_values) for p in axis], device) for axis in passes]
+        self._forward = [
+            launch for axis in reversed(passes) for launch in _launches([self._weighed.job(p, False) for p in axis], device)
+        ]
+        self._backward = [
+            launch for axis in passes for launch in _launches([self._weighed.job(p, True, n_values) for p in axis], device)
+        ]
         self._weighed.close()
 
     def set_shapes(self, shapes: torch.Tensor | None) -> None:
@@ -144,23 +148,32 @@ class _Weighed:
             torch.add(self._parts[0], b * self._parts[1] + c * self._parts[2], out=self.weights)
 
 
+def _launches(jobs: list[list[int]], device: torch.device) -> list["_Launch"]:
+    """One for each of _SHAPES that suits any of the jobs, by their widths; what takes longest goes first."""
+    lowest, found = 0, []
+    for shape in _SHAPES:
+        highest = shape[0] if shape != _SHAPES[-1] else math.inf
+        own = sorted((job for job in jobs if lowest < job[7] <= highest), key=lambda job: -job[7])
+        found += [_Launch(own, *shape, device)] if own else []
+        lowest = highest
+    return found[::-1]
+
+
 class _Launch:
     """Jobs that one launch does."""
 
-    def __init__(self, jobs: list[list[int]], device: torch.device):
-        jobs.sort(key=lambda job: -job[7])  # what takes longest goes first
-        programs = [(k, start) for k, job in enumerate(jobs) for start in range(0, job[8], _POINTS)]
-        self.jobs = torch.tensor(jobs, dtype=torch.int32).reshape(-1, _N_FIELDS).to(device)
-        self.programs = torch.tensor(programs, dtype=torch.int32).reshape(-1, 2).to(device)
+    def __init__(self, jobs: list[list[int]], n_taps: int, n_points: int, device: torch.device):
+        programs = [(k, start) for k, job in enumerate(jobs) for start in range(0, job[8], n_points)]
+        self.n_taps, self.n_points = n_taps, n_points
+        self.jobs, self.programs = (torch.tensor(rows, dtype=torch.int32).to(device) for rows in (jobs, programs))
 
     def __call__(self, space: torch.Tensor, weighed: _Weighed, factor: torch.Tensor | None = None) -> None:
         """factor: (1,) of the gradients, where the jobs are those backward."""
         is_back = factor is not None
-        if len(self.programs):
-            _along_an_axis_kernel[(len(self.programs),)](
-                space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
-                is_back, _TAPS_AT_ONCE[is_back], _POINTS, _N_FIELDS,
-            )  # fmt: skip
+        _along_an_axis_kernel[(len(self.programs),)](
+            space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
+            is_back, self.n_taps, self.n_points, _N_FIELDS,
+        )  # fmt: skip
 
 
 @triton.jit

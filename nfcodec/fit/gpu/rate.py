@@ -16,7 +16,7 @@ from ...entropy.tables import SCALES_PER_OCTAVE
 from ..gathers import LANES, LOOSE, RUN, SAME, Gathers
 from ..plan import Plan
 from ..rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
-from .network import Network, backward, forward, matrix, n_programs, operand_types, store, write, zeros
+from .network import Network, backward, forward, n_programs, operand_types, write, zeros
 
 __all__ = ["context_bits", "launch"]
 
@@ -141,22 +141,23 @@ def _context_bits_kernel(
     for k in tl.static_range(len(WIDTHS) - 1):
         skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
     row = partial + tl.program_id(0) * (skip_start + N_RAW + 1)
-    i, c = tl.arange(0, IN)[None, :], tl.arange(0, OUT)[None, :]
-    skip = matrix(flat, skip_start, 1, N_RAW, 1, IN)
-    sums, d_skip, total, d_last = zeros(PADDED), tl.zeros((1, IN), tl.float32), 0.0, 0.0
+    # inputs are gathered as (inputs, points): neighbouring threads then take neighbouring values
+    i, c = tl.arange(0, IN)[:, None], tl.arange(0, OUT)[None, :]
+    skip = tl.load(flat + skip_start + i, mask=i < N_RAW, other=0.0)
+    sums, d_skip, total, d_last = zeros(PADDED), tl.zeros((IN,), tl.float32), 0.0, 0.0
     for block in range(tl.program_id(0), tl.cdiv(m, POINTS), n_programs):
         at = block * POINTS + tl.arange(0, POINTS)
         is_position = at < m
-        is_raw = (i < N_RAW) & is_position[:, None]
-        place = _places(runs, loose, i, n_vectors, at[:, None], is_raw)
+        is_raw = (i < N_RAW) & is_position[None, :]
+        place = _places(runs, loose, i, n_vectors, at[None, :], is_raw)
         raw = tl.load(values + place, mask=is_raw, other=0.0)
-        is_constant = (i >= N_RAW) & (i < N_RAW + 2) & is_position[:, None]
-        constant = tl.load(constants + (i - N_RAW) * m + at[:, None], mask=is_constant, other=0).to(tl.float32)
+        is_constant = (i >= N_RAW) & (i < N_RAW + 2) & is_position[None, :]
+        constant = tl.load(constants + (i - N_RAW) * m + at[None, :], mask=is_constant, other=0).to(tl.float32)
         companded = tl.log2(1.0 + tl.abs(raw))
         x = tl.where(raw < 0, -companded, companded) + constant
-        kept = forward(x, flat, WIDTHS, PADDED, FORWARD, PRECISION)
+        kept = forward(tl.trans(x), flat, WIDTHS, PADDED, FORWARD, PRECISION)
         output = kept[len(WIDTHS) - 1]
-        location = tl.sum(tl.where(c == 0, output, 0.0), 1) + tl.sum(raw * skip, 1)
+        location = tl.sum(tl.where(c == 0, output, 0.0), 1) + tl.sum(raw * skip, 0)
         scales = tl.sum(tl.where(c == 1, output, 0.0), 1)
         own = _places(runs, loose, N_RAW, n_vectors, at, is_position)
         bits, d_own, d_scales = _laplace(tl.load(values + own, mask=is_position, other=0.0), location, scales, AS_CODED)
@@ -167,9 +168,9 @@ def _context_bits_kernel(
             d = tl.where(c == 0, -d_own[:, None], tl.where(c == 1, d_scales[:, None], 0.0))
             led = backward(kept, d, flat, sums, WIDTHS, PADDED, BACKWARD, PRECISION)
             sums = led[1:]
-            d_skip -= tl.sum(raw * d_own[:, None], 0)[None, :]
+            d_skip -= tl.sum(raw * d_own[None, :], 1)
             if WANTS_VALUES:
-                d_raw = led[0] / (1.0 + tl.abs(raw)) * _LOG2_E - d_own[:, None] * skip
+                d_raw = tl.trans(led[0]) / (1.0 + tl.abs(raw)) * _LOG2_E - d_own[None, :] * skip
                 # most inputs outside of lattices are the closing 0: additions to that one value would wait for each other
                 is_last = place == n_values - 1
                 d_last += tl.sum(tl.sum(tl.where(is_raw & is_last, d_raw, 0.0), 1), 0)
@@ -178,5 +179,5 @@ def _context_bits_kernel(
     if WANTS_VALUES:
         tl.atomic_add(d_values + n_values - 1, d_last, sem="relaxed")
     write(sums, row, WIDTHS, PADDED)
-    store(row, skip_start, d_skip, 1, N_RAW, 1, IN)
+    tl.store(row + skip_start + tl.arange(0, IN), d_skip, mask=tl.arange(0, IN) < N_RAW)
     tl.store(row + skip_start + N_RAW, total)
