@@ -15,22 +15,24 @@ from nfcodec.fit.encodings import Rounding
 from nfcodec.fit.fast import FastStep
 from nfcodec.fit.source import from_lattice
 from nfcodec.fit.step import Look, PlainStep
-from nfcodec.fit.train import Fit
+from nfcodec.fit.train import Fit, Recipe
 from nfcodec.kernels import rate, synthesis
 from nfcodec.kernels.taps import N_TAPS
 from nfcodec.spec import Signal
 
-__all__ = ["part_seconds", "prepare", "step_flops", "step_seconds"]
+__all__ = ["loop_parts", "loop_seconds", "part_seconds", "prepare", "step_flops", "step_seconds"]
 
 _RATE = 0.01
 _LOOK = {"rounding": Rounding(0.3, 0.2)}
+_REPLAYS = 50
 _ROUNDS = 5  # over all tiles, after one that is not counted
 
 
-def prepare(image: np.ndarray, lmbda: float) -> Fit:
+def prepare(image: np.ndarray, lmbda: float, device: str = "cpu") -> Fit:
     """A fit of an image as `encode` would begin it."""
     source = from_lattice(Signal("image", image))
-    return build(source, presets.choose(source, lmbda, "dense", 5), 0)
+    preset = presets.choose(source, lmbda, "dense", 5)
+    return build(source, preset if device == "cpu" else presets.on_gpu(preset), 0, device)
 
 
 def step_flops(fit: Fit) -> dict[str, float]:
@@ -57,6 +59,41 @@ def step_seconds(fit: Fit, n_threads: int) -> float:
         _walk(fit, stepper)
         rounds.append((time.perf_counter() - start) / len(fit.tiles))
     return statistics.median(rounds[1:])
+
+
+def loop_seconds(fit: Fit, precision: str) -> float:
+    """Seconds of a step that is captured as a graph, of all products' operands in a precision."""
+    import torch
+
+    from nfcodec.fit.gpu.loop import SOFT, Loop
+
+    loop = Loop(fit, Recipe(n_steps=2 * _REPLAYS), precision)
+    loop.begin(0)
+    rounds = []
+    for _ in range(_ROUNDS + 1):
+        loop.counter.zero_()
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(_REPLAYS):
+            loop.replay(0, SOFT)
+        torch.cuda.synchronize()
+        rounds.append((time.perf_counter() - start) / _REPLAYS)
+    return statistics.median(rounds[1:])
+
+
+def loop_parts(fit: Fit, precision: str) -> dict[str, float]:
+    """Seconds of each kernel of such a step, by its name."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from nfcodec.fit.gpu.loop import SOFT, Loop
+
+    loop = Loop(fit, Recipe(n_steps=2 * _REPLAYS), precision)
+    loop.begin(0)
+    loop.replay(0, SOFT)
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        for _ in range(_REPLAYS):
+            loop.replay(0, SOFT)
+    return {e.key: 1e-6 * e.device_time_total / _REPLAYS for e in found.key_averages() if e.device_time_total}
 
 
 def part_seconds(fit: Fit) -> dict[str, float]:
