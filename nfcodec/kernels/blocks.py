@@ -16,7 +16,7 @@ from numba import njit
 
 from .simd import add_totals, fma, load, maximum, select_positive, splat, store, total
 
-__all__ = ["POINTS", "add_outer", "add_product", "add_transposed", "backward", "forward", "pack", "pad", "padded", "unpack"]
+__all__ = ["POINTS", "add_outer", "add_product", "add_transposed", "backward", "forward", "pack", "pad", "padded", "scratch", "unpack"]
 
 POINTS = 64
 
@@ -54,6 +54,14 @@ def unpack(flat: np.ndarray, shapes: Sequence[tuple[int, int]]) -> tuple[list[np
     return weights, biases
 
 
+@njit(error_model="numpy", cache=True)
+def scratch(n):
+    """n zeros, float32, that begin at a multiple of 64 bytes: a vector that lies in two lines of the cache takes twice the time."""
+    whole = np.zeros(n + 16, np.float32)
+    skipped = -whole.ctypes.data % 64 // 4
+    return whole[skipped : skipped + n]
+
+
 @njit(error_model="numpy", cache=True, inline="always")
 def _rows(out, p):
     """The 16 vectors of 4 rows that start at p."""
@@ -65,29 +73,84 @@ def _rows(out, p):
     )  # fmt: skip
 
 
+@njit(error_model="numpy", cache=True, inline="always")
+def _put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
+    """The reverse of `_rows`."""
+    store(out, p, a0), store(out, p + 16, a1), store(out, p + 32, a2), store(out, p + 48, a3)
+    store(out, p + 64, b0), store(out, p + 80, b1), store(out, p + 96, b2), store(out, p + 112, b3)
+    store(out, p + 128, c0), store(out, p + 144, c1), store(out, p + 160, c2), store(out, p + 176, c3)
+    store(out, p + 192, d0), store(out, p + 208, d1), store(out, p + 224, d2), store(out, p + 240, d3)
+
+
+@njit(error_model="numpy", cache=True, inline="always")
+def _sums(w, at, step_out, step_in, n_in, x, at_x, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
+    """Adds to 4 rows o the sums over i of w[at + o * step_out + i * step_in] * x[i]."""
+    for i in range(n_in):
+        q = at_x + i * POINTS
+        x0, x1, x2, x3 = load(x, q), load(x, q + 16), load(x, q + 32), load(x, q + 48)
+        k = splat(w[at])
+        a0, a1, a2, a3 = fma(k, x0, a0), fma(k, x1, a1), fma(k, x2, a2), fma(k, x3, a3)
+        k = splat(w[at + step_out])
+        b0, b1, b2, b3 = fma(k, x0, b0), fma(k, x1, b1), fma(k, x2, b2), fma(k, x3, b3)
+        k = splat(w[at + 2 * step_out])
+        c0, c1, c2, c3 = fma(k, x0, c0), fma(k, x1, c1), fma(k, x2, c2), fma(k, x3, c3)
+        k = splat(w[at + 3 * step_out])
+        d0, d1, d2, d3 = fma(k, x0, d0), fma(k, x1, d1), fma(k, x2, d2), fma(k, x3, d3)
+        at += step_in
+    return a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3
+
+
 @njit(error_model="numpy", cache=True)
 def _product(w, first, step_out, step_in, n_out, n_in, x, at_x, out, at_out):
     """out[o] += sum over i of w[first + o * step_out + i * step_in] * x[i]; n_out a multiple of 4."""
     for o in range(0, n_out, 4):
         p = at_out + o * POINTS
         a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _rows(out, p)
-        at = first + o * step_out
-        for i in range(n_in):
-            q = at_x + i * POINTS
-            x0, x1, x2, x3 = load(x, q), load(x, q + 16), load(x, q + 32), load(x, q + 48)
-            k = splat(w[at])
-            a0, a1, a2, a3 = fma(k, x0, a0), fma(k, x1, a1), fma(k, x2, a2), fma(k, x3, a3)
-            k = splat(w[at + step_out])
-            b0, b1, b2, b3 = fma(k, x0, b0), fma(k, x1, b1), fma(k, x2, b2), fma(k, x3, b3)
-            k = splat(w[at + 2 * step_out])
-            c0, c1, c2, c3 = fma(k, x0, c0), fma(k, x1, c1), fma(k, x2, c2), fma(k, x3, c3)
-            k = splat(w[at + 3 * step_out])
-            d0, d1, d2, d3 = fma(k, x0, d0), fma(k, x1, d1), fma(k, x2, d2), fma(k, x3, d3)
-            at += step_in
-        store(out, p, a0), store(out, p + 16, a1), store(out, p + 32, a2), store(out, p + 48, a3)
-        store(out, p + 64, b0), store(out, p + 80, b1), store(out, p + 96, b2), store(out, p + 112, b3)
-        store(out, p + 128, c0), store(out, p + 144, c1), store(out, p + 160, c2), store(out, p + 176, c3)
-        store(out, p + 192, d0), store(out, p + 208, d1), store(out, p + 224, d2), store(out, p + 240, d3)
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
+            w, first + o * step_out, step_out, step_in, n_in, x, at_x,
+            a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
+        )  # fmt: skip
+        _put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
+
+
+@njit(error_model="numpy", cache=True)
+def _layer(flat, first, biases, n_out, n_in, x, at_x, at_out, is_last):
+    """x[at_out :] become w[first :] (n_out, n_in) x[at_x :] plus biases, of which negative ones become 0 if it is not the last layer."""
+    zero = splat(0.0)
+    for o in range(0, n_out, 4):
+        p, b = at_out + o * POINTS, biases + o
+        a0, b0, c0, d0 = splat(flat[b]), splat(flat[b + 1]), splat(flat[b + 2]), splat(flat[b + 3])
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
+            flat, first + o * n_in, n_in, 1, n_in, x, at_x, a0, a0, a0, a0, b0, b0, b0, b0, c0, c0, c0, c0, d0, d0, d0, d0
+        )
+        if not is_last:
+            a0, a1, a2, a3 = maximum(a0, zero), maximum(a1, zero), maximum(a2, zero), maximum(a3, zero)
+            b0, b1, b2, b3 = maximum(b0, zero), maximum(b1, zero), maximum(b2, zero), maximum(b3, zero)
+            c0, c1, c2, c3 = maximum(c0, zero), maximum(c1, zero), maximum(c2, zero), maximum(c3, zero)
+            d0, d1, d2, d3 = maximum(d0, zero), maximum(d1, zero), maximum(d2, zero), maximum(d3, zero)
+        _put_rows(x, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
+
+
+@njit(error_model="numpy", cache=True)
+def _layer_back(flat, first, n_out, n_in, gradients, at_d, activations, at_out, is_first):
+    """gradients[at_out :] become w[first :]^T gradients[at_d :], 0 where activations are not positive if it is not the first layer."""
+    zero = splat(0.0)
+    for o in range(0, n_in, 4):
+        p = at_out + o * POINTS
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
+            flat, first + o, 1, n_in, n_out, gradients, at_d,
+            zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+        )  # fmt: skip
+        if not is_first:
+            a0, a1 = select_positive(load(activations, p), a0), select_positive(load(activations, p + 16), a1)
+            a2, a3 = select_positive(load(activations, p + 32), a2), select_positive(load(activations, p + 48), a3)
+            b0, b1 = select_positive(load(activations, p + 64), b0), select_positive(load(activations, p + 80), b1)
+            b2, b3 = select_positive(load(activations, p + 96), b2), select_positive(load(activations, p + 112), b3)
+            c0, c1 = select_positive(load(activations, p + 128), c0), select_positive(load(activations, p + 144), c1)
+            c2, c3 = select_positive(load(activations, p + 160), c2), select_positive(load(activations, p + 176), c3)
+            d0, d1 = select_positive(load(activations, p + 192), d0), select_positive(load(activations, p + 208), d1)
+            d2, d3 = select_positive(load(activations, p + 224), d2), select_positive(load(activations, p + 240), d3)
+        _put_rows(gradients, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
 
 
 @njit(error_model="numpy", cache=True)
@@ -132,16 +195,8 @@ def forward(flat, widths, activations, stride):
     for layer in range(n_layers):
         n_in, n_out = widths[layer], widths[layer + 1]
         middle, out = start + n_in * n_out, (layer + 1) * stride
-        for o in range(n_out):
-            value = splat(flat[middle + o])
-            for j in range(out + o * POINTS, out + (o + 1) * POINTS, 16):
-                store(activations, j, value)
-        add_product(flat, start, n_out, n_in, activations, layer * stride, activations, out)
+        _layer(flat, start, middle, n_out, n_in, activations, layer * stride, out, layer + 1 == n_layers)
         start = middle + n_out
-        if layer + 1 < n_layers:
-            zero = splat(0.0)
-            for j in range(out, out + n_out * POINTS, 16):
-                store(activations, j, maximum(load(activations, j), zero))
 
 
 @njit(error_model="numpy", cache=True)
@@ -160,11 +215,5 @@ def backward(flat, widths, activations, gradients, stride, d_flat, wants_inputs)
             d_flat[middle + o] += total(first + second)
         if layer == 0 and not wants_inputs:
             return
-        zero = splat(0.0)
-        for j in range(here, here + n_in * POINTS, 16):
-            store(gradients, j, zero)
-        add_transposed(flat, start, n_out, n_in, gradients, d_out, gradients, here)
-        if layer:
-            for j in range(here, here + n_in * POINTS, 16):
-                store(gradients, j, select_positive(load(activations, j), load(gradients, j)))
+        _layer_back(flat, start, n_out, n_in, gradients, d_out, activations, here, layer == 0)
         end = start

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .blocks import POINTS, add_product, forward
+from .blocks import POINTS, add_product, forward, scratch
 from .simd import LANES, absolute, exp2, fma, load, maximum, minimum, splat, store, where_less
 from .taps import N_TAPS
 from .tiles import load_rows, sums_of_rows
@@ -109,7 +109,7 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
     n_layers = len(widths) - 1
     zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
-    activations = np.zeros((n_layers + 1) * stride, np.float32)
+    activations = scratch((n_layers + 1) * stride)
     outputs = n_layers * stride
     for i in range(n_planes):
         for j0 in range(0, plane, POINTS):

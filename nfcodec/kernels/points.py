@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..spec import HASH_PRIMES
-from .blocks import POINTS, add_product, forward
+from .blocks import POINTS, add_product, forward, scratch
 from .lattice import finish
 from .simd import LANES, fma, load, splat, store
 from .tiles import load_rows, locate, splat_at, sums_of_vectors
@@ -162,9 +162,9 @@ def sample_points(
     zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
     outputs = n_layers * stride
-    activations = np.zeros((n_layers + 1) * stride, np.float32)
+    activations = scratch((n_layers + 1) * stride)
     products = np.empty(max(1, info[:, FEATURES].max()) * LANES * LANES, np.float32)
-    outer, fractions = np.zeros(N_OUTER * LANES, np.float32), np.zeros(4 * LANES, np.float32)
+    outer, fractions = scratch(N_OUTER * LANES), scratch(4 * LANES)
     places, offsets = np.zeros(LANES, np.int32), np.zeros(N_OUTER, np.int64)
     weights, hashes = np.ones(16, np.float32), np.zeros(16, np.int64)
     where = np.zeros(4 * POINTS, np.float64)

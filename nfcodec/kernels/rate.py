@@ -10,9 +10,9 @@ import math
 import numpy as np
 from numba import njit
 
-from .blocks import POINTS, add_outer, add_product, add_transposed, backward, forward
+from .blocks import POINTS, backward, forward, scratch
 from .simd import (
-    LANES, absolute, add_pairs, copysign, exp2, floor, load, load_pairs, log2, maximum, minimum, splat, store, total, where_less,
+    LANES, absolute, add_pairs, copysign, exp2, floor, fma, load, load_pairs, log2, maximum, minimum, splat, store, total, where_less,
 )  # fmt: skip
 
 __all__ = ["context_bits"]
@@ -38,14 +38,12 @@ def context_bits(
     wants_gradients, wants_values = len(d_flat) == len(flat), len(d_values) == len(values)
     n_layers = len(widths) - 1
     stride = widths.max() * POINTS
-    activations = np.zeros((n_layers + 1) * stride, np.float32)
-    gradients = np.zeros((n_layers + 1) * stride, np.float32)
-    n_raw = len(skip) // 4
-    raw = np.zeros(n_raw * POINTS, np.float32)
-    slope = np.zeros(n_inputs * POINTS, np.float32)
-    d_raw = np.zeros(n_raw * POINTS, np.float32)
+    activations = scratch((n_layers + 1) * stride)
+    gradients = scratch((n_layers + 1) * stride)
+    d_skips = scratch(n_inputs * LANES)
     outputs = n_layers * stride
-    targets, d_own, valid = np.zeros(POINTS, np.float32), np.zeros(POINTS, np.float32), np.ones(POINTS, np.float32)
+    targets, d_own, valid = scratch(POINTS), scratch(POINTS), np.ones(POINTS, np.float32)
+    part, locations = scratch(2 * LANES), scratch(POINTS)
     low, high, p_min = splat(limits[0]), splat(limits[1]), splat(limits[2])
     places, parts = np.float32(limits[3]), np.float32(limits[4])
     half, one, zero, ln2, per_bit, minus = splat(0.5), splat(1.0), splat(0.0), splat(_LN2), splat(_LOG2_E), splat(-1.0)
@@ -56,32 +54,29 @@ def context_bits(
         n_left = min(POINTS, m - start)
         for j in range(n_left, POINTS):
             valid[j] = 0
-        for i in range(n_inputs):
-            for j in range(0, n_left, LANES):
-                at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
+        for j in range(0, n_left, LANES):
+            n, vector, location = min(LANES, n_left - j), (start + j) // LANES, zero
+            for i in range(n_inputs):
                 even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
                 if odd == RUN:
-                    store(raw, at, load(values, even))
-                    store(activations, at, load(companded, even))
-                    store(slope, at, load(slopes, even))
+                    raw, small = load(values, even), load(companded, even)
                 elif odd == SAME:
-                    store(raw, at, splat(values[even]))
-                    store(activations, at, splat(companded[even]))
-                    store(slope, at, splat(slopes[even]))
+                    raw, small = splat(values[even]), splat(companded[even])
                 elif odd >= 0:
-                    store(raw, at, load_pairs(values, even, odd))
-                    store(activations, at, load_pairs(companded, even, odd))
-                    store(slope, at, load_pairs(slopes, even, odd))
+                    raw, small = load_pairs(values, even, odd), load_pairs(companded, even, odd)
                 else:
                     for k in range(n):
                         place = loose[even, k]
-                        raw[at + k], activations[at + k], slope[at + k] = values[place], companded[place], slopes[place]
+                        part[k], part[LANES + k] = values[place], companded[place]
+                    raw, small = load(part, 0), load(part, LANES)
+                store(activations, i * POINTS + j, small)
+                location = fma(splat(skip[i]), raw, location)
+            store(locations, j, location)
         for i in range(2):
             at = (n_inputs + i) * POINTS
             for j in range(n_left):
                 activations[at + j] = constants[i, start + j]
         forward(flat, widths, activations, stride)
-        add_product(skip, 0, 4, n_raw, raw, 0, activations, outputs)
         sum_of_logs = zero
         for j in range(0, n_left, LANES):
             n, vector = min(LANES, n_left - j), (start + j) // LANES
@@ -95,7 +90,7 @@ def context_bits(
             else:
                 for k in range(n):
                     targets[j + k] = values[loose[even, k]]
-            location, scales = load(activations, outputs + j), load(activations, outputs + POINTS + j)
+            location, scales = load(activations, outputs + j) + load(locations, j), load(activations, outputs + POINTS + j)
             log2_scale = minimum(maximum(scales, low), high)
             is_inside = where_less(absolute(log2_scale - scales), tiny, one, zero)
             if places > 0:
@@ -125,17 +120,25 @@ def context_bits(
             store(gradients, outputs + j, zero)
             store(gradients, outputs + POINTS + j, zero)
         backward(flat, widths, activations, gradients, stride, d_flat, wants_values)
-        add_outer(gradients, outputs, 4, raw, 0, n_raw, d_skip, 0)
-        if not wants_values:
-            continue
-        for j in range(0, n_raw * POINTS, LANES):
-            store(d_raw, j, zero)
-        add_transposed(skip, 0, 4, n_raw, gradients, outputs, d_raw, 0)
-        for i in range(n_inputs):
-            for j in range(0, n_left, LANES):
-                at, n, vector = i * POINTS + j, min(LANES, n_left - j), (start + j) // LANES
+        for j in range(0, n_left, LANES):
+            n, vector, d_location = min(LANES, n_left - j), (start + j) // LANES, load(gradients, outputs + j)
+            for i in range(n_inputs):
                 even, odd = np.int64(runs[i, vector, 0]), runs[i, vector, 1]
-                d = load(gradients, at) * load(slope, at) + load(d_raw, at)
+                if odd == RUN:
+                    raw, slope = load(values, even), load(slopes, even)
+                elif odd == SAME:
+                    raw, slope = splat(values[even]), splat(slopes[even])
+                elif odd >= 0:
+                    raw, slope = load_pairs(values, even, odd), load_pairs(slopes, even, odd)
+                else:
+                    for k in range(n):
+                        place = loose[even, k]
+                        part[k], part[LANES + k] = values[place], slopes[place]
+                    raw, slope = load(part, 0), load(part, LANES)
+                store(d_skips, i * LANES, fma(d_location, raw, load(d_skips, i * LANES)))
+                if not wants_values:
+                    continue
+                d = fma(load(gradients, i * POINTS + j), slope, d_location * splat(skip[i]))
                 if odd == RUN:
                     store(d_values, even, load(d_values, even) + d)
                 elif odd == SAME:
@@ -143,9 +146,11 @@ def context_bits(
                 elif odd >= 0:
                     add_pairs(d_values, even, odd, d)
                 else:
-                    store(gradients, at, d)
+                    store(part, 0, d)
                     for k in range(n):
-                        d_values[loose[even, k]] += gradients[at + k]
+                        d_values[loose[even, k]] += part[k]
+        if not wants_values:
+            continue
         for j in range(0, n_left, LANES):
             n, vector = min(LANES, n_left - j), (start + j) // LANES
             even, odd = np.int64(runs[n_inputs, vector, 0]), runs[n_inputs, vector, 1]
@@ -158,4 +163,6 @@ def context_bits(
             else:
                 for k in range(n):
                     d_values[loose[even, k]] += d_own[j + k]
+    for i in range(n_inputs):
+        d_skip[i] += total(load(d_skips, i * LANES))
     return bits

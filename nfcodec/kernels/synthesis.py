@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .blocks import POINTS, add_outer, add_product, add_transposed, backward, forward
+from .blocks import POINTS, add_outer, add_product, add_transposed, backward, forward, scratch
 from .simd import LANES, fma, load, splat, store
 
 __all__ = ["MAX_TAPS", "squared_error"]
@@ -36,8 +36,8 @@ def squared_error(
     wants_gradients, wants_lines = len(d_flat) == len(flat), len(d_lines) == len(lines)
     n_layers = len(widths) - 1
     stride = widths.max() * POINTS
-    activations = np.zeros((n_layers + 1) * stride, np.float32)
-    gradients = np.zeros((n_layers + 1) * stride, np.float32)
+    activations = scratch((n_layers + 1) * stride)
+    gradients = scratch((n_layers + 1) * stride)
     outputs = n_layers * stride
     n_in, n_out = widths[0], widths[n_layers]
     scale, price = np.float32(1 / n_channels), np.float32(price)
