@@ -1,7 +1,7 @@
 """The step of `step.PlainStep` for dense grids on a CPU, without autograd: a few kernels that threads share.
 
     lay_out     latents -> rounded values, their slopes
-    lines       values -> lattices interpolated along all axes but the first (small matrix products)
+    lines       values -> lattices interpolated along all axes but the first
     work        the per-point network with its error, and the context network with its bits, forward and backward
     move        gradients back through the lines, and Adam, while the caller looks after the networks
 
@@ -10,7 +10,6 @@ It is tested equal to `PlainStep`, but for its noise, which it takes from one lo
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,9 +20,9 @@ import torch
 
 from . import fused
 from .gathers import LANES
+from .lines import Lines, make_lines, shape_of
 from .model import FieldModel
 from .optimizer import BETAS, EPS
-from .plan import Block, along
 from .step import Look, Tile
 
 __all__ = ["FastStep"]
@@ -32,16 +31,13 @@ _NOISE = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """The samples of one phase: matrices for all axes but the first, and the taps of the first. Reads of a level that are
-    shifted along the first axis alone share their lines."""
+class _Samples:
+    """Those of one phase: the lines, which reads of a level that are shifted along the first axis alone share, and the taps of
+    the first axis."""
 
     n_planes: int
     plane: int
-    blocks: list[Block]  # what each set of lines is made of
-    shapes: list[tuple[int, ...]]  # (F, K_0, *M) of them
-    matrices: list[list[torch.Tensor | slice]]
-    starts: list[int]  # of them, in values; then their sum
+    lines: list[Lines]
     rows: np.ndarray  # (F, n_planes) int32
     taps: np.ndarray  # (F, n_planes, MAX_TAPS) float32
     n_taps: np.ndarray  # (F,) int32
@@ -62,39 +58,36 @@ class _Layout:
         self.size = (self.n // LANES + 1) * LANES  # room for the closing 0
         self.places = np.zeros(self.size, np.int32 if offset < 1 << 31 else np.int64)
         self.places[: self.n] = np.concatenate(places)
-        self._lines: dict[tuple[int, ...], tuple[bytes | None, _Lines]] = {}
+        self._samples: dict[tuple[int, ...], tuple[bytes | None, _Samples]] = {}
         self.n_visits = 0
 
-    def lines(self, look: Look, block_shape: tuple[int, ...], shapes: torch.Tensor | None) -> _Lines:
+    def samples(self, look: Look, block_shape: tuple[int, ...], shapes: torch.Tensor | None) -> _Samples:
         """What the phase of a look needs. shapes: (L, 2) of the kernels, None where they are fixed."""
         key = None if shapes is None else shapes.numpy().tobytes()
-        known, found = self._lines.get(look.phase, (None, None))
+        known, found = self._samples.get(look.phase, (None, None))
         if found is None or known != key:
-            found = self._make_lines(look, block_shape, shapes)
-            self._lines[look.phase] = key, found
+            found = self._make_samples(look, block_shape, shapes)
+            self._samples[look.phase] = key, found
         return found
 
-    def _make_lines(self, look: Look, block_shape: tuple[int, ...], kernels: torch.Tensor | None) -> _Lines:
+    def _make_samples(self, look: Look, block_shape: tuple[int, ...], kernels: torch.Tensor | None) -> _Samples:
         from ..kernels.synthesis import MAX_TAPS
 
         pick = look.pick()
         counts = [len(range(n)[p]) for n, p in zip(block_shape, pick)]
         # along a single axis everything is one plane
         n_planes, split = (counts[0], 1) if len(counts) > 1 else (1, 0)
-        blocks, shapes, matrices, rows, taps, n_taps, total = [], [], [], [], [], [], 0
-        known: dict[tuple[int, tuple[int, ...]], int] = {}  # start of the lines of a level and the other axes' shift
+        known: dict[tuple[int, tuple[int, ...]], Lines] = {}  # of a level and the other axes' shift
+        rows, taps, n_taps, total = [], [], [], 0
         for block in self.blocks:
             level, shift = block.read
             step, n_features = self.steps[level], self.n_features[level]
             kernel = None if kernels is None else kernels[level]
-            n_first = _shape(block)[1] if split else 1
+            n_first = shape_of(block)[1] if split else 1
             key = level, shift[split:]
             if key not in known:
-                known[key], total = total, total + n_features * n_first
-                blocks.append(block)
-                shapes.append((n_features, n_first, *counts[split:]))
-                parts = zip(block.weights[split:], pick[split:])
-                matrices.append([p if w is None else w.matrix(kernel)[p].contiguous() for w, p in parts])
+                known[key] = make_lines(block, n_first, total, list(zip(pick, counts))[split:], kernel)
+                total = known[key].stop
             weights = np.zeros((n_planes, MAX_TAPS), np.float32)
             if split and block.weights[0] is not None:
                 axis = block.weights[0]
@@ -104,15 +97,14 @@ class _Layout:
             else:
                 first, width = np.arange(n_first)[pick[0]] if split else np.zeros(1, np.int64), 1
                 weights[:, 0] = step
+            plane = math.prod(counts[split:])
             for f in range(n_features):
-                rows.append(known[key] + f * n_first + first)
+                rows.append(known[key].start // plane + f * n_first + first)
                 taps.append(weights)
                 n_taps.append(width)
-        plane = math.prod(counts[split:])
-        return _Lines(
-            n_planes, plane, blocks, shapes, matrices, [0, *itertools.accumulate(map(math.prod, shapes))],
-            np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32),
-        )  # fmt: skip
+        return _Samples(
+            n_planes, plane, list(known.values()), np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32)
+        )
 
 
 class FastStep:
@@ -142,16 +134,16 @@ class FastStep:
         from ..kernels.synthesis import squared_error
 
         layout = self._layout(tile)
-        lines = layout.lines(look, tuple(tile.target.shape[1:]), self.model.rounded_shapes())
+        samples = layout.samples(look, tuple(tile.target.shape[1:]), self.model.rounded_shapes())
         values, slope, companded, d_companded = (self._buffer(name, layout.size) for name in ("v", "s", "c", "dc"))
         self._lay_out(layout, look, values, slope, companded, d_companded)
-        flat_lines = self._buffer("lines", lines.starts[-1] + POINTS)
-        self._interpolate(lines, values, flat_lines)
+        flat_lines = self._buffer("lines", samples.lines[-1].stop + POINTS)
+        self._interpolate(samples.lines, values, flat_lines)
 
         pick = look.pick()
         target = tile.target[(slice(None), *pick)].reshape(len(tile.target), -1).numpy()
         scale = self._ones if tile.weight is None else tile.weight[pick].reshape(-1).numpy()
-        n_taps = lines.n_taps
+        n_taps = samples.n_taps
         if look.depth is not None:
             n_taps = n_taps * (np.arange(len(n_taps)) < sum(layout.n_features[: look.depth]))
             n_taps = n_taps.astype(np.int32)
@@ -162,7 +154,7 @@ class FastStep:
         size, n_lines = (layout.size, len(flat_lines)) if wants_latents else (0, 0)
         d_values = self._buffer("dv", self.n_threads * size).reshape(self.n_threads, size)
         d_lines = self._buffer("dl", self.n_threads * n_lines).reshape(self.n_threads, n_lines)
-        n_blocks = lines.n_planes * -(-lines.plane // POINTS), -(-len(gathers) // POINTS)
+        n_blocks = samples.n_planes * -(-samples.plane // POINTS), -(-len(gathers) // POINTS)
         own = [(decoder.zeros(), context.zeros()) for _ in range(self.n_threads)]
 
         def work(k: int) -> tuple[float, float]:
@@ -170,7 +162,7 @@ class FastStep:
             d_values[k], d_lines[k] = 0, 0
             (a, b), (c, d) = ((n * k // self.n_threads, n * (k + 1) // self.n_threads) for n in n_blocks)
             squared = squared_error(
-                a, b, lines.plane, flat_lines, lines.rows, lines.taps, n_taps, target, scale, weights[0] * share,
+                a, b, samples.plane, flat_lines, samples.rows, samples.taps, n_taps, target, scale, weights[0] * share,
                 decoder.flat, decoder.widths, decoder.skip, d_lines[k], d_flat, d_skip,
             )  # fmt: skip
             bits = context_bits(
@@ -182,7 +174,7 @@ class FastStep:
         found = self._all(work)
         decoder.give(sum(d[0] for d, _ in own), sum(d[1] for d, _ in own))
         context.give(sum(c[0] for _, c in own), sum(c[1] for _, c in own))
-        self._last = (layout, lines, slope, d_values, d_lines)
+        self._last = (layout, samples.lines, slope, d_values, d_lines)
         return share * sum(e for e, _ in found), sum(b for _, b in found)
 
     def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:
@@ -196,7 +188,9 @@ class FastStep:
         from ..kernels.rounding import adam
 
         layout, lines, slope, d_values, d_lines = self._last
-        self._interpolate_back(lines, d_lines, d_values[0])
+        gradients = d_lines[0] if len(d_lines) == 1 else d_lines.sum(0)
+        for some in lines:
+            some.fill_back(gradients, d_values[0])
         layout.n_visits += 1
         first, second = BETAS
         adam(
@@ -220,41 +214,14 @@ class FastStep:
 
         self._all(part)
 
-    def _interpolate(self, lines: _Lines, values: np.ndarray, out: np.ndarray) -> None:
+    def _interpolate(self, lines: list[Lines], values: np.ndarray, out: np.ndarray) -> None:
         """Fills all lines, which threads take in turn."""
-        v, flat = torch.from_numpy(values), torch.from_numpy(out)
 
         def part(k: int) -> None:
-            for i in range(k, len(lines.blocks), self.n_threads):
-                shape, at = lines.shapes[i], lines.starts[i]
-                x = lines.blocks[i].cut(v)
-                if x.ndim < len(shape):  # one plane
-                    x = x[:, None]
-                for axis, matrix in enumerate(lines.matrices[i], 2):
-                    x = x[(slice(None),) * axis + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, axis)
-                flat[at : at + math.prod(shape)].view(shape).copy_(x)
+            for some in lines[k :: self.n_threads]:
+                some.fill(values, out)
 
         self._all(part)
-
-    def _interpolate_back(self, lines: _Lines, d_lines: np.ndarray, d_values: np.ndarray) -> None:
-        """Adds the gradients of all lines to those of the values."""
-        gradients, d_v = torch.from_numpy(d_lines), torch.from_numpy(d_values)
-        for block, shape, matrices, at in zip(lines.blocks, lines.shapes, lines.matrices, lines.starts):
-            g = gradients[:, at : at + math.prod(shape)].sum(0).view(shape)
-            for axis, matrix in reversed(list(enumerate(matrices, 2))):
-                if not isinstance(matrix, slice):
-                    g = along(g, matrix.T, axis)
-                elif matrix.step > 1 or matrix.start:
-                    n_vertices = _shape(block)[axis - 2 - len(matrices)]
-                    whole = g.new_zeros(*g.shape[:axis], n_vertices, *g.shape[axis + 1 :])
-                    whole[(slice(None),) * axis + (matrix,)] = g
-                    g = whole
-            if block.index is not None:
-                # every place but that of the closing 0, whose gradient nobody reads, is there once
-                d_v.index_add_(0, block.index.reshape(-1), g.reshape(-1))
-            else:
-                here = block.cut(d_v)
-                here += g.view(here.shape)
 
     def _layout(self, tile: Tile) -> _Layout:
         found = self._layouts.get(id(tile))
@@ -264,9 +231,11 @@ class FastStep:
 
     def _buffer(self, name: str, n: int) -> np.ndarray:
         """n floats that are used again in the next step."""
+        from ..kernels.blocks import scratch
+
         found = self._buffers.get(name)
         if found is None or len(found) < n:
-            found = self._buffers[name] = np.zeros(n, np.float32)
+            found = self._buffers[name] = scratch(n)
         return found[:n]
 
     def _all(self, part: Callable[[int], object]) -> list:
@@ -311,10 +280,3 @@ class _Packed:
         rows, columns = self.n_skip
         for owner, g in zip(self.owners, [*weights, *biases, d_skip.reshape(self.padded.shape)[:rows, :columns]]):
             owner.grad = torch.from_numpy(np.ascontiguousarray(g)).view(owner.shape)
-
-
-def _shape(block: Block) -> tuple[int, ...]:
-    """(F, *K): the vertices that a block reads."""
-    if block.index is not None:
-        return tuple(block.index.shape)
-    return tuple(len(range(n)[part]) for n, part in zip(block.box, block.inside))

@@ -45,7 +45,12 @@ class AxisWeights:
         """(M, K) for a kernel's (b, c), through which gradients pass; None where it is fixed."""
         if self._fixed is not None:
             return self._fixed
-        return self._dense(self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2])
+        return self._dense(self._mixed(shape))
+
+    def entries(self, shape: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+        """Those of `matrix` that may be other than 0: where they lie in it, flat int64, and their values, float32."""
+        values = self._parts[0] if self._fixed is not None else self._mixed(shape)
+        return self._places.numpy(), values.detach().numpy()
 
     def parts(self) -> torch.Tensor:
         """(P, M, K): the matrix; or those without b and c, of b and of c."""
@@ -64,6 +69,9 @@ class AxisWeights:
             tensor = getattr(self, name)
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
+
+    def _mixed(self, shape: torch.Tensor) -> torch.Tensor:
+        return self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2]
 
     def _dense(self, values: torch.Tensor) -> torch.Tensor:
         flat = values.new_zeros(self.shape[0] * self.shape[1])

@@ -16,7 +16,10 @@ from numba import njit
 
 from .simd import add_totals, fma, load, maximum, select_positive, splat, store, total
 
-__all__ = ["POINTS", "add_outer", "add_product", "add_transposed", "backward", "forward", "pack", "pad", "padded", "scratch", "unpack"]
+__all__ = [
+    "POINTS", "add_outer", "add_product", "add_transposed", "backward", "forward", "pack", "pad", "padded", "put_rows",
+    "scratch", "sums", "unpack",
+]  # fmt: skip
 
 POINTS = 64
 
@@ -74,7 +77,7 @@ def _rows(out, p):
 
 
 @njit(error_model="numpy", cache=True, inline="always")
-def _put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
+def put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
     """The reverse of `_rows`."""
     store(out, p, a0), store(out, p + 16, a1), store(out, p + 32, a2), store(out, p + 48, a3)
     store(out, p + 64, b0), store(out, p + 80, b1), store(out, p + 96, b2), store(out, p + 112, b3)
@@ -83,20 +86,21 @@ def _put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2
 
 
 @njit(error_model="numpy", cache=True, inline="always")
-def _sums(w, at, step_out, step_in, n_in, x, at_x, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
-    """Adds to 4 rows o the sums over i of w[at + o * step_out + i * step_in] * x[i]."""
-    for i in range(n_in):
+def sums(w, a, b, c, d, step, n, x, at_x, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3):
+    """Adds to 4 rows of 4 vectors the sums over i < n of w[a + i * step] * x[i], w[b + i * step] * x[i], and so on."""
+    at = 0
+    for i in range(n):
         q = at_x + i * POINTS
         x0, x1, x2, x3 = load(x, q), load(x, q + 16), load(x, q + 32), load(x, q + 48)
-        k = splat(w[at])
+        k = splat(w[a + at])
         a0, a1, a2, a3 = fma(k, x0, a0), fma(k, x1, a1), fma(k, x2, a2), fma(k, x3, a3)
-        k = splat(w[at + step_out])
+        k = splat(w[b + at])
         b0, b1, b2, b3 = fma(k, x0, b0), fma(k, x1, b1), fma(k, x2, b2), fma(k, x3, b3)
-        k = splat(w[at + 2 * step_out])
+        k = splat(w[c + at])
         c0, c1, c2, c3 = fma(k, x0, c0), fma(k, x1, c1), fma(k, x2, c2), fma(k, x3, c3)
-        k = splat(w[at + 3 * step_out])
+        k = splat(w[d + at])
         d0, d1, d2, d3 = fma(k, x0, d0), fma(k, x1, d1), fma(k, x2, d2), fma(k, x3, d3)
-        at += step_in
+        at += step
     return a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3
 
 
@@ -104,13 +108,13 @@ def _sums(w, at, step_out, step_in, n_in, x, at_x, a0, a1, a2, a3, b0, b1, b2, b
 def _product(w, first, step_out, step_in, n_out, n_in, x, at_x, out, at_out):
     """out[o] += sum over i of w[first + o * step_out + i * step_in] * x[i]; n_out a multiple of 4."""
     for o in range(0, n_out, 4):
-        p = at_out + o * POINTS
+        p, at = at_out + o * POINTS, first + o * step_out
         a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _rows(out, p)
-        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
-            w, first + o * step_out, step_out, step_in, n_in, x, at_x,
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = sums(
+            w, at, at + step_out, at + 2 * step_out, at + 3 * step_out, step_in, n_in, x, at_x,
             a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
         )  # fmt: skip
-        _put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
+        put_rows(out, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
 
 
 @njit(error_model="numpy", cache=True)
@@ -118,17 +122,18 @@ def _layer(flat, first, biases, n_out, n_in, x, at_x, at_out, is_last):
     """x[at_out :] become w[first :] (n_out, n_in) x[at_x :] plus biases, of which negative ones become 0 if it is not the last layer."""
     zero = splat(0.0)
     for o in range(0, n_out, 4):
-        p, b = at_out + o * POINTS, biases + o
+        p, b, at = at_out + o * POINTS, biases + o, first + o * n_in
         a0, b0, c0, d0 = splat(flat[b]), splat(flat[b + 1]), splat(flat[b + 2]), splat(flat[b + 3])
-        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
-            flat, first + o * n_in, n_in, 1, n_in, x, at_x, a0, a0, a0, a0, b0, b0, b0, b0, c0, c0, c0, c0, d0, d0, d0, d0
-        )
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = sums(
+            flat, at, at + n_in, at + 2 * n_in, at + 3 * n_in, 1, n_in, x, at_x,
+            a0, a0, a0, a0, b0, b0, b0, b0, c0, c0, c0, c0, d0, d0, d0, d0,
+        )  # fmt: skip
         if not is_last:
             a0, a1, a2, a3 = maximum(a0, zero), maximum(a1, zero), maximum(a2, zero), maximum(a3, zero)
             b0, b1, b2, b3 = maximum(b0, zero), maximum(b1, zero), maximum(b2, zero), maximum(b3, zero)
             c0, c1, c2, c3 = maximum(c0, zero), maximum(c1, zero), maximum(c2, zero), maximum(c3, zero)
             d0, d1, d2, d3 = maximum(d0, zero), maximum(d1, zero), maximum(d2, zero), maximum(d3, zero)
-        _put_rows(x, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
+        put_rows(x, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
 
 
 @njit(error_model="numpy", cache=True)
@@ -136,9 +141,9 @@ def _layer_back(flat, first, n_out, n_in, gradients, at_d, activations, at_out, 
     """gradients[at_out :] become w[first :]^T gradients[at_d :], 0 where activations are not positive if it is not the first layer."""
     zero = splat(0.0)
     for o in range(0, n_in, 4):
-        p = at_out + o * POINTS
-        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = _sums(
-            flat, first + o, 1, n_in, n_out, gradients, at_d,
+        p, at = at_out + o * POINTS, first + o
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = sums(
+            flat, at, at + 1, at + 2, at + 3, n_in, n_out, gradients, at_d,
             zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
         )  # fmt: skip
         if not is_first:
@@ -150,7 +155,7 @@ def _layer_back(flat, first, n_out, n_in, gradients, at_d, activations, at_out, 
             c2, c3 = select_positive(load(activations, p + 160), c2), select_positive(load(activations, p + 176), c3)
             d0, d1 = select_positive(load(activations, p + 192), d0), select_positive(load(activations, p + 208), d1)
             d2, d3 = select_positive(load(activations, p + 224), d2), select_positive(load(activations, p + 240), d3)
-        _put_rows(gradients, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
+        put_rows(gradients, p, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)
 
 
 @njit(error_model="numpy", cache=True)
