@@ -45,7 +45,9 @@ SCALE_HALF = 1 << FRACTION_BITS >> 1  # scale indices are rounded, too
 N_CONSTANTS = 2  # the inputs n_levels - 1 - l and f
 
 # round(256 * log2(1 + |x|)) for |x| = 0..255: the length of (1 + x)**512 in bits is floor(512 * log2(1 + x)) + 1
-_MAGNITUDE = [((1 + x) ** 512).bit_length() >> 1 for x in range(CLIP + 1)]
+_MAGNITUDE: list[int] = []
+for _n in range(1, CLIP + 2):
+    _MAGNITUDE.append((_n**512).bit_length() >> 1 if _n % 2 else _MAGNITUDE[_n // 2 - 1] + 256)
 COMPAND = np.array([-c for c in _MAGNITUDE[:0:-1]] + _MAGNITUDE, np.int32)  # COMPAND[x + 255]
 
 

@@ -18,6 +18,7 @@ from .rans import (
     BAD_VALUE,
     EXHAUSTED,
     MAX_RAW_BITS,
+    SLOT,
     STATE_LOW,
     Operations,
     RansDecoder,
@@ -32,7 +33,6 @@ __all__ = ["MAX_MU8", "MAX_VALUE", "LaplaceDecoder", "cost_bits", "encode_laplac
 MAX_VALUE = 1 << 24
 MAX_MU8 = 8 * 2047
 MAX_EXPONENT = 24  # of an escape's Exp-Golomb code; an excess never needs more
-_SLOT = (1 << PRECISION) - 1
 
 
 def place(mu8: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -159,42 +159,49 @@ class LaplaceDecoder(RansDecoder):
         mu8, scale = np.asarray(mu8), np.asarray(scale)
         _check("mu8", mu8, -MAX_MU8, MAX_MU8)
         _check("scale", scale, 0, N_SCALES - 1)
-        table, base, shift, order = place(mu8, scale)
         if use_numba(len(mu8), "decode" if len(mu8) >= FEW else None):
             from ..kernels.entropy import take_laplace
 
+            table, base, shift, order = place(mu8, scale)
             values = np.empty(len(mu8), np.int32)
             raise_status(take_laplace(self, table, base, shift, order, values))
             return values
-        return np.array(self._take(table.tolist(), base.tolist(), shift.tolist(), order.tolist()), np.int32)
+        return np.array(self.take_list(mu8.tolist(), scale.tolist()), np.int32)
 
     def take_one(self, mu8: int, scale: int) -> int:
         """The next value; for the few places where each location depends on the value before."""
         return int(self.take(np.array([mu8]), np.array([scale]))[0])
 
-    def _take(self, table: list[int], base: list[int], shift: list[int], order: list[int]) -> list[int]:
-        """The plain loop. The state lives in local variables while only tokens are read, which is most of the time."""
-        cumulatives, lowest, words = laplace_tables().as_lists, laplace_tables().lowest.tolist(), self.word_list
+    def take_list(self, mu8: list[int], scale: list[int]) -> list[int]:
+        """As `take`, of numbers that are in range. The state lives in local variables while only tokens are read, which is most
+        of the time."""
+        tables, words, n_words = laplace_tables().as_lists, self.word_list, len(self.words)
         x, position = self.state.tolist()
         values = []
-        for t, b, k, q in zip(table, base, shift, order):
-            cumulative = cumulatives[t]
-            slot = x & _SLOT
+        for m, s in zip(mu8, scale):
+            k = 0
+            if s >= N_TABLE_SCALES:  # as `place`
+                k = (s - N_TABLE_SCALES + SCALES_PER_OCTAVE) // SCALES_PER_OCTAVE
+                s -= SCALES_PER_OCTAVE * k
+                m = m - (4 << k) + 4 + (1 << k >> 1) >> k
+            cumulative, lowest, last = tables[s << 3 | m & 7]
+            slot = x & SLOT
             token = bisect_right(cumulative, slot) - 1
             start = cumulative[token]
             x = (cumulative[token + 1] - start) * (x >> PRECISION) + slot - start
             if x < STATE_LOW:
-                if position >= len(words):
+                if position >= n_words:
                     raise_status(EXHAUSTED)
                 x = x << 16 | words[position]
                 position += 1
-            value = b + lowest[t] + token - 1
-            if token == 0 or token == len(cumulative) - 2 or k:
+            value = (m >> 3) + lowest + token - 1
+            if k or not 0 < token < last:
                 self.state[:] = x, position
+                order = max((s - SCALE_OFFSET) // SCALES_PER_OCTAVE, 0)
                 if token == 0:
-                    value -= self._excess(q)
-                elif token == len(cumulative) - 2:
-                    value += self._excess(q)
+                    value -= self._excess(order)
+                elif token == last:
+                    value += self._excess(order)
                 value = value << k | self.raw(k)
                 if abs(value) > MAX_VALUE:
                     raise_status(BAD_VALUE)

@@ -20,13 +20,10 @@ from .context import (
     ContextNet,
     PlaneInputs,
     coarse_plane,
-    finish,
-    first_layer,
-    n_causal,
     plane_inputs,
     predict,
-    skip_sum,
 )
+from .fronts import Fronts
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
 from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand_mask, parent_axis
 from .rans import Operations, encode_operations, raise_status
@@ -154,24 +151,21 @@ def _decode_plane(
     values: np.ndarray,
 ) -> None:
     """Fills `values` and the padded plane wavefront by wavefront; the part that needs no causal values goes first."""
-    causal, rest = slice(0, n_causal(net.n_dims)), slice(n_causal(net.n_dims), net.n_inputs)
+    fronts = Fronts(net, inputs)
     for start, stop in _runs(bounds):
         run = positions[bounds[start] : bounds[stop]]
         coordinates = inputs.lattice.coordinates(run)
         index = inputs.lattice.padded_index(coordinates)
-        raw = inputs.rest(coordinates, index)
-        sums, skip = first_layer(net, raw, rest), skip_sum(net, raw, rest)
+        fixed = fronts.fixed(coordinates, index)
+        symbols: list[int] = []
         for first, last in itertools.pairwise((bounds[start : stop + 1] - bounds[start]).tolist()):
             front = index[first:last]
-            raw = inputs.causal(front)
-            mu8, scale = finish(
-                net,
-                first_layer(net, raw, causal) + sums[:, first:last],
-                skip_sum(net, raw, causal) + skip[first:last],
-            )
-            symbols = decoder.take(mu8, scale)
-            values[run[first:last]] = symbols
-            inputs.current[front] = np.minimum(np.maximum(symbols, -CLIP), CLIP)
+            mu8, scale = fronts.predict(front, fixed[:, first:last]).tolist()
+            found = decoder.take_list(mu8, scale)
+            fronts.put(front, found)
+            symbols += found
+        values[run] = symbols
+    fronts.close()
 
 
 def _runs(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -259,10 +253,13 @@ def _decode_mask(data: bytes, before: np.ndarray | None, shape: tuple[int, ...])
 
 
 def _take_mask(decoder: StaticDecoder, contexts: list[int], index: list[int], steps: list[int], padded: memoryview) -> None:
+    symbols = decoder.symbols()
+    next(symbols)
     for at, context in zip(index, contexts):
         for step in steps:
             context += padded[at - step]
-        padded[at] = decoder.take_one(context)
+        padded[at] = symbols.send(context)
+    symbols.close()
 
 
 def _check_shape(net: ContextNet, shape: tuple[int, ...], level: int, n_levels: int) -> None:

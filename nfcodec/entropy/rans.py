@@ -16,11 +16,11 @@ from ..errors import FormatError
 from ..kernels import use_numba
 from .tables import PRECISION
 
-__all__ = ["MAX_RAW_BITS", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status", "raw_operation"]
+__all__ = ["MAX_RAW_BITS", "SLOT", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status", "raw_operation"]
 
 STATE_LOW = 1 << 16
 MAX_RAW_BITS = 14  # of one raw operation; longer raw numbers are split, low bits first
-_SLOT = (1 << PRECISION) - 1
+SLOT = (1 << PRECISION) - 1
 
 # what a decoding loop, plain or numba, may find wrong
 OK, EXHAUSTED, BAD_ESCAPE, BAD_VALUE, EMPTY_CONTEXT = range(5)
@@ -104,7 +104,7 @@ class RansDecoder:
 
     def symbol(self, cumulative: Sequence[int]) -> int:
         """Reads one symbol j by a table of cumulative frequencies 0 .. 2**14; symbols of frequency 0 never come."""
-        slot = int(self.state[0]) & _SLOT
+        slot = int(self.state[0]) & SLOT
         j = bisect_right(cumulative, slot) - 1
         self._advance(cumulative[j], cumulative[j + 1] - cumulative[j])
         return j
@@ -114,7 +114,7 @@ class RansDecoder:
         value, done = 0, 0
         while done < n_bits:
             n = min(n_bits - done, MAX_RAW_BITS)
-            part = (int(self.state[0]) & _SLOT) >> PRECISION - n
+            part = (int(self.state[0]) & SLOT) >> PRECISION - n
             self._advance(part << PRECISION - n, 1 << PRECISION - n)
             value |= part << done
             done += n
@@ -132,7 +132,7 @@ class RansDecoder:
 
     def _advance(self, start: int, frequency: int) -> None:
         x, position = self.state.tolist()
-        x = frequency * (x >> PRECISION) + (x & _SLOT) - start
+        x = frequency * (x >> PRECISION) + (x & SLOT) - start
         if x < STATE_LOW:
             if position >= len(self.words):
                 raise_status(EXHAUSTED)

@@ -6,14 +6,25 @@ For codebook indices and block masks: few contexts, each known before its symbol
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
 from ..errors import FormatError, UsageError
 from ..kernels import FEW, use_numba
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
-from .rans import EMPTY_CONTEXT, Operations, cost_of, encode_operations, raise_status, raw_operation
+from .rans import (
+    EMPTY_CONTEXT,
+    EXHAUSTED,
+    SLOT,
+    STATE_LOW,
+    Operations,
+    cost_of,
+    encode_operations,
+    raise_status,
+    raw_operation,
+)
 from .tables import N_SCALES, PRECISION
 
 __all__ = ["MAX_CONTEXTS", "MAX_SYMBOLS", "StaticDecoder", "decode_static", "encode_static"]
@@ -170,6 +181,28 @@ class StaticDecoder:
             raise_status(EMPTY_CONTEXT)
         return self._rans.symbol(self._tables[context])
 
+    def symbols(self) -> Generator[int, int, None]:
+        """As `take_one`, for many: send a context, get a symbol; to be started by `next`, and closed before anything else is read."""
+        tables, words = self._tables, self._rans.word_list
+        x, position = self._rans.state.tolist()
+        symbol = 0
+        try:
+            while True:
+                table = tables[(yield symbol)]
+                if not table:
+                    raise_status(EMPTY_CONTEXT)
+                slot = x & SLOT
+                symbol = bisect_right(table, slot) - 1
+                start = table[symbol]
+                x = (table[symbol + 1] - start) * (x >> PRECISION) + slot - start
+                if x < STATE_LOW:
+                    if position >= len(words):
+                        raise_status(EXHAUSTED)
+                    x = x << 16 | words[position]
+                    position += 1
+        finally:
+            self._rans.state[:] = x, position
+
     def take(self, contexts: np.ndarray) -> np.ndarray:
         """The next symbols, (n,) int32. contexts: (n,) integers in 0..n_contexts-1."""
         contexts = np.asarray(contexts).astype(np.int64)
@@ -181,7 +214,11 @@ class StaticDecoder:
             symbols = np.empty(len(contexts), np.int32)
             raise_status(take_static(*self.arrays(), contexts, symbols))
             return symbols
-        return np.array([self.take_one(context) for context in contexts.tolist()], np.int32)
+        symbols = self.symbols()
+        next(symbols)
+        found = [symbols.send(context) for context in contexts.tolist()]
+        symbols.close()
+        return np.array(found, np.int32)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What kernels need: the state, which they change, the words, and all tables, (contexts, symbols + 1) int64."""

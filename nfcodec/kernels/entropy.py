@@ -1,6 +1,6 @@
 """numba twins of the entropy coder's loops; each equals its numpy reference integer for integer.
 
-    encode_words   entropy.rans._encode_words       take_laplace   entropy.laplace.LaplaceDecoder._take
+    encode_words   entropy.rans._encode_words       take_laplace   entropy.laplace.LaplaceDecoder.take_list
     take_static    entropy.static.StaticDecoder     take_mask      entropy.levels._take_mask
 
 Loops return a status of `entropy.rans` in place of raising. A decoder's state is an array (x, words read).
