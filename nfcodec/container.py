@@ -18,8 +18,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import zstandard
+from typing import NamedTuple
 
 from .binary import Reader, Writer, write_varint
 from .errors import ChecksumError, FormatError, LimitError, TruncatedError, UnsupportedError, UsageError
@@ -117,8 +116,7 @@ class Container:
         return [chunk for chunk in self.chunks if chunk.type == type]
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     type: int
     key: int
     codec: int
@@ -267,6 +265,8 @@ def _name(type: int) -> str:
 
 def pack_zstd(data: bytes) -> bytes:
     """One zstd frame that states its content size, without a checksum (the chunk has its own)."""
+    import zstandard
+
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
 
 
@@ -276,6 +276,8 @@ def unpack_zstd(data: bytes, max_length: int) -> bytes:
     The sizes are checked before decompressing, because `max_output_size` is ignored where a frame declares its size.
     Raises FormatError, LimitError.
     """
+    import zstandard  # where used: most files have nothing in it
+
     try:
         if data[:4] != ZSTD_MAGIC:  # also refuses skippable frames
             raise FormatError(f"decompressing: got {data[:4].hex(' ')}, expected a zstd frame", "zstd")

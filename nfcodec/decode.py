@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import itertools
-import json
 import math
 import os
 from typing import Any, BinaryIO
@@ -177,6 +176,8 @@ def _meta(chunk: Chunk) -> dict[str, Any]:
     if chunk.codec not in (RAW, ZSTD) or len(chunk.data) > MAX_META_LENGTH:
         raise ValueError(f"{len(chunk.data)} bytes of codec {chunk.codec}")
     text = chunk.data if chunk.codec == RAW else container.unpack_zstd(chunk.data, MAX_META_LENGTH)
+    import json  # many files have no metadata
+
     meta = json.loads(text.decode("utf-8"))
     if not isinstance(meta, dict):
         raise ValueError(type(meta).__name__)

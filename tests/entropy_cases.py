@@ -1,16 +1,53 @@
 """What the tests of the entropy coder share: networks, pyramids, and the choice of kernels."""
 
 import contextlib
+import importlib.util
+import itertools
 import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 
+from nfcodec import kernels as choice
 from nfcodec.entropy import ContextNet, decode_level, encode_level, n_inputs
 from nfcodec.kernels import use_numba
 
-KERNELS = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(not use_numba(1 << 40), reason="needs numba"))]
+_BUILD = """
+import sys
+from setuptools import Extension, setup
+folder = sys.argv[1]
+setup(
+    name="plane", ext_modules=[Extension("_plane", [sys.argv[2]])],
+    script_args=["-q", "build_ext", "--build-lib", folder, "--build-temp", folder],
+)
+"""
+
+
+def has_native():
+    """Compiles the loops in C as they are now, whatever was installed; without a compiler those of the installation count."""
+    source = Path(choice.__file__).parent / "_plane.c"
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run([sys.executable, "-c", _BUILD, folder, source], capture_output=True, cwd=folder)
+        built = [*Path(folder).glob("_plane*.so"), *Path(folder).glob("_plane*.pyd")]
+        if run.returncode == 0 and built:
+            spec = importlib.util.spec_from_file_location("nfcodec.kernels._plane", built[0])
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            sys.modules[spec.name] = choice._plane = module
+            choice._has_native.cache_clear()
+    return choice._has_native()
+
+
+KERNELS = [
+    "numpy",
+    pytest.param("native", marks=pytest.mark.skipif(not has_native(), reason="needs a C compiler")),
+    pytest.param("numba", marks=pytest.mark.skipif(not use_numba(1 << 40), reason="needs numba")),
+]
 
 
 @contextlib.contextmanager
@@ -29,6 +66,24 @@ def make_net(rng, n_dims, multi, n_neurons=8, n_hidden_layers=1, largest=80):
     return ContextNet(
         n_dims, n, multi, n_neurons if n_hidden_layers else 0, n_hidden_layers, weights, biases, skip, shifts
     )
+
+
+def extreme_net(rng, n_dims, n_hidden_layers):
+    """All numbers as large as may be, with either sign."""
+    n, n_neurons = n_inputs(n_dims, True), 19
+    widths = [n, *[n_neurons] * n_hidden_layers, 2]
+
+    def signs(*shape):
+        return rng.choice(np.array([-1, 1], np.int32), shape)
+
+    weights = [2047 * signs(n_out, n_in) for n_in, n_out in itertools.pairwise(widths)]
+    for w in weights[1:]:
+        w[:, rng.permutation(n_neurons)[16:]] = 0  # 16 of the largest products are just below 2**31
+    biases = [(1 << 17) * signs(n_out) for n_out in widths[1:]]
+    skip = 2047 * signs(n - 2)
+    skip[rng.permutation(n - 2)[16:]] = 0
+    shifts = [int(rng.integers(0, 13)), *rng.integers(0, 4, n_hidden_layers).tolist(), int(rng.integers(0, 2))]
+    return ContextNet(n_dims, n, True, n_neurons if n_hidden_layers else 0, n_hidden_layers, weights, biases, skip, shifts)
 
 
 def zero_net(n_dims, multi, log2_scale):

@@ -117,6 +117,10 @@ def test_corner_weights_are_products(kernel, d):
         along, w, _ = interpolate.taps(coords[:, axis], n, kernel)
         total = sum(index[:, axis] * weight for index, weight, _ in found)
         np.testing.assert_allclose(total, (along * w).sum(1), atol=1e-4)
+    # all at once, to the last bit
+    index, weight = interpolate.all_corners(coords, resolution, kernel)
+    assert np.array_equal(np.stack(index, -1), np.stack([i for i, _, _ in found], 1)) and weight.dtype == np.float32
+    assert np.array_equal(weight, np.stack([w for _, w, _ in found], 1))
 
 
 # ---------------------------------------------------------------- hash rows

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from entropy_cases import KERNELS, kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nfcodec import kernels as choice
 from nfcodec.entropy import (
     LaplaceDecoder,
     StaticDecoder,
@@ -26,7 +28,7 @@ from nfcodec.entropy import (
     tables,
 )
 from nfcodec.errors import FormatError, UsageError
-from nfcodec.kernels import use_numba
+from nfcodec.kernels import use_native, use_numba
 
 # --- tables
 
@@ -202,11 +204,31 @@ def test_static_streams_never_crash():
             assert decode_static(bytes(damaged), contexts, 5, 3).max() < 5
 
 
+def test_loops_that_were_not_compiled(monkeypatch):
+    monkeypatch.setattr(choice, "_has_native", lambda: False)
+    with kernels("native"), pytest.raises(UsageError, match="not compiled"):
+        use_native()
+    with kernels(""):
+        assert not use_native()
+
+
+def test_loops_that_were_compiled(monkeypatch):
+    monkeypatch.setattr(choice, "_has_native", lambda: True)
+    monkeypatch.delitem(sys.modules, "nfcodec.kernels.context", raising=False)
+    with kernels("native"):
+        assert use_native() and not use_numba(1 << 40)
+    with kernels(""):
+        assert use_native()
+        # numba's are faster where they are at hand
+        monkeypatch.setitem(sys.modules, "nfcodec.kernels.context", choice)
+        assert not use_native()
+
+
 def test_choosing_kernels():
     with kernels("fortran"), pytest.raises(UsageError, match="NFCODEC_KERNELS"):
         use_numba(10)
     with kernels("numpy"):
-        assert not use_numba(1 << 40)
+        assert not use_numba(1 << 40) and not use_native()
 
 
 # --- the specification says the same

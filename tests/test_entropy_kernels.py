@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from entropy_cases import encode_all, kernels, make_net, make_pyramid
+from entropy_cases import encode_all, extreme_net, kernels, make_net, make_pyramid
 
 numba = pytest.importorskip("numba", reason="the kernels need numba")
 
 from numba.core.registry import cpu_target  # noqa: E402
 
 from nfcodec import kernels as choice  # noqa: E402
-from nfcodec.entropy import ContextNet, decode_level, lattice, n_inputs, predict  # noqa: E402
+from nfcodec.entropy import decode_level, lattice, predict  # noqa: E402
 from nfcodec.entropy.context import plane_inputs  # noqa: E402
 from nfcodec.entropy.laplace import place  # noqa: E402
 from nfcodec.kernels import context, integers  # noqa: E402
@@ -47,24 +47,6 @@ def test_predictions(n_dims, n_neurons, n_hidden_layers):
     for shape, multi in itertools.product(SHAPES[n_dims], (False, True)):
         net = make_net(rng, n_dims, multi, n_neurons, n_hidden_layers, 30)
         assert_same_predictions(rng, net, pyramid_of(rng, shape, multi, 3.0))
-
-
-def extreme_net(rng, n_dims, n_hidden_layers):
-    """All numbers as large as may be, with either sign."""
-    n, n_neurons = n_inputs(n_dims, True), 19
-    widths = [n, *[n_neurons] * n_hidden_layers, 2]
-
-    def signs(*shape):
-        return rng.choice(np.array([-1, 1], np.int32), shape)
-
-    weights = [2047 * signs(n_out, n_in) for n_in, n_out in itertools.pairwise(widths)]
-    for w in weights[1:]:
-        w[:, rng.permutation(n_neurons)[16:]] = 0  # 16 of the largest products are just below 2**31
-    biases = [(1 << 17) * signs(n_out) for n_out in widths[1:]]
-    skip = 2047 * signs(n - 2)
-    skip[rng.permutation(n - 2)[16:]] = 0
-    shifts = [int(rng.integers(0, 13)), *rng.integers(0, 4, n_hidden_layers).tolist(), int(rng.integers(0, 2))]
-    return ContextNet(n_dims, n, True, n_neurons if n_hidden_layers else 0, n_hidden_layers, weights, biases, skip, shifts)
 
 
 @pytest.mark.parametrize("n_hidden_layers", range(4))

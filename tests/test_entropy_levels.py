@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from entropy_cases import KERNELS, decode_all, encode_all, kernels, make_net, make_pyramid, zero_net
+from entropy_cases import KERNELS, decode_all, encode_all, extreme_net, kernels, make_net, make_pyramid, zero_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -357,3 +357,39 @@ def test_a_prefix_decodes_to_the_coarse_level():
     data = container.write(chunks)
     decoded = read_small_file(data[:-1], allow_truncated=True)
     assert len(decoded) == 1 and np.array_equal(decoded[0], pyramid[0])
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("n_dims, shape", [(1, (70,)), (2, (33, 21)), (3, (7, 6, 9)), (4, (3, 5, 4, 4))])
+def test_networks_at_their_bounds(n_dims, shape, name):
+    """Sums that just stay in 32 bits, fronts of one position and of more than a batch, escapes, raw bits and masks."""
+    rng = np.random.default_rng(31)
+    for n_hidden_layers, spread, masked in itertools.product(range(4), (0.4, 1e4), (False, True)):
+        net = extreme_net(rng, n_dims, n_hidden_layers)
+        pyramid, masks = make_pyramid(rng, [tuple(-(-n // 2) for n in shape), shape], (2, 2), spread), None
+        if masked:
+            masks = [rng.random(block_mask(planes).shape) < 0.6 for planes in pyramid]
+            pyramid = [p * lattice.expand_mask(mask, p.shape[1:]) for p, mask in zip(pyramid, masks)]
+        with kernels("numpy"):
+            streams = encode_all(net, pyramid, masks)
+        with kernels(name):
+            found = decode_all(net, [planes.shape for planes in pyramid], streams)
+        assert all(np.array_equal(a, b) for a, b in zip(found, pyramid))
+
+
+def test_truncated_planes_are_reported_alike():
+    rng = np.random.default_rng(33)
+    net = make_net(rng, 2, False)
+    pyramid = make_pyramid(rng, [(9, 12)], (1,), 900.0)
+    with kernels("numpy"):
+        (stream,) = encode_all(net, pyramid)
+    for n in range(5, len(stream), 2):
+        told = set()
+        for parameter in KERNELS:
+            name = getattr(parameter, "values", [parameter])[0]
+            if getattr(parameter, "marks", ()) and parameter.marks[0].args[0]:
+                continue
+            with kernels(name), pytest.raises(FormatError) as caught:
+                decode_all(net, [pyramid[0].shape], [stream[:n]])
+            told.add(str(caught.value))
+        assert len(told) == 1

@@ -12,6 +12,7 @@ from nfcodec.fit import presets  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.fast import FastStep  # noqa: E402
+from nfcodec.fit.lines import Bands  # noqa: E402
 from nfcodec.fit.source import from_lattice  # noqa: E402
 from nfcodec.fit.step import Look, PlainStep  # noqa: E402
 from nfcodec.fit.train import Recipe  # noqa: E402
@@ -83,6 +84,24 @@ def assert_same_walk(name, looks, n_threads=1, **settings):
     for a, b in zip(moved, latents, strict=True):
         # Adam turns tiny gradients into whole steps, whatever their size: some rows may go either way
         assert np.mean(np.abs(a - b) > 2e-3) < 2e-3
+
+
+@pytest.mark.parametrize("n_rows, n_in, n_out", [(1, 5, 3), (3, 7, 64), (4, 70, 66), (9, 40, 200)])
+def test_banded_products(n_rows, n_in, n_out):
+    rng = np.random.default_rng(n_rows)
+    matrix = np.zeros((n_in, n_out), np.float32)
+    for j in range(n_out):
+        if not 64 <= j < 128:  # these have nothing at all
+            first = min(j * n_in // n_out, n_in - 3)
+            matrix[first : first + 3, j] = rng.normal(size=3)
+    rows, columns = np.nonzero(matrix)
+    bands = Bands(rows, columns, matrix[rows, columns], n_out)
+    x, start = rng.normal(size=(n_rows, n_in)).astype(np.float32), rng.normal(size=(n_rows, n_out + 5)).astype(np.float32)
+    for adds in (False, True):
+        found = start.copy()
+        bands.apply(x.reshape(-1), np.arange(n_rows) * n_in, found.reshape(-1), np.arange(n_rows) * (n_out + 5) + 2, adds)
+        np.testing.assert_allclose(found[:, 2 : n_out + 2], x @ matrix + adds * start[:, 2 : n_out + 2], atol=1e-5)
+        assert np.array_equal(found[:, :2], start[:, :2]) and np.array_equal(found[:, n_out + 2 :], start[:, n_out + 2 :])
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])

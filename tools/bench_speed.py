@@ -201,9 +201,9 @@ def entropy(bench: Bench) -> None:
     data = bench.image_file.read_bytes()
     symbols = sum(array.size for level in nfcodec.open(data).grid.levels for array in level.values())
     slow = None
-    for name in ("numpy", "numba"):
+    for name in ("numpy", "native", "numba"):
         with kernels(name):
-            seconds = bench.seconds(lambda: nfcodec.open(data), warm=name == "numba")
+            seconds = bench.seconds(lambda: nfcodec.open(data), warm=name != "numpy")
         rate = symbols / seconds / 1e6
         bench.add("entropy", f"{name}, 1 thread", rate, "million symbols/s", rate / slow if slow else None, "numpy" if slow else "")
         slow = slow or rate

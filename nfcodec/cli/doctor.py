@@ -103,15 +103,16 @@ def _torch() -> str:
 def _kernels() -> str:
     """Which kernels are in use, how long the first and a later call take, and where compiled ones are kept."""
     try:
-        from ..kernels import SMALL_WORK, use_numba
+        from ..kernels import SMALL_WORK, use_native, use_numba
 
+        opened = f"; files are opened by {'compiled code' if use_native() else 'the same'}"
         if not use_numba(SMALL_WORK):
-            return f"numpy, {_time_coder(SMALL_WORK):.2f} s for {SMALL_WORK} symbols"
+            return f"numpy, {_time_coder(SMALL_WORK):.2f} s for {SMALL_WORK} symbols{opened}"
         first, again = _time_coder(SMALL_WORK), _time_coder(SMALL_WORK)
         from ..kernels import entropy
 
         cache = next(f.stats.cache_path for f in vars(entropy).values() if hasattr(f, "stats"))
-        return f"numba, first call {first:.2f} s, then {again:.3f} s for {SMALL_WORK} symbols, cache in {cache}"
+        return f"numba, first call {first:.2f} s, then {again:.3f} s for {SMALL_WORK} symbols, cache in {cache}{opened}"
     except Exception as error:
         return _failed(error)
 

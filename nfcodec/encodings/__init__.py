@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..spec import ENCODINGS, GridSpec, Read
-from .interpolate import apply_axes, axis_matrix, axis_span, corners
+from .interpolate import all_corners, apply_axes, axis_matrix, axis_span, corners
 
 # what one level holds: the encoding's integer arrays by name
 LevelData = dict[str, np.ndarray]
@@ -22,6 +22,7 @@ LevelData = dict[str, np.ndarray]
 # a lattice of samples is interpolated by matrices up to so many entries and so many vertices a sample
 _MAX_MATRIX = 1 << 22
 _MAX_VERTICES_PER_SAMPLE = 32
+_FEW_POINTS = 64  # all vertices around so many are looked up at once; numpy's calls take longer than their sums
 
 
 class Encoding(ABC):
@@ -128,8 +129,13 @@ class LatticeEncoding(Encoding):
     def _level(self, coords: np.ndarray, read: Read) -> np.ndarray:
         """Features (N, F_l) of one level at coords (N, d)."""
         level, resolution = read.level, self.spec.resolutions[read.level]
+        kernel, shift = self.spec.kernel(level), self.spec.shift(read)
+        if len(coords) <= _FEW_POINTS:
+            # added one by one, as below
+            index, weight = all_corners(coords, resolution, kernel, shift)
+            return np.add.accumulate(self.vertices(level, index) * weight[..., None], axis=1)[:, -1]
         out = np.zeros((len(coords), self.spec.n_features[level]), np.float32)
-        for index, weight, _ in corners(coords, resolution, self.spec.kernel(level), self.spec.shift(read)):
+        for index, weight, _ in corners(coords, resolution, kernel, shift):
             out += self.vertices(level, list(index.T)) * weight[:, None]
         return out
 

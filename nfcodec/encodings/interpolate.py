@@ -93,6 +93,21 @@ def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shi
         yield index, weight, gradient
 
 
+def all_corners(
+    coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shift: Sequence[float] = ()
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """What `corners` yields, at once and without gradients: d arrays (N, T**d) int64 of indices, weights (N, T**d) float32."""
+    axes = [taps(coords[:, k], n, kernel, shift[k] if shift else 0.0) for k, n in enumerate(resolution)]
+    n, d, t = len(coords), len(axes), n_taps(kernel)
+
+    def spread(values: np.ndarray, axis: int) -> np.ndarray:
+        return values.reshape(n, *(t if k == axis else 1 for k in range(d)))
+
+    weight = functools.reduce(np.multiply, [spread(w, k) for k, (_, w, _) in enumerate(axes)])
+    index = [np.broadcast_to(spread(i, k), weight.shape).reshape(n, -1) for k, (i, _, _) in enumerate(axes)]
+    return index, weight.reshape(n, -1)
+
+
 def apply_axes(block: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
     """Separable interpolation: block (K_1 .. K_d, F), matrices of shape (M_k, K_k) -> (M_1 .. M_d, F)."""
     for k, matrix in enumerate(matrices):

@@ -7,7 +7,7 @@ from the location, or an escape with an Exp-Golomb excess) and, for b > 8, the l
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,7 @@ def place(mu8: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return scale * 8 + (mu8 & 7), mu8 >> 3, shift, order
 
 
-@dataclass(frozen=True)
-class _Coded:
+class _Coded(NamedTuple):
     """What is to be written for each value: (n,) int64 each. escape: the Exp-Golomb number, 0 where there is none."""
 
     table: np.ndarray

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import use_numba
+from ..kernels import use_native, use_numba
 
 __all__ = [
     "CAUSAL",
@@ -150,6 +150,10 @@ class Lattice:
         bounds of the wavefronts among them, (n_wavefronts + 1,) int64.
         """
         n = math.prod(self.shape)
+        if use_native():
+            from ..kernels.native import coding_order
+
+            return coding_order(self.shape, WAVEFRONT[self.n_dims], coded)
         if use_numba(n if coded is None else np.count_nonzero(coded), "order"):
             from ..kernels.order import coding_order
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
-from ..kernels import FEW, use_numba
+from ..kernels import FEW, use_native, use_numba
 from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
 from .context import (
     ContextNet,
@@ -132,7 +132,11 @@ def take_level(
         parents = ParentTables.of(lattice.shape, coarse_shape)
         constants = (n_levels - 1 - level, feature)
         inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
-        if use_numba(len(positions) + FRONT_COST * len(bounds), "decode"):
+        if use_native():
+            from ..kernels.native import decode_plane
+
+            raise_status(decode_plane(net, inputs, decoder, positions, bounds, values[feature]))
+        elif use_numba(len(positions) + FRONT_COST * len(bounds), "decode"):
             from ..kernels.context import decode_plane
 
             raise_status(decode_plane(net, inputs, decoder, positions, bounds, values[feature]))

@@ -1,7 +1,8 @@
 """The same meaning as the numpy references, fast: one numba file for each, and the choice between them.
 
-The kernels are imported only when they are chosen, so that numba stays optional. NFCODEC_KERNELS=numpy or numba
-overrides the choice.
+The kernels are imported only when they are chosen, so that numba stays optional. `native`, in C, does what opening a file
+takes, without half a second for numba to start; it is there where a compiler was when nfcodec was installed.
+NFCODEC_KERNELS=numpy, native (and numpy for the rest) or numba overrides the choice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_numba", "use_triton"]
+__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_native", "use_numba", "use_triton"]
 
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
@@ -23,8 +24,8 @@ _at_hand: set[str] = set()  # kernels that were chosen before
 
 def _choice() -> str:
     choice = os.environ.get("NFCODEC_KERNELS", "")
-    if choice not in ("", "numpy", "numba"):
-        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy or numba; unset it")
+    if choice not in ("", "numpy", "native", "numba"):
+        raise UsageError(f"choosing kernels: got NFCODEC_KERNELS={choice}, expected numpy, native or numba; unset it")
     return choice
 
 
@@ -36,6 +37,23 @@ def _has_triton() -> bool:
 @functools.cache
 def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def _has_native() -> bool:
+    return importlib.util.find_spec(f"{__name__}._plane") is not None
+
+
+def use_native() -> bool:
+    """Whether planes are decoded by the loops in C: they were compiled with the installation, and numba's, which are faster,
+    are not at hand. Raises UsageError for an unknown NFCODEC_KERNELS, or where they are asked for but not there.
+    """
+    choice = _choice()
+    if choice == "native" and not _has_native():
+        raise UsageError("choosing kernels: got NFCODEC_KERNELS=native, which was not compiled; install with a C compiler")
+    if choice:
+        return choice == "native"
+    return f"{__name__}.context" not in sys.modules and _has_native()
 
 
 def use_numba(n_items: int, kernel: str | None = None) -> bool:
