@@ -214,14 +214,20 @@ def test_loops_that_were_not_compiled(monkeypatch):
 
 def test_loops_that_were_compiled(monkeypatch):
     monkeypatch.setattr(choice, "_has_native", lambda: True)
+    monkeypatch.setattr(choice, "_n_native", 0)
     monkeypatch.delitem(sys.modules, "nfcodec.kernels.context", raising=False)
     with kernels("native"):
         assert use_native() and not use_numba(1 << 40)
     with kernels(""):
+        assert use_native(100)
+        # numba's are faster where they are at hand, and where there is much to do
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "nfcodec.kernels.context", choice)
+            assert not use_native()
+        monkeypatch.setattr(choice, "_has_numba", lambda: True)
+        assert not use_native(choice.LARGE_WORK) and not use_native()
+        monkeypatch.setattr(choice, "_has_numba", lambda: False)
         assert use_native()
-        # numba's are faster where they are at hand
-        monkeypatch.setitem(sys.modules, "nfcodec.kernels.context", choice)
-        assert not use_native()
 
 
 def test_choosing_kernels():

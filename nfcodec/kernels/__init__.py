@@ -14,11 +14,14 @@ import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_native", "use_numba", "use_triton"]
+__all__ = ["FEW", "LARGE_WORK", "SMALL_WORK", "is_loaded", "use_native", "use_numba", "use_triton"]
 
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
+LARGE_WORK = 1 << 23  # symbols: the loops in C take about half a second longer for so many, which is what numba takes to start
+
+_n_native = 0  # symbols that they have decoded
 _at_hand: set[str] = set()  # kernels that were chosen before
 
 
@@ -44,16 +47,21 @@ def _has_native() -> bool:
     return importlib.util.find_spec(f"{__name__}._plane") is not None
 
 
-def use_native() -> bool:
-    """Whether planes are decoded by the loops in C: they were compiled with the installation, and numba's, which are faster,
-    are not at hand. Raises UsageError for an unknown NFCODEC_KERNELS, or where they are asked for but not there.
+def use_native(n_items: int = 0) -> bool:
+    """Whether planes of `n_items` symbols are decoded by the loops in C: they were compiled with the installation, and numba's,
+    which take half the time, are not at hand, nor do all symbols so far make up for their start. Raises UsageError for an
+    unknown NFCODEC_KERNELS, or where they are asked for but not there.
     """
+    global _n_native
     choice = _choice()
     if choice == "native" and not _has_native():
         raise UsageError("choosing kernels: got NFCODEC_KERNELS=native, which was not compiled; install with a C compiler")
     if choice:
         return choice == "native"
-    return f"{__name__}.context" not in sys.modules and _has_native()
+    if f"{__name__}.context" in sys.modules or not _has_native():
+        return False
+    _n_native += n_items
+    return _n_native < LARGE_WORK or not _has_numba()
 
 
 def use_numba(n_items: int, kernel: str | None = None) -> bool:
