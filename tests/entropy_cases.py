@@ -29,7 +29,7 @@ setup(
 
 
 def has_native():
-    """Compiles the loops in C as they are now, whatever was installed; without a compiler those of the installation count."""
+    """Compiles the loops in C as they are now; without a compiler those of the installation count."""
     source = Path(choice.__file__).parent / "_plane.c"
     with tempfile.TemporaryDirectory() as folder:
         run = subprocess.run([sys.executable, "-c", _BUILD, folder, source], capture_output=True, cwd=folder)

@@ -96,7 +96,7 @@ def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shi
 def all_corners(
     coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shift: Sequence[float] = ()
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """What `corners` yields, at once and without gradients: d arrays (N, T**d) int64 of indices, weights (N, T**d) float32."""
+    """What `corners` yields, at once and without gradients: d arrays of indices (N, T**d), weights (N, T**d) float32."""
     axes = [taps(coords[:, k], n, kernel, shift[k] if shift else 0.0) for k, n in enumerate(resolution)]
     n, d, t = len(coords), len(axes), n_taps(kernel)
 

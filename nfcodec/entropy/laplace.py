@@ -172,8 +172,10 @@ class LaplaceDecoder(RansDecoder):
         return int(self.take(np.array([mu8]), np.array([scale]))[0])
 
     def take_list(self, mu8: list[int], scale: list[int]) -> list[int]:
-        """As `take`, of numbers that are in range. The state lives in local variables while only tokens are read, which is most
-        of the time."""
+        """As `take`, of numbers that are in range.
+
+        The state lives in local variables while only tokens are read, which is most of the time.
+        """
         tables, words, n_words = laplace_tables().as_lists, self.word_list, len(self.words)
         x, position = self.state.tolist()
         values = []

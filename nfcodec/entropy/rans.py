@@ -16,7 +16,10 @@ from ..errors import FormatError
 from ..kernels import use_numba
 from .tables import PRECISION
 
-__all__ = ["MAX_RAW_BITS", "SLOT", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status", "raw_operation"]
+__all__ = [
+    "MAX_RAW_BITS", "SLOT", "STATE_LOW", "Operations", "RansDecoder", "cost_of", "encode_operations", "raise_status",
+    "raw_operation",
+]  # fmt: skip
 
 STATE_LOW = 1 << 16
 MAX_RAW_BITS = 14  # of one raw operation; longer raw numbers are split, low bits first

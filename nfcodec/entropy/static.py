@@ -182,7 +182,10 @@ class StaticDecoder:
         return self._rans.symbol(self._tables[context])
 
     def symbols(self) -> Generator[int, int, None]:
-        """As `take_one`, for many: send a context, get a symbol; to be started by `next`, and closed before anything else is read."""
+        """As `take_one`, for many: send a context, get a symbol.
+
+        To be started by `next`, and closed before anything else is read.
+        """
         tables, words = self._tables, self._rans.word_list
         x, position = self._rans.state.tolist()
         symbol = 0

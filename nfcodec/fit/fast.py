@@ -32,8 +32,8 @@ _NOISE = 1 << 20
 
 @dataclass(frozen=True)
 class _Samples:
-    """Those of one phase: the lines, which reads of a level that are shifted along the first axis alone share, and the taps of
-    the first axis."""
+    """Those of one phase: the lines, which reads of a level that are shifted along the first axis alone share, and the taps
+    of the first axis."""
 
     n_planes: int
     plane: int
@@ -102,9 +102,8 @@ class _Layout:
                 rows.append(known[key].start // plane + f * n_first + first)
                 taps.append(weights)
                 n_taps.append(width)
-        return _Samples(
-            n_planes, plane, list(known.values()), np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32)
-        )
+        arrays = np.array(rows, np.int32), np.array(taps, np.float32), np.array(n_taps, np.int32)
+        return _Samples(n_planes, plane, list(known.values()), *arrays)
 
 
 class FastStep:

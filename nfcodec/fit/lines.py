@@ -1,7 +1,7 @@
-"""Lattices interpolated along all axes but the first, and their gradients on the way back: what `fast.FastStep` gives the kernels.
+"""Lattices interpolated along all axes but the first, and back: what `fast.FastStep` gives its kernels.
 
-The meaning is `model.FieldModel.features`. Along the last axis, where most of the work is, `kernels.bands` takes of every 64
-samples only the vertices that weigh anything; axes in between, of volumes and surfaces, are small matrix products.
+The meaning is `model.FieldModel.features`. Along the last axis, where most of the work is, `kernels.bands` takes of
+every 64 samples only the vertices that weigh anything; axes in between, of volumes and surfaces, are small matrix products.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Bands:
         return cls(vertices, samples, values, len(range(n_samples)[pick])), cls(samples, vertices, values, n_vertices)
 
     def apply(self, source: np.ndarray, rows: np.ndarray, target: np.ndarray, to_rows: np.ndarray, adds: bool) -> None:
-        """Rows of source times the matrix, to or, with `adds`, onto rows of target: flat arrays, and where their rows begin."""
+        """Rows of source times the matrix, to or, with `adds`, onto rows of target: flat arrays, and where rows begin."""
         from ..kernels.bands import add_banded
 
         add_banded(source, rows, self.table, self.chunks, self.n_columns, target, to_rows, adds)
@@ -141,8 +141,10 @@ def _spread(g: torch.Tensor, pick: slice, axis: int, n: int) -> torch.Tensor:
 def make_lines(
     block: Block, n_first: int, start: int, picks: list[tuple[slice, int]], kernel: torch.Tensor | None
 ) -> Lines:
-    """Those of a block with n_first vertices along the first axis, 1 where that is not set apart. picks: of every axis interpolated, its
-    samples and their number. kernel: (2,), see `AxisWeights.matrix`."""
+    """Those of a block with n_first vertices along the first axis, 1 where that is not set apart.
+
+    picks: of every axis interpolated, its samples and their number. kernel: (2,), see `AxisWeights.matrix`.
+    """
     weights = block.weights[-len(picks) :]
     middle = [p if w is None else w.matrix(kernel)[p].contiguous() for w, (p, _) in zip(weights[:-1], picks)]
     axis, pick = weights[-1], picks[-1][0]

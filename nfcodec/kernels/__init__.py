@@ -19,7 +19,7 @@ __all__ = ["FEW", "LARGE_WORK", "SMALL_WORK", "is_loaded", "use_native", "use_nu
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
-LARGE_WORK = 1 << 23  # symbols: the loops in C take about half a second longer for so many, which is what numba takes to start
+LARGE_WORK = 1 << 23  # symbols: for so many the loops in C take half a second more than numba's, which is their start
 
 _n_native = 0  # symbols that they have decoded
 _at_hand: set[str] = set()  # kernels that were chosen before
@@ -48,9 +48,10 @@ def _has_native() -> bool:
 
 
 def use_native(n_items: int = 0) -> bool:
-    """Whether planes of `n_items` symbols are decoded by the loops in C: they were compiled with the installation, and numba's,
-    which take half the time, are not at hand, nor do all symbols so far make up for their start. Raises UsageError for an
-    unknown NFCODEC_KERNELS, or where they are asked for but not there.
+    """Whether planes of `n_items` symbols are decoded by the loops in C: they were compiled with the installation, and
+    numba's, which take half the time, are not at hand, nor do all symbols so far make up for their start.
+
+    Raises UsageError for an unknown NFCODEC_KERNELS, or where they are asked for but not there.
     """
     global _n_native
     choice = _choice()

@@ -1,9 +1,10 @@
-/* A plane of latents from its stream: the wavefronts of entropy.levels._decode_plane, and their order, in C, for programs that
-   have just been started.
+/* A plane of latents from its stream: the wavefronts of entropy.levels._decode_plane, and their order, in C, for
+   programs that have just been started.
 
-   Inputs of up to 16 positions of a wavefront are gathered, the context network runs on all of them, lane by lane, then their values
-   are drawn one by one: spec/entropy.md, sections 3, 5 and 6. Integers only. Sums wrap at 32 bits, which the last of them never leave,
-   so they are unsigned. Sizes and limits have been checked by the caller, kernels/native.py. */
+   Inputs of up to 16 positions of a wavefront are gathered, the context network runs on all of them, lane by lane,
+   then their values are drawn one by one: spec/entropy.md, sections 3, 5 and 6. Integers only. Sums wrap at 32 bits,
+   which the last of them never leave, so they are unsigned. What comes in has been checked where it was read; its only
+   caller is kernels/native.py. */
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3")
@@ -287,16 +288,18 @@ static int decode(
 
 /* ------------------------------------------------------------ from Python */
 
-enum { WEIGHTS, LAYERS, COMPAND, GEOMETRY, PARENTS, COARSE, PREVIOUS, CUMULATIVE, TABLES, WORDS, POSITIONS, BOUNDS, N_READ };
-enum { CURRENT = N_READ, STATE, VALUES, N_ARRAYS };
+enum {
+    WEIGHTS, LAYERS, COMPAND, GEOMETRY, PARENTS, COARSE, PREVIOUS, CUMULATIVE, TABLES, WORDS, POSITIONS, BOUNDS,
+    CURRENT, STATE, VALUES, N_ARRAYS
+};
 
 static PyObject *decode_plane(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_buffer b[N_ARRAYS];
     if (!PyArg_ParseTuple(
-            args, "y*y*y*y*y*y*y*y*y*y*y*y*w*w*w*", b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7, b + 8, b + 9, b + 10, b + 11,
-            b + 12, b + 13, b + 14))
+            args, "y*y*y*y*y*y*y*y*y*y*y*y*w*w*w*", b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7, b + 8, b + 9,
+            b + 10, b + 11, b + 12, b + 13, b + 14))
         return NULL;
     int status = -1;
     const int64_t *layers = b[LAYERS].buf, *geometry = b[GEOMETRY].buf;
@@ -344,7 +347,7 @@ done:
     return status < 0 ? NULL : PyLong_FromLong(status);
 }
 
-/* Lattice.coding_order: counts, (latest time + 2,) zeros, become where the wavefront of each time begins; positions are filled */
+/* Lattice.coding_order: counts, (latest time + 2,) zeros, become where the wavefront of each time begins */
 static PyObject *coding_order(PyObject *self, PyObject *args)
 {
     (void)self;

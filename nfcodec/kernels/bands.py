@@ -27,9 +27,9 @@ def _put_four(array, at, a0, a1, a2, a3):
 def add_banded(source, from_rows, table, bands, n_columns, target, to_rows, adds):
     """target[to_rows[r] + j] becomes the sum over i of source[from_rows[r] + i] * matrix[i, j], or with `adds` grows by it.
 
-    source, target: flat float32. from_rows, to_rows (R,) int64: where rows begin. The matrix has n_columns and lies in table, flat float32,
-    64 columns after 64: bands (chunks, 3) int64 says the first of their rows that is not 0, how many there are, and where they
-    begin in table; columns beyond the last are 0.
+    source, target: flat float32. from_rows, to_rows (R,) int64: where rows begin. The matrix has n_columns and lies in
+    table, flat float32, 64 columns after 64: bands (chunks, 3) int64 says the first of their rows that is not 0, how many
+    there are, and where they begin in table; columns beyond the last are 0.
     """
     part = scratch(ROWS * POINTS)
     zero, n_rows = splat(0.0), len(from_rows)

@@ -59,7 +59,7 @@ def unpack(flat: np.ndarray, shapes: Sequence[tuple[int, int]]) -> tuple[list[np
 
 @njit(error_model="numpy", cache=True)
 def scratch(n):
-    """n zeros, float32, that begin at a multiple of 64 bytes: a vector that lies in two lines of the cache takes twice the time."""
+    """n zeros, float32, from a multiple of 64 bytes on: a vector in two lines of the cache takes twice the time."""
     whole = np.zeros(n + 16, np.float32)
     skipped = -whole.ctypes.data % 64 // 4
     return whole[skipped : skipped + n]
@@ -119,7 +119,7 @@ def _product(w, first, step_out, step_in, n_out, n_in, x, at_x, out, at_out):
 
 @njit(error_model="numpy", cache=True)
 def _layer(flat, first, biases, n_out, n_in, x, at_x, at_out, is_last):
-    """x[at_out :] become w[first :] (n_out, n_in) x[at_x :] plus biases, of which negative ones become 0 if it is not the last layer."""
+    """x[at_out :] become flat[first :] (n_out, n_in) x[at_x :] plus biases; with a ReLU if it is not the last layer."""
     zero = splat(0.0)
     for o in range(0, n_out, 4):
         p, b, at = at_out + o * POINTS, biases + o, first + o * n_in
@@ -138,7 +138,7 @@ def _layer(flat, first, biases, n_out, n_in, x, at_x, at_out, is_last):
 
 @njit(error_model="numpy", cache=True)
 def _layer_back(flat, first, n_out, n_in, gradients, at_d, activations, at_out, is_first):
-    """gradients[at_out :] become w[first :]^T gradients[at_d :], 0 where activations are not positive if it is not the first layer."""
+    """gradients[at_out :] become flat[first :]^T gradients[at_d :], through a ReLU if it is not the first layer."""
     zero = splat(0.0)
     for o in range(0, n_in, 4):
         p, at = at_out + o * POINTS, first + o

@@ -1,5 +1,5 @@
-"""Loops over the wavefronts of a plane in C, where they were compiled when nfcodec was installed: for programs that have just
-been started, which numba would make wait for half a second.
+"""Loops over the wavefronts of a plane in C, where they were compiled when nfcodec was installed: for programs that have
+just been started, which numba would make wait for half a second.
 
     decode_plane   entropy.levels._decode_plane        coding_order   entropy.lattice.Lattice.coding_order
 """
@@ -19,7 +19,9 @@ from . import _plane
 __all__ = ["coding_order", "decode_plane"]
 
 
-def coding_order(shape: tuple[int, ...], weights: tuple[int, ...], coded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def coding_order(
+    shape: tuple[int, ...], weights: tuple[int, ...], coded: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n,) int32 by the sum of weights times coordinates, in raster order where it is equal, and the bounds of
     equal ones. coded: bool, of the shape, which positions count; None for all."""
     n = math.prod(shape) if coded is None else int(np.count_nonzero(coded))
@@ -47,8 +49,8 @@ def decode_plane(
     for bias, shift in zip(net.biases, net.shifts):
         layers += [len(bias), shift]
     geometry = [
-        lattice.n_dims, len(lattice.causal), len(collocated), lattice.origin, *lattice.shape, *lattice.strides, *parents.first,
-        *lattice.causal, *collocated, *inputs.constants,
+        lattice.n_dims, len(lattice.causal), len(collocated), lattice.origin, *lattice.shape, *lattice.strides,
+        *parents.first, *lattice.causal, *collocated, *inputs.constants,
     ]  # fmt: skip
     return _plane.decode_plane(
         np.concatenate([*parts, net.skip]).astype(np.int32),
