@@ -95,11 +95,12 @@ def test_banded_products(n_rows, n_in, n_out):
             first = min(j * n_in // n_out, n_in - 3)
             matrix[first : first + 3, j] = rng.normal(size=3)
     rows, columns = np.nonzero(matrix)
-    bands = Bands(rows, columns, matrix[rows, columns], n_out)
+    bands = Bands(rows, columns, n_out)
+    table = bands.table(matrix[rows, columns])
     x, start = rng.normal(size=(n_rows, n_in)).astype(np.float32), rng.normal(size=(n_rows, n_out + 5)).astype(np.float32)
     for adds in (False, True):
         found = start.copy()
-        bands.apply(x.reshape(-1), np.arange(n_rows) * n_in, found.reshape(-1), np.arange(n_rows) * (n_out + 5) + 2, adds)
+        bands.apply(table, x.reshape(-1), np.arange(n_rows) * n_in, found.reshape(-1), np.arange(n_rows) * (n_out + 5) + 2, adds)
         np.testing.assert_allclose(found[:, 2 : n_out + 2], x @ matrix + adds * start[:, 2 : n_out + 2], atol=1e-5)
         assert np.array_equal(found[:, :2], start[:, :2]) and np.array_equal(found[:, n_out + 2 :], start[:, n_out + 2 :])
 

@@ -20,7 +20,7 @@ import torch
 
 from . import fused
 from .gathers import LANES
-from .lines import Lines, make_lines, shape_of
+from .lines import AxisBands, Lines, make_lines, shape_of
 from .model import FieldModel
 from .optimizer import BETAS, EPS
 from .step import Look, Tile
@@ -59,6 +59,7 @@ class _Layout:
         self.places = np.zeros(self.size, np.int32 if offset < 1 << 31 else np.int64)
         self.places[: self.n] = np.concatenate(places)
         self._samples: dict[tuple[int, ...], tuple[bytes | None, _Samples]] = {}
+        self._bands: dict[tuple, AxisBands] = {}
         self.n_visits = 0
 
     def samples(self, look: Look, block_shape: tuple[int, ...], shapes: torch.Tensor | None) -> _Samples:
@@ -86,14 +87,13 @@ class _Layout:
             n_first = shape_of(block)[1] if split else 1
             key = level, shift[split:]
             if key not in known:
-                known[key] = make_lines(block, n_first, total, list(zip(pick, counts))[split:], kernel)
+                known[key] = make_lines(block, n_first, total, list(zip(pick, counts))[split:], kernel, self._bands)
                 total = known[key].stop
             weights = np.zeros((n_planes, MAX_TAPS), np.float32)
             if split and block.weights[0] is not None:
                 axis = block.weights[0]
                 first, width = axis.first[pick[0]], axis.width
-                matrix = axis.matrix(kernel).numpy()[pick[0]]
-                weights[:, :width] = np.take_along_axis(matrix, first[:, None] + np.arange(width), 1) * np.float32(step)
+                weights[:, :width] = axis.band(kernel)[pick[0]] * np.float32(step)
             else:
                 first, width = np.arange(n_first)[pick[0]] if split else np.zeros(1, np.int64), 1
                 weights[:, 0] = step

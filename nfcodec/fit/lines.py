@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from .plan import AxisWeights, Block, along
 
-__all__ = ["Bands", "Lines", "make_lines", "shape_of"]
+__all__ = ["AxisBands", "Bands", "Lines", "make_lines", "shape_of"]
 
 _COLUMNS = 64  # as in `kernels.bands`
 
 
 class Bands:
-    """A matrix of which all but a band is 0, as `kernels.bands` takes it."""
+    """Where numbers lie that are not 0, all of them in a band of a matrix, as `kernels.bands` takes it."""
 
-    def __init__(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n_columns: int):
-        """values (n,) float32 at rows and columns (n,)."""
+    def __init__(self, rows: np.ndarray, columns: np.ndarray, n_columns: int):
+        """rows, columns: (n,) integers."""
         chunk = columns // _COLUMNS
         first = np.full(-(-n_columns // _COLUMNS), np.iinfo(np.int64).max)
         after = np.zeros(len(first), np.int64)
@@ -33,26 +34,41 @@ class Bands:
         n = after - first
         ends = np.cumsum(n * _COLUMNS)
         starts = ends - n * _COLUMNS
-        self.n_columns, self.chunks = n_columns, np.stack([first, n, starts], 1)
-        self.table = np.zeros(ends[-1], np.float32)
-        self.table[starts[chunk] + (rows - first[chunk]) * _COLUMNS + columns % _COLUMNS] = values
+        self.n_columns, self.chunks, self._size = n_columns, np.stack([first, n, starts], 1), int(ends[-1])
+        self._places = starts[chunk] + (rows - first[chunk]) * _COLUMNS + columns % _COLUMNS
 
-    @classmethod
-    def of_axis(cls, axis: AxisWeights, pick: slice, kernel: torch.Tensor | None) -> tuple["Bands", "Bands"]:
-        """From vertices to the picked samples, and back."""
-        places, values = axis.entries(kernel)
-        n_samples, n_vertices = axis.shape
-        samples, vertices = np.divmod(places, n_vertices)
-        start, _, stride = pick.indices(n_samples)
-        is_picked = (samples >= start) & ((samples - start) % stride == 0)
-        samples, vertices, values = (samples[is_picked] - start) // stride, vertices[is_picked], values[is_picked]
-        return cls(vertices, samples, values, len(range(n_samples)[pick])), cls(samples, vertices, values, n_vertices)
+    def table(self, values: np.ndarray) -> np.ndarray:
+        """The matrix with values (n,) at those places."""
+        table = np.zeros(self._size, np.float32)
+        table[self._places] = values
+        return table
 
-    def apply(self, source: np.ndarray, rows: np.ndarray, target: np.ndarray, to_rows: np.ndarray, adds: bool) -> None:
+    def apply(
+        self, table: np.ndarray, source: np.ndarray, rows: np.ndarray, target: np.ndarray, to_rows: np.ndarray, adds: bool
+    ) -> None:
         """Rows of source times the matrix, to or, with `adds`, onto rows of target: flat arrays, and where rows begin."""
         from ..kernels.bands import add_banded
 
-        add_banded(source, rows, self.table, self.chunks, self.n_columns, target, to_rows, adds)
+        add_banded(source, rows, table, self.chunks, self.n_columns, target, to_rows, adds)
+
+
+class AxisBands:
+    """Interpolation along an axis at picked samples, and back."""
+
+    def __init__(self, axis: AxisWeights, pick: slice):
+        n_samples, n_vertices = axis.shape
+        samples, vertices = np.divmod(axis.places, n_vertices)
+        start, _, stride = pick.indices(n_samples)
+        self._axis = axis
+        self._picked = np.flatnonzero((samples >= start) & ((samples - start) % stride == 0))
+        samples, vertices = (samples[self._picked] - start) // stride, vertices[self._picked]
+        self.there = Bands(vertices, samples, len(range(n_samples)[pick]))
+        self.back = Bands(samples, vertices, n_vertices)
+
+    def tables(self, kernel: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+        """Of both ways. kernel: as in `AxisWeights.matrix`."""
+        values = self._axis.entries(kernel)[self._picked]
+        return self.there.table(values), self.back.table(values)
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,8 @@ class Lines:
     shape: tuple[int, ...]
     start: int
     middle: list[torch.Tensor | slice]  # of the axes after the first and before the last
-    last: tuple[Bands, Bands] | slice
+    last: AxisBands | slice
+    tables: tuple[np.ndarray, np.ndarray] | None  # of the last
 
     @property
     def stop(self) -> int:
@@ -71,32 +88,33 @@ class Lines:
 
     def fill(self, values: np.ndarray, out: np.ndarray) -> None:
         """Interpolates values (V,) to out[start : stop]."""
+        if self._rows_of_values is not None:
+            self.last.there.apply(self.tables[0], values, self._rows_of_values, out, self._rows, False)
+            return
         x = self._vertices(torch.from_numpy(values))
         for axis, matrix in enumerate(self.middle, 2):
             x = x[(slice(None),) * axis + (matrix,)] if isinstance(matrix, slice) else along(x, matrix, axis)
         if isinstance(self.last, slice):
             torch.from_numpy(out)[self.start : self.stop].view(self.shape).copy_(x[..., self.last])
             return
-        if self._is_direct:
-            source, rows = values, _rows(x)
-        else:
-            source, rows = x.reshape(-1).numpy(), np.arange(0, x.numel(), x.shape[-1])
-        self.last[0].apply(source, rows, out, np.arange(self.start, self.stop, self.shape[-1]), False)
+        x = x.reshape(-1).numpy()
+        rows = np.arange(0, len(x), self.last.back.n_columns)
+        self.last.there.apply(self.tables[0], x, rows, out, self._rows, False)
 
     def fill_back(self, gradients: np.ndarray, d_values: np.ndarray) -> None:
         """Adds what gradients[start : stop] mean for the values to d_values (V,)."""
+        if self._rows_of_values is not None:
+            self.last.back.apply(self.tables[1], gradients, self._rows, d_values, self._rows_of_values, True)
+            return
         d_v = torch.from_numpy(d_values)
         if isinstance(self.last, slice):
             g = torch.from_numpy(gradients)[self.start : self.stop].view(self.shape)
             g = _spread(g, self.last, len(self.shape) - 1, shape_of(self.block)[-1])
         else:
-            back = self.last[1]
-            rows = np.arange(self.start, self.stop, self.shape[-1])
-            if self._is_direct:
-                back.apply(gradients, rows, d_values, _rows(self._vertices(d_v)), True)
-                return
+            back = self.last.back
             whole = np.empty((*self.shape[:-1], back.n_columns), np.float32)
-            back.apply(gradients, rows, whole.reshape(-1), np.arange(0, whole.size, back.n_columns), False)
+            to_rows = np.arange(0, whole.size, back.n_columns)
+            back.apply(self.tables[1], gradients, self._rows, whole.reshape(-1), to_rows, False)
             g = torch.from_numpy(whole)
         for axis, matrix in reversed(list(enumerate(self.middle, 2))):
             if isinstance(matrix, slice):
@@ -110,23 +128,24 @@ class Lines:
             here = self.block.cut(d_v)
             here += g.view(here.shape)
 
-    @property
-    def _is_direct(self) -> bool:
-        """Whether the last axis is all there is to do, on values where they lie."""
-        return self.block.index is None and not self.middle
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """Where rows of lines begin."""
+        return np.arange(self.start, self.stop, self.shape[-1])
+
+    @cached_property
+    def _rows_of_values(self) -> np.ndarray | None:
+        """Where rows of values begin, if the last axis is all there is to do, on values where they lie."""
+        block = self.block
+        if block.index is not None or self.middle or isinstance(self.last, slice):
+            return None
+        places = np.arange(math.prod(block.box)).reshape(block.box)[block.inside]
+        return block.start + places[..., 0].ravel()
 
     def _vertices(self, v: torch.Tensor) -> torch.Tensor:
         """(F, K_0, *K): of a single axis one plane."""
         x = self.block.cut(v)
         return x if x.ndim == len(self.shape) else x[:, None]
-
-
-def _rows(x: torch.Tensor) -> np.ndarray:
-    """Where the rows of x, of which the entries lie side by side, begin in what it is a view of."""
-    starts = np.array([x.storage_offset()])
-    for n, stride in zip(x.shape[:-1], x.stride()):
-        starts = (starts[:, None] + stride * np.arange(n)).ravel()
-    return starts
 
 
 def _spread(g: torch.Tensor, pick: slice, axis: int, n: int) -> torch.Tensor:
@@ -139,17 +158,28 @@ def _spread(g: torch.Tensor, pick: slice, axis: int, n: int) -> torch.Tensor:
 
 
 def make_lines(
-    block: Block, n_first: int, start: int, picks: list[tuple[slice, int]], kernel: torch.Tensor | None
+    block: Block,
+    n_first: int,
+    start: int,
+    picks: list[tuple[slice, int]],
+    kernel: torch.Tensor | None,
+    known: dict[tuple, AxisBands],
 ) -> Lines:
     """Those of a block with n_first vertices along the first axis, 1 where that is not set apart.
 
-    picks: of every axis interpolated, its samples and their number. kernel: (2,), see `AxisWeights.matrix`.
+    picks: of every axis interpolated, its samples and their number. kernel: (2,), see `AxisWeights.matrix`. known: bands
+    for the next call, which kernels do not change.
     """
     weights = block.weights[-len(picks) :]
     middle = [p if w is None else w.matrix(kernel)[p].contiguous() for w, (p, _) in zip(weights[:-1], picks)]
     axis, pick = weights[-1], picks[-1][0]
-    last = pick if axis is None else Bands.of_axis(axis, pick, kernel)
-    return Lines(block, (shape_of(block)[0], n_first, *(n for _, n in picks)), start, middle, last)
+    shape = (shape_of(block)[0], n_first, *(n for _, n in picks))
+    if axis is None:
+        return Lines(block, shape, start, middle, pick, None)
+    key = id(axis), pick.start, pick.step
+    if key not in known:
+        known[key] = AxisBands(axis, pick)
+    return Lines(block, shape, start, middle, known[key], known[key].tables(kernel))
 
 
 def shape_of(block: Block) -> tuple[int, ...]:

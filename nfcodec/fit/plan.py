@@ -34,10 +34,13 @@ class AxisWeights:
         whole = np.stack(parts)
         self.shape = whole.shape[1:]
         is_used = whole.any(0)
+        self.places = np.flatnonzero(is_used)  # of what may be other than 0, in the flat matrix
         # of every row the vertices from `first` on, `width` at most, say all
         self.width = max(int(is_used.sum(1).max()), 1)
         self.first = np.minimum(is_used.argmax(1), self.shape[1] - self.width)
-        self._places = torch.from_numpy(np.flatnonzero(is_used))
+        samples, vertices = np.divmod(self.places, self.shape[1])
+        self._band_places = samples * self.width + vertices - self.first[samples]
+        self._places = torch.from_numpy(self.places)
         self._parts = torch.from_numpy(np.ascontiguousarray(whole.reshape(len(parts), -1)[:, is_used.ravel()]))
         self._fixed = self._dense(self._parts[0]) if len(parts) == 1 else None
 
@@ -45,12 +48,21 @@ class AxisWeights:
         """(M, K) for a kernel's (b, c), through which gradients pass; None where it is fixed."""
         if self._fixed is not None:
             return self._fixed
-        return self._dense(self._mixed(shape))
+        return self._dense(self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2])
 
-    def entries(self, shape: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-        """Those of `matrix` that may be other than 0: where they lie in it, flat int64, and their values, float32."""
-        values = self._parts[0] if self._fixed is not None else self._mixed(shape)
-        return self._places.numpy(), values.detach().numpy()
+    def entries(self, shape: torch.Tensor | None) -> np.ndarray:
+        """What `matrix` has at `places`, float32."""
+        parts = self._parts.numpy()
+        if len(parts) == 1:
+            return parts[0]
+        b, c = shape.numpy()
+        return parts[0] + b * parts[1] + c * parts[2]
+
+    def band(self, shape: torch.Tensor | None) -> np.ndarray:
+        """(M, width) float32: of every row of `matrix` what it has from `first` on."""
+        band = np.zeros((self.shape[0], self.width), np.float32)
+        band.reshape(-1)[self._band_places] = self.entries(shape)
+        return band
 
     def parts(self) -> torch.Tensor:
         """(P, M, K): the matrix; or those without b and c, of b and of c."""
@@ -69,9 +81,6 @@ class AxisWeights:
             tensor = getattr(self, name)
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
-
-    def _mixed(self, shape: torch.Tensor) -> torch.Tensor:
-        return self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2]
 
     def _dense(self, values: torch.Tensor) -> torch.Tensor:
         flat = values.new_zeros(self.shape[0] * self.shape[1])
