@@ -26,6 +26,7 @@ _POINTS_PER_PART = 1 << 13  # of a thread's turn
 # kernels a second; in units of `use_numba`
 _TAPS, _SAMPLES = 1 << 9, 1 << 5
 _KERNELS = "evaluate"
+_n_done = 0  # work of this process so far: many small calls, of any fields, are as much as a large one
 
 Work = Callable[[tuple[slice, ...]], None]
 
@@ -78,7 +79,6 @@ class Evaluation:
         self.values = Values(spec)
         self._kernels = None
         self._lock = threading.Lock()
-        self._done = 0  # work so far: many small calls are as much as a large one
 
     def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         """Values (N, C) float32 at finite coordinates (N, d) float64."""
@@ -130,9 +130,10 @@ class Evaluation:
         """The kernels' `Evaluator` if this work is for them."""
         if not isinstance(self.grid, LatticeEncoding):
             return None
+        global _n_done
         # to load these kernels alone takes a quarter of the time that numba takes
-        self._done += 4 * n_items if "numba" in sys.modules else n_items
-        if not use_numba(self._done) and not is_loaded(_KERNELS):
+        _n_done += 4 * n_items if "numba" in sys.modules else n_items
+        if not use_numba(_n_done) and not is_loaded(_KERNELS):
             return None
         if self._kernels is None:
             from .kernels.evaluate import Evaluator

@@ -225,7 +225,11 @@ def test_loops_that_were_compiled(monkeypatch):
             patch.setitem(sys.modules, "nfcodec.kernels.context", choice)
             assert not use_native()
         monkeypatch.setattr(choice, "_has_numba", lambda: True)
-        assert not use_native(choice.LARGE_WORK) and not use_native()
+        with monkeypatch.context() as patch:
+            patch.delitem(sys.modules, "numba", raising=False)
+            assert use_native(choice.LARGE_WORK // 3)
+        monkeypatch.setitem(sys.modules, "numba", choice)
+        assert not use_native(choice.LARGE_WORK // 3) and not use_native()
         monkeypatch.setattr(choice, "_has_numba", lambda: False)
         assert use_native()
 
