@@ -32,7 +32,7 @@ def prepare(image: np.ndarray, lmbda: float, device: str = "cpu") -> Fit:
     """A fit of an image as `encode` would begin it."""
     source = from_lattice(Signal("image", image))
     preset = presets.choose(source, lmbda, "dense", 5)
-    return build(source, preset if device == "cpu" else presets.on_gpu(preset), 0, device)
+    return build(source, preset if device == "cpu" else presets.with_large_tiles(preset), 0, device)
 
 
 def step_flops(fit: Fit) -> dict[str, float]:

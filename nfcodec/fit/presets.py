@@ -17,12 +17,14 @@ _PATIENT = 6  # the effort from which larger networks have the time to learn
 _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _LONG_FIT = 6000  # steps
+_FREE_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 1.5  # most of a surface's tiles hold little: its steps cost least
 _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
-_GPU_TILE_EDGE = {1: 1 << 20, 2: 1024, 3: 96, 4: 32}  # where a step that is larger takes little longer
+_LARGE_TILE_EDGE = {1: 1 << 20, 2: 1024, 3: 96, 4: 32}
+_GPU_PATIENCE = 3  # times the visits, where a step of a large tile takes little longer
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
 _FIRST_SHAPE = (0.296875, 0.40625)  # of the kernels of all levels but the finest; where many fits end
@@ -109,9 +111,9 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     )
 
 
-def on_gpu(preset: Preset) -> Preset:
-    """What changes for a fit on a GPU: a step that sees more of a signal takes little longer there."""
-    return replace(preset, tile_edge=_GPU_TILE_EDGE[preset.grid.n_dims]) if preset.stride == 1 else preset
+def with_large_tiles(preset: Preset) -> Preset:
+    """The preset with tiles as a GPU wants them, and a free fit, whose networks then follow no single part of a picture."""
+    return replace(preset, tile_edge=_LARGE_TILE_EDGE[preset.grid.n_dims]) if preset.stride == 1 else preset
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,17 @@ def tile_samples(n_dims: int) -> int:
     return _TILE_EDGE[n_dims] ** n_dims
 
 
+def share_of_steps(extent: tuple[int, ...], n_tiles: int, on_gpu: bool) -> float:
+    """What n_tiles larger tiles are of the steps that ordinary ones take: as many visits, but more on a GPU."""
+    share = n_tiles / math.prod(-(-n // _TILE_EDGE[len(extent)]) for n in extent)
+    return min(share * (_GPU_PATIENCE if on_gpu else 1), 1.0)
+
+
+def is_free(kind: str, n_steps: int, n_tiles: int) -> bool:
+    """Whether a fit has the time for latents that start from nothing."""
+    return kind == "image" and n_steps >= _FREE_VISITS * n_tiles
+
+
 def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     """Training steps; more tiles, of which the last may be a part, need more steps, but not in proportion: networks are
     shared, and patience is not."""
@@ -185,6 +198,8 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     recipe: dict[str, Any] = {}
     if is_short(n_steps, n_tiles):
         recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
+    elif is_free(kind, n_steps, n_tiles):
+        recipe.update(network_rate=0.03, temperature=(0.3, 0.05))
     elif n_steps > _LONG_FIT:
         recipe.update(network_rate=0.01)
     if kind in SURFACE_KINDS:

@@ -171,7 +171,7 @@ class Session:
         while len(found) < _MAX_BALANCE and time.monotonic() < self.settings.deadline:
             quality = qualities[-1]
             lmbda = presets.lmbda_of(quality, self.signal.kind)
-            fit = self._build(lmbda)
+            fit = self._build(lmbda, is_brief=True)
             steps = min(self._n_steps(len(fit.tiles)), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(len(fit.tiles)))))
             self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
             fit.model.eval()
@@ -228,7 +228,7 @@ class Session:
     def _pilot(self, lmbda: float) -> float:
         """A lmbda near the goal, from short fits."""
         for _ in range(_N_PILOTS):
-            fit = self._build(lmbda)
+            fit = self._build(lmbda, is_brief=True)
             full = self._n_steps(len(fit.tiles))
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
@@ -266,12 +266,20 @@ class Session:
         """Whether the fit's own error says how far a PSNR is."""
         return self.goal.what != "psnr" or self._source.is_judged_by_error
 
+    @property
+    def _on_gpu(self) -> bool:
+        return self.settings.device != "cpu"
+
     def _n_steps(self, n_tiles: int) -> int:
         extent = self._source.extent
-        n_whole = min(n_tiles, math.prod(extent) / presets.tile_samples(len(extent)))
-        return presets.n_steps(self.settings.effort, n_whole, self.signal.kind, self.settings.encoding)
+        n_whole = math.prod(extent) / presets.tile_samples(len(extent))
+        n_steps = presets.n_steps(self.settings.effort, n_whole, self.signal.kind, self.settings.encoding)
+        if self.is_surface:
+            return n_steps
+        return round(n_steps * presets.share_of_steps(extent, n_tiles, self._on_gpu))
 
-    def _build(self, lmbda: float) -> Fit:
+    def _build(self, lmbda: float, is_brief: bool = False) -> Fit:
+        """A fit that is ready to run. is_brief: for a part of its steps only."""
         resolution = 0
         if self.is_surface:
             quality = presets.quality_of(lmbda, self.signal.kind)
@@ -280,11 +288,15 @@ class Session:
             self._source = from_mesh(self.signal, self._distance, resolution)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
-        if self.settings.device != "cpu":
-            preset = presets.on_gpu(preset)
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
+        # what may be cut off had better not start from nothing
+        is_whole = not is_brief and self.settings.deadline == math.inf
+        is_free = is_whole and presets.is_free(self.signal.kind, self._n_steps(n_tiles), n_tiles)
+        if self._on_gpu or is_free:
+            preset = presets.with_large_tiles(preset)
+            n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         is_short = presets.is_short(self._n_steps(n_tiles), n_tiles)
-        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short)
+        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, is_free=is_free)
         fit.deadline = self.settings.deadline
         with _one_thread():
             is_large = len(fit.tiles) > 1 and not self.is_surface
