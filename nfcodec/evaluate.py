@@ -38,37 +38,48 @@ class Values:
         self.spec = spec
         self.offset = np.asarray(spec.value_offset, np.float32)
         self.scale = np.asarray(spec.value_scale, np.float32)
+        self.knees = np.asarray(spec.knees, np.float32)
+        self._bends = self.knees > 0  # (C,)
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
-        if self.spec.knee:
-            values = np.float32(self.spec.knee) * np.sinh(self._bent(y)) + self.offset
-        else:
-            values = y * self.scale + self.offset
-        if self.spec.clip:
+        values = self._unclipped(y)
+        if any(self.spec.clips):
             np.clip(values, *self.limits(), out=values)
         return values
 
+    def _unclipped(self, y: np.ndarray) -> np.ndarray:
+        values = y * self.scale
+        if self._bends.all():
+            values = self.knees * np.sinh(self._bent(y))
+        elif self._bends.any():
+            values[..., self._bends] = self.knees[self._bends] * np.sinh(self._bent(y))
+        return values + self.offset
+
     def slope(self, y: np.ndarray) -> np.ndarray:
         """Derivatives by y, broadcastable to it; those before clipping."""
-        return self.scale * np.cosh(self._bent(y)) if self.spec.knee else self.scale
+        if not self._bends.any():
+            return self.scale
+        slope = np.broadcast_to(self.scale, y.shape).copy()
+        slope[..., self._bends] *= np.cosh(self._bent(y))
+        return slope
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest value, each (C,), of a field that clips."""
-        end = self.offset + self.scale
-        if self.spec.knee:
-            end = self.offset + np.float32(self.spec.knee) * np.sinh(self._bent(np.float32(1)))
-        return np.minimum(self.offset, end), np.maximum(self.offset, end)
+        """The least and the greatest value, each (C,), infinite for channels that are not clipped."""
+        end = self._unclipped(np.ones(self.spec.channels, np.float32))
+        clips = np.array(self.spec.clips)
+        low = np.where(clips, np.minimum(self.offset, end), -np.inf)
+        return low.astype(np.float32), np.where(clips, np.maximum(self.offset, end), np.inf).astype(np.float32)
 
-    def arrays(self) -> tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Knee, scale, offset, least and greatest value, as the kernels take them."""
-        infinite = np.full(self.spec.channels, np.inf, np.float32)
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Knees (0 for none), scale, offset, least and greatest value, as the kernels take them."""
         with quiet():
-            low, high = self.limits() if self.spec.clip else (-infinite, infinite)
-        return np.float32(self.spec.knee), self.scale, self.offset, low, high
+            return self.knees, self.scale, self.offset, *self.limits()
 
     def _bent(self, y: np.ndarray) -> np.ndarray:
-        """The argument of the sinh that undoes the logarithmic scale; bounded, so that no file makes it overflow."""
-        return np.clip(y * (self.scale / np.float32(self.spec.knee)), -MAX_BENT, MAX_BENT)
+        """The arguments of the sinh that undoes the logarithmic scale, of the channels that have one; bounded, so that no
+        file makes it overflow."""
+        bends = self._bends
+        return np.clip(y[..., bends] * (self.scale[bends] / self.knees[bends]), -MAX_BENT, MAX_BENT)
 
 
 class Evaluation:

@@ -55,6 +55,8 @@ def pack_spec(spec: FieldSpec) -> bytes:
         w.f32(spec.truncation)
     if spec.knee > 0:
         w.f32(spec.knee)
+    for role in spec.roles[1:]:
+        w.u8(s.ROLES[role])
     w.u8(s.ENCODINGS[grid.encoding])
     w.u8(s.INTERPOLATIONS[grid.interpolation])
     w.u8(grid.log2_size)
@@ -112,6 +114,8 @@ def read_spec(r: Reader) -> FieldSpec:
     truncation = _positive(r.f32(), "truncation") if flags & FLAG_TRUNCATED else 0.0
     knee = _positive(r.f32(), "knee") if flags & FLAG_KNEE else 0.0
     _check_kind(kind, flags, n_dims, channels, dtype)
+    roles = ("distance", *(_name(s.ROLES, r.u8(), "role") for _ in range(channels - 1))) if kind in s.SURFACE_KINDS else ()
+    _check_roles(roles)
 
     encoding = _name(s.ENCODINGS, r.u8(), "encoding")
     interpolation = _name(s.INTERPOLATIONS, r.u8(), "interpolation")
@@ -145,7 +149,7 @@ def read_spec(r: Reader) -> FieldSpec:
     mlp = MlpSpec(grid.n_inputs, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
-    return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation)
+    return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation, roles)
 
 
 def _full_range(dtype: str) -> tuple[float, float] | None:
@@ -154,11 +158,11 @@ def _full_range(dtype: str) -> tuple[float, float] | None:
 
 
 def _check_kind(kind: str, flags: int, n_dims: int, channels: int, dtype: str) -> None:
-    """What belongs together: surfaces lie in a world of three axes and have one float channel, images two axes."""
+    """What belongs together: surfaces lie in a world of three axes and have float channels, images two axes."""
     surface = kind in s.SURFACE_KINDS
     sound = surface == bool(flags & FLAG_PLACED) and (kind == "tsdf") == bool(flags & FLAG_TRUNCATED)
     if surface:
-        sound = sound and (n_dims, channels, dtype) == (3, 1, "f4")
+        sound = sound and (n_dims, dtype) == (3, "f4")
     elif kind == "image":
         sound = sound and n_dims == 2
     if not sound:
@@ -166,6 +170,18 @@ def _check_kind(kind: str, flags: int, n_dims: int, channels: int, dtype: str) -
             f"reading the field header: got a field of kind {kind} with {n_dims} axes, {channels} channels of {dtype} and "
             f"flags {flags:#x}, expected what its kind has; the file is damaged",
             "fhdr-kind",
+        )
+
+
+def _check_roles(roles: tuple[str, ...]) -> None:
+    """Every role is there once, but for "other"; colours come with all their parts."""
+    known = [role for role in roles if role != "other"]
+    n_colours = sum(role in s.COLOUR_ROLES for role in roles)
+    if len(set(known)) < len(known) or n_colours not in (0, len(s.COLOUR_ROLES)):
+        raise FormatError(
+            f"reading the field header: got channels {', '.join(roles)}, expected each once and red, green and blue together; "
+            "the file is damaged",
+            "fhdr-role",
         )
 
 

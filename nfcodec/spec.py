@@ -19,6 +19,9 @@ SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
 INTERPOLATIONS = {"linear": 0, "cubic": 1, "mitchell": 2}
 ACTIVATIONS = {"identity": 0, "relu": 1}
+# what the channels of a surface hold; the first is the distance or occupancy
+ROLES = {"other": 0, "distance": 1, "trim": 2, "red": 3, "green": 4, "blue": 5}
+COLOUR_ROLES = ("red", "green", "blue")
 DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7, "f8": 8, "b1": 9}
 
 # limits, checked before anything is allocated
@@ -136,7 +139,8 @@ class FieldSpec:
     and highlights of a picture no more than its shadows. clip:
     whether values are clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
     of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
-    world distance at which a tsdf is cut, 0 for other kinds.
+    world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of ROLES, the
+    first "distance"; the knee and `clip` are that one's, colours are always clipped.
     """
 
     kind: str
@@ -153,18 +157,53 @@ class FieldSpec:
     origin: tuple[float, ...] | None = None
     cell: float = 0.0
     truncation: float = 0.0
+    roles: tuple[str, ...] = ()
 
     @property
     def n_dims(self) -> int:
         return len(self.extent)
 
+    def channels_of(self, *roles: str) -> list[int]:
+        """The channels that have these roles, in their order; [] unless all are there."""
+        return [self.roles.index(role) for role in roles] if set(roles) <= set(self.roles) else []
+
+    @property
+    def knees(self) -> tuple[float, ...]:
+        """The knee of each channel: of a surface only the distance has one."""
+        return tuple(0.0 if role else self.knee for role in self._all_roles)
+
+    @property
+    def clips(self) -> tuple[bool, ...]:
+        """Whether each channel is clipped."""
+        return tuple(role in COLOUR_ROLES if role else self.clip for role in self._all_roles)
+
+    @property
+    def _all_roles(self) -> tuple[str, ...]:
+        """Roles, "" for channels to which knee and clip of the whole field apply."""
+        return tuple("" if role == "distance" else role for role in self.roles) or ("",) * self.channels
+
+
+@dataclass(frozen=True)
+class Paint:
+    """The colours of a mesh's faces, sRGB-encoded, 0 to 1: `nfcodec.paint` samples them.
+
+    corners: (T, 3, 3) float32, of each face's corners, linear in between. Where which (T,) int32 is k and not -1, they
+    are multiplied by textures[k], (H, W, 3) uint8, at uv (T, 3, 2) float32: v upwards from the last row, repeating.
+    """
+
+    corners: np.ndarray
+    uv: np.ndarray | None = None
+    which: np.ndarray | None = None
+    textures: tuple[np.ndarray, ...] = ()
+
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh in world coordinates: vertices (V, 3) float64 as (x, y, z), faces (T, 3) int64."""
+    """A triangle mesh in world coordinates: vertices (V, 3) float64 as (x, y, z), faces (T, 3) int64, and their colours."""
 
     vertices: np.ndarray
     faces: np.ndarray
+    paint: Paint | None = None
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ _READ_OPTIONS = {
     "shape": click.option("--shape", type=SHAPE, metavar="256x256x256", help="Of RAW samples, in the order of --axes."),
     "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
     "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
+    "texture": click.option("--texture", metavar="IMAGE", help="Of a mesh with texture coordinates whose file names none."),
 }
 
 

@@ -107,12 +107,12 @@ FORMATS: dict[str, Format] = {
     ".nrrd": Format("nrrd", "volume", "read_nrrd", "write_nrrd", _ARRAY, ("axes",)),
     ".nii": Format("nifti", "nifti", "read", "write", _ARRAY),
     ".nii.gz": Format("nifti", "nifti", "read", "write", _ARRAY),
-    ".obj": Format("obj", "mesh", "read", "write", SURFACE_KINDS),
+    ".obj": Format("obj", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
     ".stl": Format("stl", "mesh", "read", "write", SURFACE_KINDS),
-    ".ply": Format("ply", "mesh", "read", "write", SURFACE_KINDS),
+    ".ply": Format("ply", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
     ".off": Format("off", "mesh", "read", "write", SURFACE_KINDS),
-    ".glb": Format("glb", "mesh", "read", "write", SURFACE_KINDS),
-    ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS),
+    ".glb": Format("glb", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
+    ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS, ("texture",)),
 }
 
 # what the first bytes say, for the message when they contradict the suffix
@@ -179,6 +179,7 @@ def read(
     shape: tuple[int, ...] | None = None,
     dtype: Any = None,
     axes: str | None = None,
+    texture: str | os.PathLike | None = None,
 ) -> Signal:
     """Read a signal; see the module's docstring for its meta.
 
@@ -186,6 +187,7 @@ def read(
     for a mesh. dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
     "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
+    texture: an image for a mesh's texture coordinates, where its file names none.
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
@@ -197,7 +199,7 @@ def read(
     if not path.exists():
         raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
     _, format = _format_of(path)
-    given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes}
+    given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes, "texture": texture}
     options = {key: value for key, value in given.items() if value is not None}
     wrong = [key for key in options if key not in format.options]
     if wrong:
@@ -300,7 +302,8 @@ def write_mesh(
     normals: np.ndarray | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a triangle mesh as OBJ, STL, PLY, OFF or GLB. normals: (V, 3) unit vectors, kept by OBJ, PLY and GLB.
+    """Write a triangle mesh as OBJ, STL, PLY, OFF or GLB. normals: (V, 3) unit vectors, kept by OBJ, PLY and GLB, as are
+    the colours of the vertices of a mesh with paint.
 
     The file appears whole or not at all. STL, PLY and GLB store float32; OBJ and OFF text with digits enough for 1e-9 of
     the box's diagonal. meta: "units" becomes a comment in OBJ.

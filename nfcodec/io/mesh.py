@@ -11,7 +11,9 @@ inconsistent winding stay as they are and are counted in meta:
     consistent_winding      no two neighbouring faces run along their common edge in the same direction
     n_welded                vertices that were merged into an identical one (absent if 0, like the next two)
     n_removed_degenerate    faces without area; n_removed_duplicate: faces with the same vertices in the same direction
-    dropped                 what the format had and the field does not keep: "colours", "uv"
+    dropped                 what the format had and is not kept: "uv" without a texture, "colours" of 16 bits in glTF
+
+Colours become the mesh's `Paint`: `nfcodec.io.paint`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from typing import Any
 import numpy as np
 
 from nfcodec.errors import MissingExtraError, SignalError, UsageError
-from nfcodec.spec import Mesh, Signal
+from nfcodec.paint import some_faces, vertex_colours
+from nfcodec.spec import Mesh, Paint, Signal
+
+from .paint import Painter, glb_colours, read_texture, to_bytes
 
 __all__ = ["clean", "read", "topology", "write"]
 
@@ -48,8 +53,10 @@ def _trimesh(what: str):
 # ---- reading
 
 
-def read(path: Path, format: str) -> Signal:
+def read(path: Path, format: str, texture: str | Path | None = None) -> Signal:
     """A surface signal of kind "sdf": mesh with float64 vertices and int64 faces, meta as above.
+
+    texture: an image for all texture coordinates, where the file names none or another.
 
     Raises SignalError for a file without faces, with NaN or huge vertices, or with indices out of range.
     """
@@ -64,7 +71,7 @@ def read(path: Path, format: str) -> Signal:
             f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again"
         ) from err
     vertices, faces, n_instances = [], [], 0
-    dropped: set[str] = set()
+    painter = Painter(path, format, None if texture is None else read_texture(texture))
     offset = 0
     for node in scene.graph.nodes_geometry:
         transform, geometry_name = scene.graph[node]
@@ -81,7 +88,7 @@ def read(path: Path, format: str) -> Signal:
             )
         if np.linalg.det(transform[:3, :3]) < 0:
             corners = corners[:, ::-1]  # a mirror turns surfaces inside out
-        dropped |= _dropped(part)
+        painter.add(part, corners)
         vertices.append(points)
         faces.append(corners + offset)
         offset += len(points)
@@ -91,12 +98,17 @@ def read(path: Path, format: str) -> Signal:
             f"reading {path.name!r}: got no triangles{_why_empty(path, format)}, expected a mesh with faces; "
             "export it as one"
         )
-    mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces))
+    paint = painter.paint()
+    if texture is not None and (paint is None or not paint.textures):
+        raise SignalError(
+            f"reading {path.name!r}: got a texture for a mesh without texture coordinates; leave the texture out"
+        )
+    mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces), paint)
     meta = {"source": path.name, "format": format, "n_instances": n_instances, **counts}
     if scene.units:
         meta["units"] = {"meters": "m", "millimeters": "mm"}.get(scene.units, scene.units)
-    if dropped:
-        meta["dropped"] = sorted(dropped)
+    if painter.dropped:
+        meta["dropped"] = sorted(painter.dropped)
     return Signal(kind="sdf", mesh=mesh, meta=meta)
 
 
@@ -112,23 +124,25 @@ def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
             data.decode("utf-8")
         except UnicodeDecodeError:
             data = data.decode("latin-1").encode("utf-8")  # comments and names of older tools
-    # textures and materials are not kept, so their files need not be there
-    options = {"skip_materials": True} if format == "obj" else {}
+    options = {}
+    if format == "obj":
+        # materials that are not there say nothing about the surface
+        library = _material_library(data)
+        with_materials = library is not None and (path.parent / library).is_file()
+        options = {"resolver": trimesh.resolvers.FilePathResolver(str(path))} if with_materials else {"skip_materials": True}
     return trimesh.load_scene(io.BytesIO(data), file_type=format, process=False, **options)
+
+
+def _material_library(data: bytes) -> str | None:
+    """The name of the file of materials that an OBJ file mentions."""
+    at = 0 if data.startswith(b"mtllib ") else data.find(b"\nmtllib ") + 1
+    if at == 0 and not data.startswith(b"mtllib "):
+        return None
+    return data[at : at + 1024].split(b"\n")[0][7:].strip().decode("utf-8", "replace")
 
 
 def _is_binary_stl(data: bytes) -> bool:
     return len(data) >= 84 and len(data) == 84 + 50 * int.from_bytes(data[80:84], "little")
-
-
-def _dropped(part: Any) -> set[str]:
-    visual = part.visual
-    found = set()
-    if getattr(visual, "kind", None) in ("vertex", "face"):
-        found.add("colours")
-    if getattr(visual, "uv", None) is not None:
-        found.add("uv")
-    return found
 
 
 def _why_empty(path: Path, format: str) -> str:
@@ -142,7 +156,9 @@ def _why_empty(path: Path, format: str) -> str:
     return ""
 
 
-def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dict[str, Any]]:
+def clean(
+    name: str, vertices: np.ndarray, faces: np.ndarray, paint: Paint | None = None
+) -> tuple[Mesh, dict[str, Any]]:
     """The mesh without unused vertices, faces without area and repeated faces, and what was counted on the way.
 
     vertices (V, 3) float64, faces (T, 3) int64. Raises SignalError for NaN or huge vertices and if no face is left.
@@ -156,8 +172,8 @@ def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dic
             f"{MAX_COORDINATE:g}, "
             f"the first is {first}; repair or rescale the mesh"
         )
-    n_read = len(faces)
-    faces = faces[_distinct_corners(faces)]
+    n_read, kept = len(faces), np.arange(len(faces))
+    faces, kept = _picked(_distinct_corners(faces), faces, kept)
     n_welded = 0
     if len(faces) and topology(faces)["n_boundary_edges"]:
         # STL and texture seams repeat positions; a mesh that closes is left alone, as welding could join parts that touch
@@ -166,15 +182,14 @@ def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dic
         if n_welded:
             # keep the order of first appearance
             vertices, faces = merged, index.reshape(-1)[faces]
-            faces = faces[_distinct_corners(faces)]
+            faces, kept = _picked(_distinct_corners(faces), faces, kept)
             vertices, faces = _in_order_of_use(vertices, faces)
     n_before = len(faces)
-    faces = faces[_first_of_each(faces)]
+    faces, kept = _picked(_first_of_each(faces), faces, kept)
     n_duplicate = n_before - len(faces)
     # a flat face that fills a T-junction closes the mesh for whoever counts edges, so they are counted first
     counts = topology(faces) if len(faces) else {}
-    solid = _has_area(vertices, faces)
-    faces = faces[solid]
+    faces, kept = _picked(_has_area(vertices, faces), faces, kept)
     n_degenerate = n_read - n_duplicate - len(faces)
     if not len(faces):
         raise SignalError(f"reading {name!r}: none of its {n_read} faces has an area; check the mesh and its scale")
@@ -184,7 +199,13 @@ def clean(name: str, vertices: np.ndarray, faces: np.ndarray) -> tuple[Mesh, dic
     for key, count in removed.items():
         if count:
             found[key] = count
-    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces)), found
+    if paint is not None:
+        paint = some_faces(paint, kept)
+    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces), paint), found
+
+
+def _picked(mask: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(array[mask] for array in arrays)
 
 
 def _without_unused(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -268,16 +289,22 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
         )
     surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
     with_normals = normals is not None
+    colours = None if mesh.paint is None else vertex_colours(mesh)
+    if colours is not None and format in ("obj", "ply"):
+        surface.visual.vertex_colors = to_bytes(colours)
     if format == "obj":
         units = meta.get("units")
         header = f"units: {units}" if isinstance(units, str) and units.isprintable() else ""
-        options = {"digits": _digits(vertices), "include_normals": with_normals, "header": header, "include_color": False}
+        options = {"digits": _digits(vertices), "include_normals": with_normals, "header": header}
+        options["include_color"] = colours is not None
     elif format == "off":
         options = {"digits": _digits(vertices)}
     elif format == "ply":
         options = {"vertex_normal": with_normals}
     elif format == "glb":
         options = {"include_normals": with_normals}
+        if colours is not None:
+            options["tree_postprocessor"] = glb_colours(surface, colours)
     else:
         options = {}
     data = surface.export(file_type=format, **options)

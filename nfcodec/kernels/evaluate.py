@@ -29,13 +29,13 @@ _PLANES_PER_INTEGER = 8  # of larger ones: no file takes many times what it took
 _MAX_NUMBERS_PER_SAMPLE = 32  # of one level on the way to a lattice
 _SMALL_BLOCK = 1 << 20
 
-Transform = tuple[np.float32, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Transform = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class Evaluator:
     """A field's values at points and on lattices.
 
-    transform: knee, and scale, offset, least and greatest value, each (C,) float32: what `lattice.finish` does to outputs.
+    transform: knees, scale, offset, least and greatest value, each (C,) float32: what `lattice.finish` does to outputs.
     """
 
     def __init__(self, grid: LatticeEncoding, mlp: Mlp, transform: Transform):

@@ -73,19 +73,19 @@ def _sinh(outputs, p, factor):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def finish(outputs, at, n, knee, scale, offset, low, high, out, to):
+def finish(outputs, at, n, knees, scale, offset, low, high, out, to):
     """Values of n points of a block of outputs (C, 64) to out[to :], channels last: spec/format.md, section 7.
 
-    scale, offset: (C,). low, high: (C,), least and greatest value, infinite for fields that do not clip. Outputs are
+    knees (0 for none), scale, offset: (C,). low, high: (C,), least and greatest value, infinite where values are not clipped. Outputs are
     overwritten.
     """
     n_channels = len(scale)
     for c in range(n_channels):
         p, q = at + c * POINTS, to + c
         a, b, least, greatest = scale[c], offset[c], low[c], high[c]
-        if knee > 0:
-            _sinh(outputs, p, a / knee)
-            a = knee
+        if knees[c] > 0:
+            _sinh(outputs, p, a / knees[c])
+            a = knees[c]
         for j in range(n):
             value = outputs[p + j] * a + b
             # NaN stays what it is
@@ -95,7 +95,7 @@ def finish(outputs, at, n, knee, scale, offset, low, high, out, to):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip, knee, scale, offset, low, high, out):
+def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip, knees, scale, offset, low, high, out):
     """out (n_planes * plane * C,) float32: values of the points of all planes, channels last.
 
     plane: points of one index of the first axis. lines: flat, `plane` values each. Feature f at index i of the
@@ -104,7 +104,7 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
     """
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
-    scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
+    knees, scale, offset, low, high = knees.copy(), scale.copy(), offset.copy(), low.copy(), high.copy()
     n_features, n_channels = len(n_taps), len(scale)
     n_layers = len(widths) - 1
     zero = np.int64(0)  # functions are compiled again for the literal
@@ -126,4 +126,4 @@ def sample_planes(n_planes, plane, lines, rows, taps, n_taps, flat, widths, skip
             forward(flat, widths, activations, stride)
             add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
             n = min(POINTS, plane - j0)
-            finish(activations, outputs, n, knee, scale, offset, low, high, out, (i * plane + j0) * n_channels)
+            finish(activations, outputs, n, knees, scale, offset, low, high, out, (i * plane + j0) * n_channels)

@@ -145,7 +145,7 @@ def _hashed_level(info, read, first, tables, taps, where, weights, hashes, activ
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def sample_points(
-    coords, n, first, info, shifts, planes, lanes, taps, flat, widths, skip, knee, scale, offset, low, high, out
+    coords, n, first, info, shifts, planes, lanes, taps, flat, widths, skip, knees, scale, offset, low, high, out
 ):
     """out (n * C,) float32: values of n points, channels last.
 
@@ -157,7 +157,7 @@ def sample_points(
     """
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
-    scale, offset, low, high = scale.copy(), offset.copy(), low.copy(), high.copy()
+    knees, scale, offset, low, high = knees.copy(), scale.copy(), offset.copy(), low.copy(), high.copy()
     d, n_layers = 4 - first, len(widths) - 1
     zero = np.int64(0)  # functions are compiled again for the literal
     stride = widths.max() * POINTS
@@ -186,4 +186,4 @@ def sample_points(
                 )  # fmt: skip
         forward(flat, widths, activations, stride)
         add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
-        finish(activations, outputs, m, knee, scale, offset, low, high, out, start * len(scale))
+        finish(activations, outputs, m, knees, scale, offset, low, high, out, start * len(scale))
