@@ -62,6 +62,7 @@ def encode(
     bpp: float | None = None,
     lossless: bool = False,
     progressive: bool = False,
+    close_holes: bool = False,
     effort: int = EFFORT,
     seed: int = 0,
     device: str = "auto",
@@ -76,7 +77,8 @@ def encode(
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: "dense", "hash",
     "codebook", or "auto". One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
     `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
-    coarse levels to be of use alone, which costs a few per cent of bytes. effort: 1 (seconds) to 9 (hours).
+    coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
+    which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
 
     The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. max_error
@@ -107,6 +109,7 @@ def encode(
         deadline=start + time_limit if time_limit is not None else math.inf,
         kind_is_free=kind is None and not isinstance(source, Signal),
         progressive=progressive,
+        closes_holes=close_holes,
     )
     signal, source_bytes = _load(source, kind, read_options or {})
     _check(signal)

@@ -14,7 +14,7 @@ from .encodings.interpolate import n_taps
 from .fixed import blocks_of
 from .kernels import is_loaded, use_numba
 from .mlp import Mlp
-from .spec import FieldSpec
+from .spec import COLOUR_ROLES, FieldSpec
 
 __all__ = ["POINTS_PER_BLOCK", "Evaluation", "Lattice", "Values", "points_per_block", "quiet"]
 
@@ -40,10 +40,11 @@ class Values:
         self.scale = np.asarray(spec.value_scale, np.float32)
         self.knees = np.asarray(spec.knees, np.float32)
         self._bends = self.knees > 0  # (C,)
+        self._is_colour = np.array([role in COLOUR_ROLES for role in spec.roles] or [False])
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         values = self._unclipped(y)
-        if any(self.spec.clips):
+        if self.spec.clip or self._is_colour.any():
             np.clip(values, *self.limits(), out=values)
         return values
 
@@ -65,10 +66,14 @@ class Values:
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest value, each (C,), infinite for channels that are not clipped."""
-        end = self._unclipped(np.ones(self.spec.channels, np.float32))
-        clips = np.array(self.spec.clips)
-        low = np.where(clips, np.minimum(self.offset, end), -np.inf)
-        return low.astype(np.float32), np.where(clips, np.maximum(self.offset, end), np.inf).astype(np.float32)
+        low, high = (np.full(self.spec.channels, x, np.float32) for x in (-np.inf, np.inf))
+        if self.spec.clip:
+            end = self._unclipped(np.ones(self.spec.channels, np.float32))
+            n = 1 if self.spec.roles else None  # of surfaces, the first
+            low[:n], high[:n] = np.minimum(self.offset, end)[:n], np.maximum(self.offset, end)[:n]
+        if self._is_colour.any():
+            low[self._is_colour], high[self._is_colour] = 0, 1
+        return low, high
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Knees (0 for none), scale, offset, least and greatest value, as the kernels take them."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .attributes import dressed
 from .encodings import Encoding
 from .errors import UsageError
 from .evaluate import Evaluation, quiet
@@ -163,7 +164,8 @@ class Field:
 
         iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2 source
         cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease.
-        UsageError for fields that are no surfaces.
+        Trimmed where the field has a trim channel, with `paint` where it has colours. UsageError for fields that are no
+        surfaces.
         """
         from .isosurface import isosurface
 
@@ -190,7 +192,8 @@ class Field:
             points=points if self._evaluation.is_quick_at_points(max(shape) ** 2) else None,
         )
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
-        return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
+        mesh = Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
+        return dressed(mesh, self.spec, lambda points: self.sample(self.from_world(points), level))
 
     # ------------------------------------------------------------ world coordinates of surfaces
 
@@ -214,6 +217,7 @@ class Field:
             "extent": list(spec.extent),
             "channels": spec.channels,
             "dtype": spec.dtype,
+            "roles": list(spec.roles),
             "encoding": grid.encoding,
             "interpolation": grid.interpolation,
             "n_levels": grid.n_levels,

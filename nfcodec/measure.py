@@ -72,7 +72,7 @@ def level_psnr(field: Field, signal: Signal) -> list[float]:
             return []
         points, _ = sample_surface(signal.mesh, _N_LEVEL_SAMPLES, rng)
         coords, diagonal = field.from_world(points), bounding_box_diagonal(signal.mesh)
-        values = [field.sample(coords, level).astype(np.float64) for level in range(field.n_levels)]
+        values = [field.sample(coords, level)[:, 0].astype(np.float64) for level in range(field.n_levels)]
         return [_surface_psnr(float(np.sqrt(np.mean(np.square(v)))) / diagonal) for v in values]
     flat = signal.values.reshape(-1, signal.channels)
     low, high = (int(pick(flat)) // signal.channels for pick in (np.argmin, np.argmax))  # so that the range is the signal's

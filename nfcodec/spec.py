@@ -140,7 +140,7 @@ class FieldSpec:
     whether values are clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
     of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
     world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of ROLES, the
-    first "distance"; the knee and `clip` are that one's, colours are always clipped.
+    first "distance"; the knee and `clip` are that one's, colours are clipped to [0, 1].
     """
 
     kind: str
@@ -170,17 +170,7 @@ class FieldSpec:
     @property
     def knees(self) -> tuple[float, ...]:
         """The knee of each channel: of a surface only the distance has one."""
-        return tuple(0.0 if role else self.knee for role in self._all_roles)
-
-    @property
-    def clips(self) -> tuple[bool, ...]:
-        """Whether each channel is clipped."""
-        return tuple(role in COLOUR_ROLES if role else self.clip for role in self._all_roles)
-
-    @property
-    def _all_roles(self) -> tuple[str, ...]:
-        """Roles, "" for channels to which knee and clip of the whole field apply."""
-        return tuple("" if role == "distance" else role for role in self.roles) or ("",) * self.channels
+        return (self.knee,) + (0.0 if self.roles else self.knee,) * (self.channels - 1)
 
 
 @dataclass(frozen=True)

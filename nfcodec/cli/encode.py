@@ -40,6 +40,7 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--bpp", type=float, metavar="BITS", help="At most this many bits a pixel, voxel or vertex.")
 @click.option("--lossless", is_flag=True, default=None, help="Keep every sample exactly: images and volumes of integers.")
 @click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
+@click.option("--close-holes", is_flag=True, help="Let surfaces go on where a mesh has holes: saves some bytes.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine: same file.")
@@ -79,7 +80,7 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "progressive", "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
+    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
     try:
         encoded = nfcodec.encode(
             job.source,

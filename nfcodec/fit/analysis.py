@@ -19,23 +19,24 @@ _GREY = 1e-6  # share of the variance below which a second colour is noise
 _RGB_TO_LUMA /= np.linalg.norm(_RGB_TO_LUMA, axis=1, keepdims=True)
 
 
-def channel_transform(target: np.ndarray, is_color: bool) -> np.ndarray:
+def channel_transform(target: np.ndarray, is_color: bool, first: int = 0) -> np.ndarray:
     """An orthogonal matrix (C, C) from the channels of target (*extent, C) to planes, the most telling first; alpha comes
-    second. Colours are turned to the principal axes of the fine detail."""
+    second. Colours are turned to the principal axes of the fine detail. first: the channel with which they begin."""
     channels = target.shape[-1]
     matrix = np.eye(channels)
-    if is_color and channels >= 3:
-        matrix[:3, :3] = _principal_axes(target[..., :3])
-        if channels == 4:
+    if is_color and channels >= first + 3:
+        colours = slice(first, first + 3)
+        matrix[colours, colours] = _principal_axes(target[..., colours])
+        if channels == 4 and not first:
             matrix = matrix[[0, 3, 1, 2]]
     return matrix.astype(np.float32)
 
 
 def _principal_axes(colours: np.ndarray) -> np.ndarray:
-    """(3, 3) rows: the principal axes of differences between neighbours of colours (H, W, 3), those of most variance
+    """(3, 3) rows: the principal axes of differences between neighbours of colours (*extent, 3), those of most variance
     first; luma and two differences where these are as good as grey."""
     covariance = np.zeros((3, 3))
-    for axis in range(2):
+    for axis in range(colours.ndim - 1):
         step = np.diff(colours, axis=axis).reshape(-1, 3).astype(np.float64)
         covariance += step.T @ step
     variances, axes = np.linalg.eigh(covariance)

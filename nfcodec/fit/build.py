@@ -57,8 +57,9 @@ def build(
         origin=source.origin,
         cell=source.cell,
         truncation=source.truncation,
+        roles=source.roles,
     )
-    transform = channel_transform(source.target, source.is_color)
+    transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
     mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
     first = pyramid((source.target - mean) @ transform.T, grid)
     latents = [values / step * (not is_free) for values, step in zip(first, steps)]

@@ -83,7 +83,10 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     while max(resolutions[0]) > coarsest:
         resolutions.insert(0, halved(resolutions[0]))
     n_features = [channels] * len(resolutions)
-    if source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
+    if source.roles:
+        # a rim needs less detail than the surface, and so does colour beside its luma
+        n_features[-1] = 2 if source.is_color else 1
+    elif source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
         # luma (and alpha) alone on the two finest levels: colour is kept at a quarter of the resolution
         n_luma = min(2, len(resolutions) - 1)
         n_features[-n_luma:] = [channels - 2] * n_luma

@@ -52,6 +52,7 @@ class Settings:
     deadline: float
     kind_is_free: bool = False
     progressive: bool = False
+    closes_holes: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Session:
         self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
         self._distance: MeshDistance | None = None
         if self.is_surface:
-            self.signal, self._distance = measure_mesh(signal, settings.kind_is_free)
+            self.signal, self._distance, self._rim = measure_mesh(signal, settings.kind_is_free, settings.closes_holes)
         self._source: Source | None = None
         self._resolution = 0
 
@@ -285,7 +286,7 @@ class Session:
             quality = presets.quality_of(lmbda, self.signal.kind)
             resolution = presets.surface_resolution(quality, self.settings.effort)
         if self._source is None or resolution != self._resolution:
-            self._source = from_mesh(self.signal, self._distance, resolution)
+            self._source = from_mesh(self.signal, self._distance, resolution, self._rim)
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)

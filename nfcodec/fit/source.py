@@ -11,10 +11,12 @@ import numpy as np
 
 from ..errors import SignalError
 from ..metrics import light_knee
-from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Signal
+from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Mesh, Signal
 from .analysis import detail
+from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance
 from .hidden import fill_hidden
+from .rims import Rim, is_sheet, open_lattice, phantom_share
 
 _MARGIN = 0.04  # room around a mesh, of its longest edge
 _BAND = 6.0  # distance from the surface, in target samples, within which distances are exact
@@ -23,6 +25,8 @@ _WIDE = ("f8", "u4", "i4")  # dtypes of more precision than float32
 _ALPHA_MARGIN = 0.04  # how far beyond its ends full and no opacity are aimed at: clipped, they are then exact
 _DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what is seen at a time, not all, is to be close
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
+_PROBE = 64  # samples along the longest axis on which an open surface is tried
+_PHANTOM_LIMIT = 0.01  # share of a field's surface that may be none of the mesh
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
 
@@ -31,7 +35,7 @@ class Source:
     """A signal on a lattice, ready to be fitted.
 
     target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
-    squared errors, or None for 1 everywhere. origin, cell, truncation as in FieldSpec. is_judged_by_error: whether the mean
+    squared errors, or None for 1 everywhere. origin, cell, truncation, roles as in FieldSpec. is_judged_by_error: whether the mean
     squared error of targets is what PSNR is made of, so that a fit can be steered by it. lmbda_factor: of the weight of a bit, where targets span more than a display shows.
     """
 
@@ -49,6 +53,7 @@ class Source:
     truncation: float = 0.0
     is_judged_by_error: bool = True
     lmbda_factor: float = 1.0
+    roles: tuple[str, ...] = ()
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -152,14 +157,52 @@ def _check_range(name: str, low: float, high: float, exceeds_float32: bool) -> N
         )
 
 
-def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source:
-    """A surface, as distances on a lattice of about `resolution` cells along the longest axis.
+def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim | None = None) -> Source:
+    """A surface, as distances on a lattice of about `resolution` cells along the longest axis, and its further channels.
 
     sdf: signed distance, exact near the surface. tsdf: the same cut at `truncation`. udf: without sign. occupancy: 1
-    inside, 0 outside, with a ramp two cells wide so that the surface lies between samples as in the mesh.
+    inside, 0 outside, with a ramp two cells wide so that the surface lies between samples as in the mesh. rim: where to
+    end the surface; None closes holes.
     """
     name = signal.meta.get("source", "mesh")
-    used = distance.mesh.vertices[np.unique(distance.mesh.faces)]
+    origin, cell, shape = _box(distance.mesh, resolution, name)
+    distances, apart, band = *_distances(distance, rim, origin, cell, shape), _BAND * cell
+    extra = further_channels(signal.mesh, distance, rim, distances, apart, origin, cell)
+    knee, truncation, clip, scale = _KNEE * cell, 0.0, False, 2 * cell
+    weight = 1.0 / np.square(1.0 + np.square(apart / (_FALLOFF * cell)))
+    if signal.kind == "udf":
+        distances = np.abs(distances)
+    elif signal.kind == "tsdf":
+        truncation, knee = band, 0.0
+        distances = np.clip(distances, -truncation, truncation)
+    elif signal.kind == "occupancy":
+        distances, scale, knee, clip = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0, 0.0, True
+    if knee:
+        distances = knee * np.arcsinh(distances / np.float32(knee))
+    # the mean over channels that a fit takes is to be the sum: a colour makes no distance worse
+    root = math.sqrt(1 + len(extra.roles)) if extra.roles else 1.0
+    scales = tuple(float(np.float32(x / root)) for x in (scale, *extra.scales))
+    target = np.concatenate([distances[..., None], extra.values], -1) / np.array(scales, np.float32)
+    return Source(
+        signal.kind,
+        target.astype(np.float32),
+        "f4",
+        (0.0,) * len(scales),
+        scales,
+        clip=clip,
+        knee=knee,
+        is_color="red" in extra.roles,
+        weight=weight.astype(np.float32),
+        origin=tuple(float(x) for x in origin[::-1]),
+        cell=cell,
+        truncation=truncation,
+        roles=("distance", *extra.roles),
+    )
+
+
+def _box(mesh: Mesh, resolution: int, name: str) -> tuple[np.ndarray, float, tuple[int, int, int]]:
+    """The low corner (x, y, z), the cell and the shape of a lattice around a mesh."""
+    used = mesh.vertices[np.unique(mesh.faces)]
     low, high = used.min(0), used.max(0)
     longest = float((high - low).max())
     if not (np.isfinite(longest) and longest > 0):
@@ -167,42 +210,26 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source
     cell = longest * (1 + 2 * _MARGIN) / resolution
     # even extents, so that the finest level has exactly half as many vertices
     extent = np.maximum(2 * np.ceil(((high - low) + 2 * _MARGIN * longest) / (2 * cell) - 1e-9).astype(int), 8)
-    origin = (low + high) / 2 - extent * cell / 2
-    shape = tuple(int(n) for n in extent[::-1])
-    band = _BAND * cell
-    distances = lattice_distance(distance, origin, cell, shape, band)
-    scale, knee, truncation = 2 * cell, _KNEE * cell, 0.0
-    if signal.kind == "udf":
-        distances = np.abs(distances)
-    elif signal.kind == "tsdf":
-        truncation, knee = band, 0.0
-        distances = np.clip(distances, -truncation, truncation)
-    relative = distances / (_FALLOFF * cell)
-    weight = 1.0 / np.square(1.0 + np.square(relative))
-    if signal.kind == "occupancy":
-        distances, scale, knee = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0, 0.0
-    if knee:
-        distances = knee * np.arcsinh(distances / np.float32(knee))
-    return Source(
-        signal.kind,
-        (distances / np.float32(scale)).astype(np.float32)[..., None],
-        "f4",
-        (0.0,),
-        (scale,),
-        clip=signal.kind == "occupancy",
-        knee=knee,
-        weight=weight.astype(np.float32),
-        origin=tuple(float(x) for x in origin[::-1]),
-        cell=cell,
-        truncation=truncation,
-    )
+    return (low + high) / 2 - extent * cell / 2, cell, tuple(int(n) for n in extent[::-1])
 
 
-def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistance]:
-    """The exact surface, and the signal with the kind that suits it.
+def _distances(
+    distance: MeshDistance, rim: Rim | None, low: np.ndarray, cell: float, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances with and without sign, exact within the band around the surface."""
+    if rim is not None and not distance.sign_is_reliable:
+        return open_lattice(rim, low, cell, shape, _BAND * cell)
+    distances = lattice_distance(distance, low, cell, shape, _BAND * cell)
+    return distances, np.abs(distances)
 
-    Where no sign makes sense (open sheets, soups) a kind that nobody asked for becomes udf; one that was asked for
-    stays, with a warning.
+
+def measure_mesh(
+    signal: Signal, kind_is_free: bool, closes_holes: bool = False
+) -> tuple[Signal, MeshDistance, Rim | None]:
+    """The exact surface, the signal with the kind that suits it, and the rim at which to end the surface.
+
+    Where no sign makes sense (soups, sheets that face each other) a kind that nobody asked for becomes udf; one that was
+    asked for stays, with a warning. closes_holes: never ends a surface at a rim.
     """
     mesh = signal.mesh
     name = signal.meta.get("source", "mesh")
@@ -219,11 +246,25 @@ def measure_mesh(signal: Signal, kind_is_free: bool) -> tuple[Signal, MeshDistan
             f"{len(mesh.vertices) - 1}; repair the mesh"
         )
     distance = MeshDistance(mesh)
-    if signal.kind != "udf" and not distance.sign_is_reliable:
+    rim = None if signal.kind == "udf" or closes_holes else _rim(distance, name)
+    if signal.kind != "udf" and rim is None and not distance.sign_is_reliable:
         if kind_is_free:
             signal = replace(signal, kind="udf")
             share = f"{distance.diagnosis.open_share:.0%} of the surface is open or of unclear orientation"
             warnings.warn(f"{name}: {share}, so it becomes a udf; for a signed field pass --kind sdf", stacklevel=2)
         else:
             warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
-    return signal, distance
+    return signal, distance, rim
+
+
+def _rim(distance: MeshDistance, name: str) -> Rim | None:
+    """The rim of a surface that a signed field with a trim holds."""
+    if distance.sign_is_reliable:
+        return Rim(distance) if distance.diagnosis.n_boundary_edges else None
+    if not is_sheet(distance.mesh):
+        return None
+    rim = Rim(distance)
+    low, cell, shape = _box(distance.mesh, _PROBE, name)
+    signed, apart = open_lattice(rim, low, cell, shape, _BAND * cell)
+    extra = further_channels(distance.mesh, distance, rim, signed, apart, low, cell)
+    return rim if phantom_share(signed, apart, extra.values[..., 0], cell) < _PHANTOM_LIMIT else None

@@ -155,11 +155,12 @@ class Painter:
 
 def _image(material: Any) -> Any:
     """The picture of a material that says what colour the surface has."""
-    for name in ("baseColorTexture", "image"):
-        image = getattr(material, name, None)
-        if image is not None and hasattr(image, "convert"):
-            return image
-    return None
+    image = getattr(material, "baseColorTexture", None)
+    if image is None:
+        image = getattr(material, "image", None)
+        # where a file names none, trimesh makes one up of the material's one colour
+        image = image if "file_path" in getattr(image, "info", {}) else None
+    return image if hasattr(image, "convert") else None
 
 
 def _plain(material: Any, is_linear: bool) -> np.ndarray | None:
