@@ -14,12 +14,13 @@ from ..paint import barycentric, colours_at
 from ..spec import COLOUR_ROLES, Mesh
 from .distance import MeshDistance
 from .hidden import fill_hidden
-from .rims import Rim, trim_lattice
+from .rims import Rim, phantoms, trim_lattice
 
 __all__ = ["Channels", "further_channels"]
 
 _BAND = 4.0  # samples from the surface within which values are those of closest points
 _TRIM_RANGE = 3.0  # samples at which the trim levels off
+_CUT = 2.0  # samples beyond the rim, where a surface is that is none
 _TRIM_WEIGHT = 0.5  # of an error of the trim, in errors of the distance
 _COLOUR_WEIGHT = 4.0  # of an error of 1 in a colour, in errors of two samples in the distance
 _CHUNK = 1 << 20
@@ -28,11 +29,12 @@ _CHUNK = 1 << 20
 @dataclass(frozen=True)
 class Channels:
     """values (*extent, C) float32 and, for each, its role and the size of an error that is as bad as one of two samples in
-    the distance."""
+    the distance. phantom_share: of the field's surface within the rim, what is none of the mesh and has to be cut off."""
 
     values: np.ndarray
     roles: tuple[str, ...] = ()
     scales: tuple[float, ...] = ()
+    phantom_share: float = 0.0
 
 
 def further_channels(
@@ -75,7 +77,11 @@ def further_channels(
             flat[beyond] = heights[on_rim]
             values[places, -1] = leveled(trim)
     values = values.reshape(*shape, -1)
+    phantom_share = 0.0
+    if rim is not None:
+        cut, phantom_share = phantoms(signed, apart, values[..., -1], cell)
+        values[cut, -1] = _CUT * cell
     if painted:
         values[..., :3] = fill_hidden(values[..., :3], apart <= _BAND * cell)
     scales = (*((1 / _COLOUR_WEIGHT,) * 3 if painted else ()), *((2 * cell / _TRIM_WEIGHT,) if rim is not None else ()))
-    return Channels(values, roles, scales)
+    return Channels(values, roles, scales, phantom_share)

@@ -19,7 +19,7 @@ from ..paint import barycentric
 from ..spec import Mesh
 from .distance import MeshDistance
 
-__all__ = ["Rim", "is_sheet", "open_lattice", "phantom_share", "trim_lattice"]
+__all__ = ["Rim", "is_sheet", "open_lattice", "phantoms", "trim_lattice"]
 
 _ON = 1e-9  # barycentric weight, and distance by the diagonal, that count for none
 _BLOCK = 8  # samples an axis of the blocks of which far ones take the values of their middles
@@ -150,13 +150,19 @@ def _spread(middles: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return apply_axes(middles[..., None].astype(np.float32), matrices)[..., 0]
 
 
-def phantom_share(signed: np.ndarray, distances: np.ndarray, trim: np.ndarray, cell: float) -> float:
-    """The share of a lattice's sign changes within the trim that lie far from the surface: where sides that face each
-    other are of one sign, the field passes through 0 between them, and no trim of its rim helps."""
-    n_true = n_phantom = 0
+def phantoms(signed: np.ndarray, apart: np.ndarray, trim: np.ndarray, cell: float) -> tuple[np.ndarray, float]:
+    """Samples beside sign changes within the trim that lie far from the surface, and their share of all sign changes.
+
+    Where sides that face each other are of one sign, the field passes through 0 between them, and no trim of the rim
+    helps.
+    """
+    n_crossed, n_phantom = 0, 0
+    found = np.zeros(signed.shape, bool)
     for axis in range(3):
         a, b = (tuple(s if k == axis else slice(None) for k in range(3)) for s in (slice(None, -1), slice(1, None)))
         crossed = ((signed[a] < 0) != (signed[b] < 0)) & (trim[a] < 0) & (trim[b] < 0)
-        far = np.minimum(distances[a], distances[b])[crossed] > _TRUE * cell
-        n_true, n_phantom = n_true + int((~far).sum()), n_phantom + int(far.sum())
-    return n_phantom / max(n_true + n_phantom, 1)
+        far = crossed & (np.minimum(apart[a], apart[b]) > _TRUE * cell)
+        found[a] |= far
+        found[b] |= far
+        n_crossed, n_phantom = n_crossed + int(crossed.sum()), n_phantom + int(far.sum())
+    return found, n_phantom / max(n_crossed, 1)

@@ -16,7 +16,7 @@ from .analysis import detail
 from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance
 from .hidden import fill_hidden
-from .rims import Rim, is_sheet, open_lattice, phantom_share
+from .rims import Rim, is_sheet, open_lattice
 
 _MARGIN = 0.04  # room around a mesh, of its longest edge
 _BAND = 6.0  # distance from the surface, in target samples, within which distances are exact
@@ -26,7 +26,7 @@ _ALPHA_MARGIN = 0.04  # how far beyond its ends full and no opacity are aimed at
 _DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what is seen at a time, not all, is to be close
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
 _PROBE = 64  # samples along the longest axis on which an open surface is tried
-_PHANTOM_LIMIT = 0.01  # share of a field's surface that may be none of the mesh
+_PHANTOM_LIMIT = 0.05  # share of a field's surface that may be none of the mesh
 _FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
 
 
@@ -267,4 +267,4 @@ def _rim(distance: MeshDistance, name: str) -> Rim | None:
     low, cell, shape = _box(distance.mesh, _PROBE, name)
     signed, apart = open_lattice(rim, low, cell, shape, _BAND * cell)
     extra = further_channels(distance.mesh, distance, rim, signed, apart, low, cell)
-    return rim if phantom_share(signed, apart, extra.values[..., 0], cell) < _PHANTOM_LIMIT else None
+    return rim if extra.phantom_share < _PHANTOM_LIMIT else None
