@@ -151,7 +151,7 @@ def sample_surface(mesh: Mesh, n: int, rng: np.random.Generator) -> tuple[np.nda
 def weld(mesh: Mesh) -> Mesh:
     """The same faces over vertices of distinct positions: equal positions become one vertex. Faces keep their ids."""
     vertices, inverse = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    return Mesh(vertices, inverse.reshape(-1)[mesh.faces].astype(np.int64))
+    return Mesh(vertices, inverse.reshape(-1)[mesh.faces].astype(np.int64), mesh.paint)
 
 
 @dataclass(frozen=True)

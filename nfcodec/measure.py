@@ -10,7 +10,8 @@ import numpy as np
 from . import metrics
 from .errors import UsageError
 from .field import Field, cast
-from .geometry import bounding_box_diagonal, count_edges, sample_surface, weld
+from .geometry import TriangleTree, bounding_box_diagonal, count_edges, sample_surface, weld
+from .paint import barycentric, colours_at
 from .spec import Mesh, Signal
 
 _N_SURFACE_SAMPLES = 100_000
@@ -29,7 +30,8 @@ class Report:
     source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
     surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
-    surfaces: decoded to source. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    surfaces: decoded to source. color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded,
+    sRGB-encoded, peak = white. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 
@@ -43,6 +45,7 @@ class Report:
     ssim: float | None = None
     iou: float | None = None
     log_psnr_db: float | None = None
+    color_psnr_db: float | None = None
 
     @property
     def rms_symmetric(self) -> float:
@@ -141,7 +144,19 @@ def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:
         max_back=back.hausdorff,
         normal_back_deg=back.normal_deg,
         iou=metrics.volumetric_iou(source, decoded) if closed else None,
+        color_psnr_db=_colour_psnr(source, decoded),
     )
+
+
+def _colour_psnr(source: Mesh, decoded: Mesh) -> float | None:
+    """Of the colours at samples of the source, and at the closest points of the decoded surface."""
+    if source.paint is None or decoded.paint is None:
+        return None
+    points, ids = sample_surface(source, _N_SURFACE_SAMPLES, np.random.default_rng(0))
+    _, other_ids, nearest = TriangleTree(decoded.vertices, decoded.faces).closest(points)
+    given = colours_at(source.paint, ids, barycentric(source, ids, points))
+    found = colours_at(decoded.paint, other_ids, barycentric(decoded, other_ids, nearest))
+    return metrics.psnr_db(given, found, 1.0)
 
 
 def _surface_psnr(rms: float) -> float:

@@ -22,7 +22,7 @@ _BAND = 4.0  # samples from the surface within which values are those of closest
 _TRIM_RANGE = 3.0  # samples at which the trim levels off
 _CUT = 2.0  # samples beyond the rim, where a surface is that is none
 _TRIM_WEIGHT = 0.5  # of an error of the trim, in errors of the distance
-_COLOUR_WEIGHT = 4.0  # of an error of 1 in a colour, in errors of two samples in the distance
+_COLOUR_WEIGHT = 2.0  # of an error of 1 in a colour, in errors of two samples in the distance
 _CHUNK = 1 << 20
 
 
