@@ -1,7 +1,7 @@
 """Pictures of meshes, without a GPU or a display: `python tools/render.py source.obj [decoded.ply] -o out.png`.
 
 One mesh: shaded. Two meshes side by side in the same view: source, decoded, and both coloured by the distance to the
-other one. Faces seen from behind are red, so that inverted ones show.
+other one. Meshes with colours show them; else faces seen from behind are red, so that inverted ones show.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from nfcodec import io
 from nfcodec.compare.report.colours import ramp
-from nfcodec.compare.report.render import View, distances, rasterise, shade
+from nfcodec.compare.report.render import View, distances, rasterise, seen_points, shade
 from nfcodec.geometry import TriangleTree, bounding_box_diagonal
+from nfcodec.paint import barycentric, colours_at
 from nfcodec.spec import Mesh
 
 _SUPERSAMPLING = 2
@@ -25,8 +27,8 @@ def picture(source: Mesh, decoded: Mesh | None, view: View, largest: float) -> I
     fine = View(view.axes, view.centre, view.scale / _SUPERSAMPLING, view.size * _SUPERSAMPLING)
     seen = [(mesh, *rasterise(mesh, fine)) for mesh in (source, decoded) if mesh is not None]
     panels = [
-        (shade(mesh, face, fine), f"{name}, {len(mesh.faces):,} faces")
-        for name, (mesh, face, _) in zip(("source", "decoded"), seen)
+        (shade(mesh, face, fine, colours(mesh, face, depth, fine)), f"{name}, {len(mesh.faces):,} faces")
+        for name, (mesh, face, depth) in zip(("source", "decoded"), seen)
     ]
     if decoded is not None:
         unit = bounding_box_diagonal(source)
@@ -42,12 +44,14 @@ def picture(source: Mesh, decoded: Mesh | None, view: View, largest: float) -> I
     return sheet
 
 
-def read_mesh(path: Path) -> Mesh:
-    """Any file that trimesh reads, its parts joined."""
-    import trimesh
-
-    mesh = trimesh.load(path, process=False, force="mesh")
-    return Mesh(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64))
+def colours(mesh: Mesh, face: np.ndarray, depth: np.ndarray, view: View) -> np.ndarray | None:
+    """What each pixel sees of a mesh's colours, (size, size, 3); None for a mesh without."""
+    if mesh.paint is None:
+        return None
+    out = np.zeros((*face.shape, 3))
+    ids = face[face >= 0]
+    out[face >= 0] = colours_at(mesh.paint, ids, barycentric(mesh, ids, seen_points(face, depth, view)))
+    return out
 
 
 def main() -> None:
@@ -61,9 +65,10 @@ def main() -> None:
     parser.add_argument("--elevation", type=float, default=20, help="degrees above the horizon")
     parser.add_argument("--up", choices=("y", "z"), default="y")
     parser.add_argument("--largest", type=float, default=1e-3, help="error of the last colour, of the diagonal")
+    parser.add_argument("--texture", type=Path, help="of the source, where its file names none")
     options = parser.parse_args()
-    source = read_mesh(options.source)
-    decoded = read_mesh(options.decoded) if options.decoded else None
+    source = io.read(options.source, texture=options.texture).mesh
+    decoded = io.read(options.decoded).mesh if options.decoded else None
     view = View.around(source, options.azimuth, options.elevation, options.up, options.size)
     picture(source, decoded, view, options.largest).save(options.output)
 
