@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -42,6 +42,7 @@ class Encoded:
     target: str | None
     reached: str | None
     lmbda: float
+    signal: Signal = field(repr=False)  # as it was read, of the kind that was encoded
 
     @property
     def bpp(self) -> float:
@@ -132,6 +133,7 @@ def encode(
         target=None if goal is None else goal.text,
         reached=None if goal is None else goal.reached(trial, work.n_samples),
         lmbda=trial.lmbda,
+        signal=work.signal,
     )
 
 

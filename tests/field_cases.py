@@ -23,6 +23,14 @@ def some_shapes(interpolation, n_levels):
     return tuple((0.25 * level - 0.125, 0.5 - 0.375 * level) for level in range(n_levels)) if interpolation == "mitchell" else ()
 
 
+SURFACE_CHANNELS = (
+    ("distance",),
+    ("distance", "trim"),
+    ("distance", "red", "green", "blue"),
+    ("distance", "other", "blue", "green", "red", "trim", "other"),
+)
+
+
 def f32(x):
     return float(np.float32(x))
 
@@ -30,7 +38,7 @@ def f32(x):
 def make_spec(
     kind="volume", extent=(9, 8), resolutions=((3, 4), (9, 8)), encoding="dense", interpolation="linear", channels=2,
     dtype="f4", n_features=None, log2_size=None, n_neurons=7, n_hidden_layers=2, activation="relu", knee=0.0,
-    clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0,
+    clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0, roles=None,
 ):  # fmt: skip
     """A FieldSpec whose floats survive the file."""
     surface = kind in SURFACE_KINDS
@@ -56,6 +64,7 @@ def make_spec(
         origin=(-1.0, 2.0, 0.5) if surface else None,
         cell=0.25 if surface else 0.0,
         truncation=0.5 if kind == "tsdf" else 0.0,
+        roles=roles or ("distance",) * surface + ("other",) * (channels - 1) * surface,
     )
 
 
@@ -96,7 +105,8 @@ def specs(draw, max_integers=600):
     kind = draw(st.sampled_from(["image", "volume", "volume", *SURFACE_KINDS]))
     surface = kind in SURFACE_KINDS
     d = {"image": 2, "volume": draw(st.integers(1, 4))}.get(kind, 3)
-    channels = 1 if surface else draw(st.integers(1, 5))
+    roles = draw(st.sampled_from(SURFACE_CHANNELS)) if surface else ()
+    channels = len(roles) if surface else draw(st.integers(1, 5))
     finite = st.floats(-1e6, 1e6, width=32)
     positive = st.floats(2**-10, 1000, width=32)
     edges = {1: 40, 2: 12, 3: 6, 4: 4}[d]
@@ -144,4 +154,5 @@ def specs(draw, max_integers=600):
         origin=tuple(draw(st.floats(-1e6, 1e6)) for _ in range(3)) if surface else None,
         cell=draw(st.floats(1e-3, 1e3)) if surface else 0.0,
         truncation=draw(positive) if kind == "tsdf" else 0.0,
+        roles=roles,
     )  # fmt: skip

@@ -345,22 +345,39 @@ def test_small_meshes(name):
 
 
 @needs_torch
-def test_a_triangle_becomes_an_unsigned_field():
+def test_a_triangle_is_a_signed_field_that_ends():
     pytest.importorskip("igl", reason="distances need libigl")
+    encoded = encode(TRIANGLE, quality=0)
+    assert encoded.kind == "sdf" and nfcodec.open(encoded.data).spec.roles == ("distance", "trim")
+    assert encoded.report.rms < 0.03 and encoded.report.rms_back < 0.03
     with pytest.warns(UserWarning, match="udf"):
-        encoded = encode(TRIANGLE, quality=0)
-    assert encoded.kind == "udf" and encoded.report.rms < 0.03 and encoded.report.rms_back is None
-    field = nfcodec.open(encoded.data)
-    far = field.sample(field.from_world(np.array([[0.9, 0.9, 0.1]])))[0, 0]
-    assert far == pytest.approx(0.8 / math.sqrt(2), abs=0.1)
+        assert encode(TRIANGLE, quality=0, close_holes=True).kind == "udf"
+
+
+# between them a field that is positive above each passes through 0
+FACING = surfaces.joined(surfaces.sheet(), surfaces.sheet(0.3))
 
 
 @needs_torch
-def test_a_flat_sheet_has_no_sign():
+def test_facing_sheets_become_an_unsigned_field():
+    pytest.importorskip("igl", reason="distances need libigl")
+    with pytest.warns(UserWarning, match="udf"):
+        encoded = encode(FACING, quality=20)
+    assert encoded.kind == "udf" and encoded.report.rms < 0.03
+    field = nfcodec.open(encoded.data)
+    # the surface of an unsigned field is a shell, 1.2 cells from the source's
+    shell = 1.2 * field.spec.cell / math.sqrt(2 + 0.3**2)
+    assert 0.5 * shell < encoded.report.rms_back < 2 * shell
+    far = field.sample(field.from_world(np.array([[0.5, 0.5, 0.15]])))[0, 0]
+    assert far == pytest.approx(0.15, abs=0.03)
+
+
+@needs_torch
+def test_facing_sheets_have_no_sign():
     pytest.importorskip("igl", reason="distances need libigl")
     with pytest.warns(UserWarning, match="kind udf"):
         try:
-            encoded = encode(surfaces.sheet(), kind="sdf", quality=0)
+            encoded = encode(FACING, kind="sdf", quality=0)
         except NfldError as error:
             assert "lost the surface" in str(error)
         else:

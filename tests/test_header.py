@@ -149,7 +149,9 @@ def test_each_rule_has_its_code(at, value, code):
     "changes, code",
     [
         (dict(kind="image", n_dims=3), "fhdr-kind"),
-        (dict(kind="sdf", channels=2), "fhdr-kind"),
+        (dict(kind="sdf", channels=3, roles=("distance", "trim", "trim")), "fhdr-role"),
+        (dict(kind="sdf", channels=2, roles=("distance", "distance")), "fhdr-role"),
+        (dict(kind="sdf", channels=3, roles=("distance", "red", "green")), "fhdr-role"),
         (dict(kind="sdf", dtype="u1"), "fhdr-kind"),
         (dict(kind="sdf", truncation=1.0), "fhdr-kind"),
         (dict(kind="tsdf", truncation=0.0), "fhdr-kind"),

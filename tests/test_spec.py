@@ -51,6 +51,7 @@ def table(heading, base=10):
     "heading, registered",
     [
         ("Kinds", spec.KINDS),
+        ("Roles", spec.ROLES),
         ("Encodings", spec.ENCODINGS),
         ("Interpolations", spec.INTERPOLATIONS),
         ("Activations", spec.ACTIVATIONS),
@@ -176,6 +177,8 @@ def read_fhdr(data, is_all=True):
     f["cell"] = c.take("d") if placed else 0.0
     f["truncation"] = c.take("f") if truncated else 0.0
     f["knee"] = c.take("f") if knee else 0.0
+    roles = {number: name for name, number in table("Roles").items()}
+    f["roles"] = ["distance", *(roles[c.take("B")] for _ in range(f["channels"] - 1))] if placed else []
     f["encoding"], f["interpolation"] = names["Encodings"][c.take("B")], names["Interpolations"][c.take("B")]
     f["log2_size"], n_levels = c.take("B"), c.take("B")
     resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
@@ -262,7 +265,14 @@ def value(f, tensors, levels, coord, n_levels):
         return offset + (f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40)) if f["knee"] else scale * y)
 
     v, end = value(y), value(1.0)
-    return np.clip(v, np.minimum(offset, end), np.maximum(offset, end)) if f["clip"] else v
+    if f["clip"]:
+        v = np.clip(v, np.minimum(offset, end), np.maximum(offset, end))
+    for c, role in enumerate(f["roles"]):
+        if c:
+            v[c] = offset[c] + scale[c] * y[c]
+        if role in ("red", "green", "blue"):
+            v[c] = min(max(v[c], 0.0), 1.0)
+    return v
 
 
 @functools.cache

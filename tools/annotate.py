@@ -122,6 +122,8 @@ def _field_header(notes: Notes) -> None:
         notes.read("f32", "truncation {:g}")
     if flags & header.FLAG_KNEE:
         notes.read("f32", "knee {:g}")
+    for channel in range(1, channels if flags & header.FLAG_PLACED else 0):
+        notes.read("u8", lambda value, channel=channel: f"channel {channel}: {_name(s.ROLES, value)}")
     notes.read("u8", lambda value: f"encoding {_name(s.ENCODINGS, value)}")
     interpolation = notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value)}")
     notes.read("u8", "log2_size {}")

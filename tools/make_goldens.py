@@ -66,6 +66,7 @@ class Case:
     compact: bool = False  # one chunk for all
     residual: Head | None = None
     residual_spread: float = 1.0
+    roles: tuple[str, ...] = ()  # of a surface's channels after the first
     meta: dict = field(default_factory=dict)
 
 
@@ -130,6 +131,9 @@ CASES = (
     Case("volume-lossless-b1", "volume", (4, 3, 2, 5), ((2, 2, 2, 2), (4, 3, 2, 5)), dtype="b1", scale=(1.0,), residual=Head(1, 0, detail_shift=18), residual_spread=0.3),
     Case("volume-bound-f4", "volume", (6, 7, 9), pyramid((6, 7, 9), 2), dtype="f4", scale=(2.5,), offset=(-1.0,), interpolation="cubic", n_hidden_layers=2, residual=Head(float(np.float32(0.02)), 0.01, detail_shift=11)),
     Case("volume-bound-hash", "volume", (33,), ((9,), (40,)), 2, "f8", n_features=(2, 1), offset=(0.0,), scale=(1e-3,), encoding="hash", log2_size=4, clip=False, residual=Head(float(np.float32(1e-6)), 5e-7, 1, True, detail_shift=8)),
+    Case("sdf-trim", "sdf", (8, 10, 12), pyramid((4, 5, 6), 2), 2, "f4", n_features=(2, 1), offset=(0.0, 0.1), scale=(0.2, 0.15), knee=0.05, clip=False, interpolation="cubic", roles=("trim",)),
+    Case("sdf-colours", "sdf", (8, 6, 7), pyramid((8, 6, 7), 2), 5, "f4", n_features=(5, 2), offset=(0.0, 0.0, 0.5, 0.0, 0.0), scale=(0.2, 0.5, 0.5, 2.0, 0.3), knee=0.05, clip=False, interpolation="mitchell", shapes=((0.296875, 0.40625), (0.0, 0.5)), roles=("red", "green", "blue", "trim")),
+    Case("occupancy-colours", "occupancy", (6, 6, 6), ((6, 6, 6),), 5, "f4", n_features=(4,), offset=(0.0,), scale=(1.0,), clip=True, roles=("blue", "other", "green", "red")),
     Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
 )  # fmt: skip
 
@@ -161,6 +165,7 @@ def build(case: Case) -> bytes:
         origin=(-1.5, 0.25, 3.0) if surface else None,
         cell=0.125 if surface else 0.0,
         truncation=float(np.float32(case.truncation)),
+        roles=("distance", *case.roles) if surface else (),
     )
     shapes = header.mlp_shapes(spec.mlp)
     tensors = [np.rint(rng.normal(0, 40, shape)).astype(np.int32) for shape in shapes]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
-from ..text import quality_text, ratio_text, seconds_text, size_text
+from ..text import quality_text, ratio_text, seconds_text, size_text, small_text
 from . import console
 from .jobs import STREAM, Job, plan, run_all
 from .values import SIZE, given, read_options
@@ -94,10 +94,19 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     if job.output == STREAM:
         sys.stdout.buffer.write(encoded.data)
         sys.stdout.buffer.flush()
+    smaller = None
+    if encoded.signal.mesh is not None and not options["quiet"] | (job.output == STREAM):
+        from ..compare.advice import smaller_mesh
+
+        smaller = smaller_mesh(encoded.signal, encoded.report, len(encoded.data))
     if options["as_json"] and job.output != STREAM:
-        console.print_json(_facts(job, encoded, options))
+        console.print_json(_facts(job, encoded, options) | {"smaller_mesh": smaller and dataclasses.asdict(smaller)})
     if not options["quiet"]:
         click.echo(_summary(job, encoded), err=True)
+    if smaller is not None:
+        more = "" if smaller.codec == "Draco" else "; Draco makes it smaller still: pip install 'nfcodec[compare]' to see"
+        size = f"{smaller.bytes:,} bytes at an RMS of {small_text(smaller.rms)}"
+        console.problem(f"note: {job.name}: the source mesh with {smaller.codec} is smaller: {size}{more}")
     if not encoded.met:
         console.problem(
             f"{job.name}: the target of {encoded.target} was missed, {encoded.reached} was reached; the file was written: "
@@ -110,6 +119,10 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
 def _summary(job: Job, encoded: Encoded) -> str:
     n_bytes, report = len(encoded.data), encoded.report
     quality = quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
+    if report.rms_back is not None:
+        quality += f" and {small_text(report.rms_back)} back"
+    if report.color_psnr_db is not None:
+        quality += f", colours {report.color_psnr_db:.2f} dB"
     details = [ratio_text(encoded.source_bytes / n_bytes), quality, seconds_text(encoded.seconds)]
     name = "stdout" if job.output == STREAM else job.output.rsplit("/", 1)[-1]
     sizes = size_text(encoded.source_bytes), size_text(n_bytes)

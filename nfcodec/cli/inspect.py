@@ -106,7 +106,8 @@ def _measured_text(field: Field, report: Report) -> str:
         log = "" if report.log_psnr_db is None else f" ({report.log_psnr_db:.2f} dB on a logarithmic scale)"
         return f"{report.psnr_db:.2f} dB{log}, max error {report.max_error:g}"
     back = "" if report.rms_back is None else f" and {small_text(report.rms_back)} back"
-    return f"{small_text(report.rms)} RMS of the diagonal{back}, largest {small_text(report.max_error)}"
+    colours = "" if report.color_psnr_db is None else f", colours {report.color_psnr_db:.2f} dB"
+    return f"{small_text(report.rms)} RMS of the diagonal{back}, largest {small_text(report.max_error)}{colours}"
 
 
 def _level_db(facts: dict[str, Any], level: int) -> str:
@@ -144,6 +145,8 @@ def describe(facts: dict[str, Any]) -> list[str]:
     if facts["box"] is not None:
         low, edges = facts["box"]["origin"][::-1], facts["box"]["size"][::-1]
         lines.append(f"box        x y z from {' '.join(f'{v:g}' for v in low)}, size {' '.join(f'{v:g}' for v in edges)}")
+    if len(facts["roles"]) > 1:
+        lines.append(f"channels   {', '.join(facts['roles'])}")
     if facts["truncation"]:
         lines.append(f"truncation {facts['truncation']:g}")
     for key, value in facts["meta"].items():
