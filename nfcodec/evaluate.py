@@ -40,11 +40,13 @@ class Values:
         self.scale = np.asarray(spec.value_scale, np.float32)
         self.knees = np.asarray(spec.knees, np.float32)
         self._bends = self.knees > 0  # (C,)
-        self._is_colour = np.array([role in COLOUR_ROLES for role in spec.roles] or [False])
+        self._is_clipped = np.array([spec.clip] * spec.channels)
+        if spec.roles:
+            self._is_clipped[1:] = [role in COLOUR_ROLES for role in spec.roles[1:]]
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         values = self._unclipped(y)
-        if self.spec.clip or self._is_colour.any():
+        if self._is_clipped.any():
             np.clip(values, *self.limits(), out=values)
         return values
 
@@ -67,12 +69,11 @@ class Values:
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest value, each (C,), infinite for channels that are not clipped."""
         low, high = (np.full(self.spec.channels, x, np.float32) for x in (-np.inf, np.inf))
-        if self.spec.clip:
+        if self.spec.roles:
+            low[self._is_clipped], high[self._is_clipped] = 0, 1
+        elif self.spec.clip:
             end = self._unclipped(np.ones(self.spec.channels, np.float32))
-            n = 1 if self.spec.roles else None  # of surfaces, the first
-            low[:n], high[:n] = np.minimum(self.offset, end)[:n], np.maximum(self.offset, end)[:n]
-        if self._is_colour.any():
-            low[self._is_colour], high[self._is_colour] = 0, 1
+            low, high = np.minimum(self.offset, end), np.maximum(self.offset, end)
         return low, high
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

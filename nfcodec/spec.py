@@ -140,7 +140,7 @@ class FieldSpec:
     whether values are clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
     of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
     world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of ROLES, the
-    first "distance"; the knee and `clip` are that one's, colours are clipped to [0, 1].
+    first "distance"; the knee and `clip` are that one's, which like colours is clipped to [0, 1].
     """
 
     kind: str

@@ -265,12 +265,12 @@ def value(f, tensors, levels, coord, n_levels):
         return offset + (f["knee"] * np.sinh(np.clip(scale * y / f["knee"], -40, 40)) if f["knee"] else scale * y)
 
     v, end = value(y), value(1.0)
-    if f["clip"]:
+    if f["clip"] and not f["roles"]:
         v = np.clip(v, np.minimum(offset, end), np.maximum(offset, end))
     for c, role in enumerate(f["roles"]):
         if c:
             v[c] = offset[c] + scale[c] * y[c]
-        if role in ("red", "green", "blue"):
+        if role in ("red", "green", "blue") or (f["clip"] and not c):
             v[c] = min(max(v[c], 0.0), 1.0)
     return v
 

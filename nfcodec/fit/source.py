@@ -180,7 +180,7 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     if knee:
         distances = knee * np.arcsinh(distances / np.float32(knee))
     # the mean over channels that a fit takes is to be the sum: a colour makes no distance worse
-    root = math.sqrt(1 + len(extra.roles)) if extra.roles else 1.0
+    root = math.sqrt(1 + len(extra.roles))
     scales = tuple(float(np.float32(x / root)) for x in (scale, *extra.scales))
     target = np.concatenate([distances[..., None], extra.values], -1) / np.array(scales, np.float32)
     return Source(
