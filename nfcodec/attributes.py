@@ -22,7 +22,8 @@ def dressed(mesh: Mesh, spec: FieldSpec, sample: Callable[[np.ndarray], np.ndarr
     if trim:
         mesh = trimmed(mesh, sample(mesh.vertices)[:, trim[0]])
     if colours:
-        mesh = replace(mesh, paint=of_vertices(sample(mesh.vertices)[:, colours], mesh.faces))
+        found = np.nan_to_num(sample(mesh.vertices)[:, colours])  # a damaged file's may be anything
+        mesh = replace(mesh, paint=of_vertices(found, mesh.faces))
     return mesh
 
 
