@@ -280,6 +280,32 @@ def test_a_texture_given_by_hand(textured):
         io.read(textured / "t.png", texture=textured / "t.png")
 
 
+def test_parts_of_scenes_and_of_meshes(tmp_path):
+    scene = trimesh.Scene()
+    placed = {"left": 0, "a/b": 3, "right": 6}
+    for name, at in placed.items():
+        transform = np.eye(4)
+        transform[0, 3] = at
+        scene.add_geometry(trimesh.Trimesh(box().vertices, box().faces, process=False), node_name=name, transform=transform)
+    scene.export(tmp_path / "scene.glb")
+    names = io.parts(tmp_path / "scene.glb")
+    assert sorted(names) == sorted(placed)
+    for k, name in enumerate(names):
+        part = io.read(tmp_path / "scene.glb", part=k)
+        assert part.meta["part"] == k and part.meta["n_instances"] == 1
+        assert part.mesh.vertices[:, 0].min() == pytest.approx(placed[name]) and len(part.mesh.faces) == 12
+    two = painted(joined(box(), sphere(2)))
+    io.write_mesh(tmp_path / "two.ply", two)
+    assert io.parts(tmp_path / "two.ply") == ["0", "1"]
+    ball = io.read(tmp_path / "two.ply", part=1)
+    assert ball.meta["n_faces"] == len(sphere(2).faces) == len(ball.mesh.paint.corners) and ball.meta["watertight"]
+    with pytest.raises(UsageError, match="expected 0 to 1"):
+        io.read(tmp_path / "two.ply", part=2)
+    np.save(tmp_path / "a.npy", np.zeros((2, 2, 2)))
+    with pytest.raises(UsageError, match="expected a mesh"):
+        io.parts(tmp_path / "a.npy")
+
+
 # ---------------------------------------------------------------- whole encodes
 
 torch = pytest.importorskip("torch", reason="encoding needs torch")
@@ -328,6 +354,16 @@ def test_colours_come_back(tmp_path, kind):
 
     export(field, tmp_path / "a.ply", resolution=32)
     assert io.read(tmp_path / "a.ply").mesh.paint is not None
+
+
+def test_a_file_for_each_part(tmp_path):
+    from nfcodec.cli import main
+
+    io.write_mesh(tmp_path / "two.obj", joined(box(), box((0.5, 0, 0), (2, 1, 1))))
+    assert main(["encode", str(tmp_path / "two.obj"), "--parts", "--effort", "1", "--quality", "0"]) == 0
+    sides = [nfcodec.open(tmp_path / f"two-{k}.nfld").box_size[2] for k in range(2)]
+    assert sorted(p.name for p in tmp_path.glob("*.nfld")) == ["two-0.nfld", "two-1.nfld"]
+    assert sides == pytest.approx([1.08, 1.62], rel=0.3), "overlapping bodies stay apart"
 
 
 # ---------------------------------------------------------------- few triangles

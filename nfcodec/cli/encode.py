@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import NfldError, UsageError
 from ..text import quality_text, ratio_text, seconds_text, size_text, small_text
 from . import console
 from .jobs import STREAM, Job, plan, run_all
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = ("auto", "dense", "hash", "codebook")
+_PART_NAME = 64  # characters of a part's name in that of its file
 _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 
 
@@ -41,6 +43,7 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--lossless", is_flag=True, default=None, help="Keep every sample exactly: images and volumes of integers.")
 @click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
 @click.option("--close-holes", is_flag=True, help="Let surfaces go on where a mesh has holes: saves some bytes.")
+@click.option("--parts", is_flag=True, help="A file for each instance of a scene, or each piece of a mesh.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine: same file.")
@@ -71,9 +74,37 @@ def encode(inputs: tuple[str, ...], **options: Any) -> int:
     # bare samples are not told apart from any other file without a shape
     known = tuple(s for s in io.suffixes() if options["shape"] or io.FORMATS[s].name != "raw")
     jobs = plan(inputs, options["output"], options["out_dir"], known, ".nfld")
+    if options["parts"]:
+        return _encode_parts(jobs, options)
     return run_all(
         jobs, lambda job: _encode(job, options), make_folders=options["out_dir"] is not None, as_json=options["as_json"]
     )
+
+
+def _encode_parts(jobs: list[Job], options: dict[str, Any]) -> int:
+    """Every part of every input, each to a file beside that of the whole: scene-wheel.nfld for scene.nfld."""
+    from .. import io
+
+    worst = 0
+    for job in jobs:
+        if job.output == STREAM:
+            raise UsageError("encoding parts to stdout: expected files, as there are several; use -o or --out-dir")
+        try:
+            names = io.parts(job.source)
+        except NfldError as error:
+            worst = max(worst, console.report(error, job.name))
+            continue
+        stem, taken = job.output.removesuffix(".nfld"), set()
+        for part, name in enumerate(names):
+            name = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:_PART_NAME]
+            name = f"{name}-{part}" if name in taken else name
+            taken.add(name)
+            one = replace(job, output=f"{stem}-{name}.nfld")
+            worst = max(worst, run_all(
+                [one], lambda job, part=part: _encode(job, {**options, "part": part}),
+                make_folders=options["out_dir"] is not None, as_json=options["as_json"],
+            ))  # fmt: skip
+    return worst
 
 
 def _encode(job: Job, options: dict[str, Any]) -> int:
@@ -87,7 +118,7 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
             None if job.output == STREAM else job.output,
             **{key: options[key] for key in passed_on if options[key] is not None},
             on_progress=progress,
-            read_options=given(options),
+            read_options=given(options) | ({"part": options["part"]} if "part" in options else {}),
         )
     finally:
         progress.close()

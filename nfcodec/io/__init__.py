@@ -37,7 +37,7 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     hdf5          volume   dataset (its name) and attrs (the JSON-able ones)
     npz           volume   name of the array
     n_vertices, n_faces, n_parts, n_instances, watertight, n_boundary_edges, n_nonmanifold_edges, consistent_winding,
-    n_welded, n_removed_degenerate, n_removed_duplicate, dropped: surfaces, see `nfcodec.io.mesh`
+    n_welded, n_removed_degenerate, n_removed_duplicate, dropped, part: surfaces, see `nfcodec.io.mesh`
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ __all__ = [
     "check_finite",
     "compact",
     "kind_of",
+    "parts",
     "read",
     "rescale_meta",
     "suffixes",
@@ -107,12 +108,12 @@ FORMATS: dict[str, Format] = {
     ".nrrd": Format("nrrd", "volume", "read_nrrd", "write_nrrd", _ARRAY, ("axes",)),
     ".nii": Format("nifti", "nifti", "read", "write", _ARRAY),
     ".nii.gz": Format("nifti", "nifti", "read", "write", _ARRAY),
-    ".obj": Format("obj", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
-    ".stl": Format("stl", "mesh", "read", "write", SURFACE_KINDS),
-    ".ply": Format("ply", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
-    ".off": Format("off", "mesh", "read", "write", SURFACE_KINDS),
-    ".glb": Format("glb", "mesh", "read", "write", SURFACE_KINDS, ("texture",)),
-    ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS, ("texture",)),
+    ".obj": Format("obj", "mesh", "read", "write", SURFACE_KINDS, ("texture", "part")),
+    ".stl": Format("stl", "mesh", "read", "write", SURFACE_KINDS, ("part",)),
+    ".ply": Format("ply", "mesh", "read", "write", SURFACE_KINDS, ("texture", "part")),
+    ".off": Format("off", "mesh", "read", "write", SURFACE_KINDS, ("part",)),
+    ".glb": Format("glb", "mesh", "read", "write", SURFACE_KINDS, ("texture", "part")),
+    ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS, ("texture", "part")),
 }
 
 # what the first bytes say, for the message when they contradict the suffix
@@ -180,6 +181,7 @@ def read(
     dtype: Any = None,
     axes: str | None = None,
     texture: str | os.PathLike | None = None,
+    part: int | None = None,
 ) -> Signal:
     """Read a signal; see the module's docstring for its meta.
 
@@ -187,7 +189,8 @@ def read(
     for a mesh. dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
     "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
-    texture: an image for a mesh's texture coordinates, where its file names none.
+    texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
+    file, see `parts`.
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
@@ -199,7 +202,7 @@ def read(
     if not path.exists():
         raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
     _, format = _format_of(path)
-    given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes, "texture": texture}
+    given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes, "texture": texture, "part": part}
     options = {key: value for key, value in given.items() if value is not None}
     wrong = [key for key in options if key not in format.options]
     if wrong:
@@ -226,6 +229,19 @@ def read(
     except Exception as err:
         raise SignalError(_unreadable(path, format, err)) from err
     return signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name)
+
+
+def parts(path: str | os.PathLike) -> list[str]:
+    """Names of the parts of a mesh's file: of the instances of its scene, or numbers of the pieces of a single one.
+
+    `read` takes their numbers in this list as `part`. Raises as `read`, and UsageError for files of other signals.
+    """
+    whole = read(path)  # for its errors
+    if whole.mesh is None:
+        raise UsageError(f"reading {str(path)!r}: got a file of kind {whole.kind}, expected a mesh, which has parts")
+    from .mesh import part_names
+
+    return part_names(Path(path), whole.meta["format"])
 
 
 def _as_kind(signal: Signal, kind: str, name: str) -> Signal:

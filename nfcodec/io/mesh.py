@@ -12,6 +12,7 @@ inconsistent winding stay as they are and are counted in meta:
     n_welded                vertices that were merged into an identical one (absent if 0, like the next two)
     n_removed_degenerate    faces without area; n_removed_duplicate: faces with the same vertices in the same direction
     dropped                 what the format had and is not kept: "uv" without a texture, "colours" of 16 bits in glTF
+    part                    the number of the part that was read alone
 
 Colours become the mesh's `Paint`: `nfcodec.io.paint`.
 """
@@ -31,8 +32,9 @@ from nfcodec.paint import some_faces, vertex_colours
 from nfcodec.spec import Mesh, Paint, Signal
 
 from .paint import Painter, glb_colours, read_texture, to_bytes
+from .pieces import chosen, instances, piece, piece_ids
 
-__all__ = ["clean", "read", "topology", "write"]
+__all__ = ["clean", "part_names", "read", "topology", "write"]
 
 # beyond this, squares overflow float32
 MAX_COORDINATE = 1e18
@@ -53,42 +55,35 @@ def _trimesh(what: str):
 # ---- reading
 
 
-def read(path: Path, format: str, texture: str | Path | None = None) -> Signal:
+def read(path: Path, format: str, texture: str | Path | None = None, part: int | None = None) -> Signal:
     """A surface signal of kind "sdf": mesh with float64 vertices and int64 faces, meta as above.
 
-    texture: an image for all texture coordinates, where the file names none or another.
+    texture: an image for all texture coordinates, where the file names none or another. part: the number of the one part
+    that is wanted, see `nfcodec.io.pieces`.
 
     Raises SignalError for a file without faces, with NaN or huge vertices, or with indices out of range.
     """
     trimesh = _trimesh(f"reading {format.upper()}")
-    try:
-        scene = _load_scene(trimesh, path, format)
-    except ModuleNotFoundError as err:
-        if err.name != "charset_normalizer":
-            raise
-        # trimesh guesses encodings with it; the formats have none but UTF-8, so the text is damaged
-        raise SignalError(
-            f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again"
-        ) from err
+    scene = _scene(trimesh, path, format)
     vertices, faces, n_instances = [], [], 0
     painter = Painter(path, format, None if texture is None else read_texture(texture))
     offset = 0
-    for node in scene.graph.nodes_geometry:
+    for node in chosen(scene, part, path.name):
         transform, geometry_name = scene.graph[node]
-        part = scene.geometry[geometry_name]
-        if not isinstance(part, trimesh.Trimesh) or len(part.faces) == 0:
+        body = scene.geometry[geometry_name]
+        if not isinstance(body, trimesh.Trimesh):
             continue
-        points = np.asarray(part.vertices, np.float64)
+        points = np.asarray(body.vertices, np.float64)
         if not np.array_equal(transform, np.eye(4)):
             points = points @ transform[:3, :3].T + transform[:3, 3]
-        corners = np.asarray(part.faces, np.int64)
+        corners = np.asarray(body.faces, np.int64)
         if corners.min() < 0 or corners.max() >= len(points):
             raise SignalError(
                 f"reading {path.name!r}: a face refers to vertex {corners.max()} of {len(points)}; repair the file"
             )
         if np.linalg.det(transform[:3, :3]) < 0:
             corners = corners[:, ::-1]  # a mirror turns surfaces inside out
-        painter.add(part, corners)
+        painter.add(body, corners)
         vertices.append(points)
         faces.append(corners + offset)
         offset += len(points)
@@ -99,17 +94,43 @@ def read(path: Path, format: str, texture: str | Path | None = None) -> Signal:
             "export it as one"
         )
     paint = painter.paint()
-    if texture is not None and (paint is None or not paint.textures):
+    if texture is not None and part is None and (paint is None or not paint.textures):
         raise SignalError(
             f"reading {path.name!r}: got a texture for a mesh without texture coordinates; leave the texture out"
         )
     mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces), paint)
-    meta = {"source": path.name, "format": format, "n_instances": n_instances, **counts}
+    meta = {"source": path.name, "format": format, "n_instances": n_instances}
+    if part is not None:
+        if len(instances(scene)) < 2:
+            one = piece(mesh, part, path.name)
+            mesh, counts = clean(path.name, one.vertices, one.faces, one.paint)
+        meta["part"] = part
+    meta |= counts
     if scene.units:
         meta["units"] = {"meters": "m", "millimeters": "mm"}.get(scene.units, scene.units)
     if painter.dropped:
         meta["dropped"] = sorted(painter.dropped)
     return Signal(kind="sdf", mesh=mesh, meta=meta)
+
+
+def part_names(path: Path, format: str) -> list[str]:
+    """Names of the parts that `read` knows by their numbers: those of a scene's nodes, or of a single one, numbers."""
+    named = instances(_scene(_trimesh(f"reading {format.upper()}"), path, format))
+    if len(named) > 1:
+        return named
+    return [str(k) for k in range(int(piece_ids(read(path, format).mesh).max()) + 1)]
+
+
+def _scene(trimesh: Any, path: Path, format: str) -> Any:
+    try:
+        return _load_scene(trimesh, path, format)
+    except ModuleNotFoundError as err:
+        if err.name != "charset_normalizer":
+            raise
+        # trimesh guesses encodings with it; the formats have none but UTF-8, so the text is damaged
+        raise SignalError(
+            f"reading {path.name!r} as {format}: its text is not UTF-8; the file is damaged, export it again"
+        ) from err
 
 
 def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
