@@ -53,7 +53,9 @@ def trimmed(mesh: Mesh, values: np.ndarray) -> Mesh:
     ]
     faces = np.concatenate(corners)
     if not len(faces):
-        raise NfldError("extracting a surface: got only parts that are trimmed off, expected some to be left: verify the file")
+        raise NfldError(
+            "extracting a surface: got only parts that are trimmed off, expected some to be left: verify the file"
+        )
     vertices = np.concatenate([mesh.vertices, between])
     used = np.zeros(len(vertices), bool)
     used[faces] = True

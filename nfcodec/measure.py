@@ -31,8 +31,8 @@ class Report:
     surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
     surfaces: decoded to source; of a udf, whose surface is a shell around the source's, that of the shell.
-    color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak = white.
-    ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
+    = white. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 

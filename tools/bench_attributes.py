@@ -91,7 +91,8 @@ def main() -> None:
             r = encoded.report
             table.add(
                 Path(name).name, len(signal.mesh.faces), what, args.quality, args.effort, args.seed, encoded.kind,
-                len(encoded.data), r.rms, r.rms_back, r.max_back, r.normal_deg, r.color_psnr_db, time.process_time() - start,
+                len(encoded.data), r.rms, r.rms_back, r.max_back, r.normal_deg, r.color_psnr_db,
+                time.process_time() - start,
             )  # fmt: skip
 
 

@@ -111,7 +111,8 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "effort", "time_limit", "seed", "device", "overwrite")
+    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "effort", "time_limit", "seed", "device")
+    passed_on += ("overwrite",)
     try:
         encoded = nfcodec.encode(
             job.source,

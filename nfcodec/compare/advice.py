@@ -64,7 +64,7 @@ def _coded(mesh: Mesh, bits: int) -> tuple[str, bytes, Mesh]:
 
 
 def _plain(mesh: Mesh, bits: int) -> tuple[str, bytes, Mesh]:
-    """Differences of rounded coordinates and of indices, in their order, through zstd; the bytes decode to the mesh given."""
+    """Differences of rounded coordinates and of indices, in their order, through zstd; what they decode to is the mesh."""
     from zstandard import ZstdCompressor
 
     low = mesh.vertices.min(axis=0)
@@ -73,5 +73,6 @@ def _plain(mesh: Mesh, bits: int) -> tuple[str, bytes, Mesh]:
     parts = [np.array([*low, step]).tobytes()]
     for table in (places, mesh.faces):
         changes = np.diff(table, axis=0, prepend=0).astype(np.int32).T  # a column after the other ...
-        parts.append(np.ascontiguousarray(changes).view(np.uint8).reshape(3, -1, 4).transpose(0, 2, 1).tobytes())  # ... by bytes
+        by_bytes = np.ascontiguousarray(changes).view(np.uint8).reshape(3, -1, 4).transpose(0, 2, 1)  # ... byte by byte
+        parts.append(by_bytes.tobytes())
     return "zstd", ZstdCompressor(level=_LEVEL).compress(b"".join(parts)), Mesh(low + places * step, mesh.faces)

@@ -36,7 +36,8 @@ class Rim:
         self.distance, self.mesh = distance, distance.mesh
         directed = self.mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
         keys = np.sort(directed, axis=1)
-        edges, index, counts = np.unique(keys[:, 0] * len(self.mesh.vertices) + keys[:, 1], return_inverse=True, return_counts=True)
+        names = keys[:, 0] * len(self.mesh.vertices) + keys[:, 1]
+        edges, index, counts = np.unique(names, return_inverse=True, return_counts=True)
         self.edges = np.ascontiguousarray(keys[np.flatnonzero(counts[index] == 1)])
         self._index = index.reshape(-1, 3)  # face -> its edges, that of corners 0 and 1 first
         self._n_edges = len(edges)

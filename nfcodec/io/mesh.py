@@ -150,7 +150,9 @@ def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
         # materials that are not there say nothing about the surface
         library = _material_library(data)
         with_materials = library is not None and (path.parent / library).is_file()
-        options = {"resolver": trimesh.resolvers.FilePathResolver(str(path))} if with_materials else {"skip_materials": True}
+        options = {"skip_materials": True}
+        if with_materials:
+            options = {"resolver": trimesh.resolvers.FilePathResolver(str(path))}
     return trimesh.load_scene(io.BytesIO(data), file_type=format, process=False, **options)
 
 
