@@ -88,7 +88,7 @@ class Field:
         derivative is that of the field before clipping.
         """
         coords, n_levels = self._coords(coords), self._levels(level)
-        return self._evaluation.gradient(coords, n_levels)
+        return self._evaluation.gradient(coords, n_levels)[1]
 
     # ------------------------------------------------------------ lattices
 
