@@ -158,7 +158,9 @@ class Field:
         lattice.for_blocks(work, shape, math.prod(factors))
         return out
 
-    def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
+    def to_mesh(
+        self, resolution: int = 256, level: int | None = None, iso: float | None = None, method: str = "dual-contouring"
+    ) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
         iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2 source
@@ -181,13 +183,19 @@ class Field:
         def points(coords: np.ndarray) -> np.ndarray:
             return self._evaluation.sample(coords, self._levels(level))[:, 0] * np.float32(sign)
 
+        def gradient(coords: np.ndarray) -> np.ndarray:
+            return self._evaluation.gradient(coords, self._levels(level))[1][:, 0] * np.float32(sign)
+
         vertices, faces = isosurface(
             evaluate,
             shape,
             sign * iso,
             step=None if self.kind == "occupancy" else tuple(step),
             truncation=self.spec.truncation or None,
-            points=points if self._evaluation.is_quick_at_points(max(shape) ** 2) else None,
+            method=method,
+            points=points,
+            is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
+            gradient=gradient,
         )
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
         return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
