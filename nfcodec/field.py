@@ -16,6 +16,8 @@ from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
+MESH_RESOLUTION = 256
+_LEAST_MESH_RESOLUTION = 16
 UDF_ISO = 1.2  # source cells
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
@@ -159,46 +161,69 @@ class Field:
         return out
 
     def to_mesh(
-        self, resolution: int = 256, level: int | None = None, iso: float | None = None, method: str = "dual-contouring"
+        self,
+        resolution: int | None = None,
+        level: int | None = None,
+        iso: float | None = None,
+        method: str = "dual-contouring",
     ) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
-        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2 source
-        cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease.
-        UsageError for fields that are no surfaces.
+        resolution: 256 by default, and with `level` (levels of detail) fewer by as much as that level is coarser than
+        the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
+        occupancy, 1.2 source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot
+        hold the crease. method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or
+        "marching-cubes", all of whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the
+        surface keeps a sample away from the box's sides. UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 
-        if not self.is_surface:
-            raise UsageError(f"meshing: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
-        shape = self._shape(None, None, resolution, self._region(None))
-        if iso is None:
-            iso = {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0)
+        self._check_surface("meshing")
+        shape = self._shape(None, None, self._mesh_resolution(level) if resolution is None else resolution, self._region(None))
         step = self.box_size / np.array(shape)
-        sign = -1 if self.kind == "occupancy" else 1  # occupancy grows inwards, distances outwards
+        sign, n_levels = self._outward, self._levels(level)
 
         def evaluate(axes: list[np.ndarray]) -> np.ndarray:
-            return self.sample_lattice(axes, level)[..., 0] * np.float32(sign)
+            return self.sample_lattice(axes, level)[..., 0] * sign
 
         def points(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.sample(coords, self._levels(level))[:, 0] * np.float32(sign)
+            return self._evaluation.sample(coords, n_levels)[:, 0] * sign
 
         def gradient(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.gradient(coords, self._levels(level))[1][:, 0] * np.float32(sign)
+            return self._evaluation.gradient(coords, n_levels)[1][:, 0] * sign
 
         vertices, faces = isosurface(
             evaluate,
             shape,
-            sign * iso,
+            float(sign) * self._iso(iso),
+            method=method,
             step=None if self.kind == "occupancy" else tuple(step),
             truncation=self.spec.truncation or None,
-            method=method,
             points=points,
             is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
             gradient=gradient,
         )
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
         return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
+
+    def _mesh_resolution(self, level: int | None) -> int:
+        """Samples on the longest axis that suit the levels up to `level`."""
+        longest = [max(resolution) for resolution in self.spec.grid.resolutions]
+        part = max(longest[: self._levels(level)]) / max(longest)
+        return max(_LEAST_MESH_RESOLUTION, round(MESH_RESOLUTION * part))
+
+    def _iso(self, iso: float | None) -> float:
+        """The value at the surface."""
+        return {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0) if iso is None else float(iso)
+
+    @property
+    def _outward(self) -> np.float32:
+        """1 where values grow outwards, as distances do; -1 for occupancy."""
+        return np.float32(-1 if self.kind == "occupancy" else 1)
+
+    def _check_surface(self, what: str) -> None:
+        if not self.is_surface:
+            raise UsageError(f"{what}: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
 
     # ------------------------------------------------------------ world coordinates of surfaces
 
