@@ -80,8 +80,8 @@ class Evaluation:
         self._kernels = None
         self._lock = threading.Lock()
 
-    def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
-        """Values (N, C) float32 at finite coordinates (N, d) float64."""
+    def sample(self, coords: np.ndarray, n_levels: int, shared: bool = True) -> np.ndarray:
+        """Values (N, C) float32 at finite coordinates (N, d) float64. shared: by threads; not for callers that are shared."""
         n = len(coords)
         out = np.empty((n, self.spec.channels), np.float32)
         if self.is_quick_at_points(n):
@@ -90,7 +90,7 @@ class Evaluation:
             def part(here: slice) -> None:
                 out[here] = kernels.sample(coords[here], n_levels)
 
-            _in_parts(part, n)
+            _in_parts(part, n, shared)
             return out
         step = points_per_block(self.spec)
         for start in range(0, n, step):
@@ -105,8 +105,9 @@ class Evaluation:
         kernels = self._choose(n * n_corners * self.spec.grid.n_levels // _TAPS)
         return kernels is not None and kernels.can_sample
 
-    def gradient(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
-        """Values (N, C) float32 at coordinates (N, d) float64, and their derivatives (N, C, d) float32 before clipping."""
+    def gradient(self, coords: np.ndarray, n_levels: int, shared: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Values (N, C) float32 at coordinates (N, d) float64, and their derivatives (N, C, d) float32 before clipping.
+        shared: as `sample`."""
         n, d = coords.shape
         values, out = np.empty((n, self.spec.channels), np.float32), np.empty((n, self.spec.channels, d), np.float32)
         if self.is_quick_at_points(4 * n):
@@ -115,7 +116,7 @@ class Evaluation:
             def part(here: slice) -> None:
                 values[here], out[here] = kernels.gradient(coords[here], n_levels)
 
-            _in_parts(part, n)
+            _in_parts(part, n, shared)
             return values, out
         step = points_per_block(self.spec, 1 + d)
         for start in range(0, n, step):
@@ -188,8 +189,12 @@ class Lattice:
                 work(block)
 
 
-def _in_parts(work: Callable[[slice], None], n: int) -> None:
-    """work(part) for parts of n points, shared by threads."""
+def _in_parts(work: Callable[[slice], None], n: int, shared: bool) -> None:
+    """work(part) for parts of n points, shared by threads or as one."""
+    if not shared:
+        with quiet():
+            work(slice(0, n))
+        return
     from .kernels.threads import for_each
 
     def part(start: int) -> None:

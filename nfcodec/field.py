@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +16,13 @@ from .mlp import Mlp
 from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
+if TYPE_CHECKING:
+    from .queries import ClosestPoints, RayHits, Seeds
+
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 MESH_RESOLUTION = 256
 _LEAST_MESH_RESOLUTION = 16
+SEED_RESOLUTION = 128  # of the mesh from which searches for closest points start
 UDF_ISO = 1.2  # source cells
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
@@ -53,6 +58,8 @@ class Field:
         self.sizes = sizes
         self.residual = residual
         self._evaluation = Evaluation(spec, grid, mlp)
+        self._seeds: dict[tuple[int, float], Seeds] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         extent = "x".join(map(str, self.spec.extent))
@@ -206,6 +213,66 @@ class Field:
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
         return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
 
+    def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
+        """The points of the surface that are closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
+
+        Found points lie within a thousandth of a source cell of the field's zero, as `to_mesh` has it, and the way to them
+        is a normal within a thousandth of its length. Among several surfaces that are about as close, the search may take
+        another one than the closest: of points in and around a scan's box less than 1 % are more than a source cell
+        farther than need be (results/queries.tsv). iso as in `to_mesh`. The first call of a level makes a coarse mesh.
+        UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
+        """
+        from .queries import Seeds, Surface, closest_points
+
+        self._check_surface("finding closest points")
+        points = self._world(points, "finding closest points")
+        surface = Surface(self, level, iso)
+        key = surface.n_levels, surface.iso
+        with self._lock:
+            if key not in self._seeds:
+                self._seeds[key] = Seeds.of(surface, self.to_mesh(SEED_RESOLUTION, level, iso))
+        return closest_points(surface, self._seeds[key], points, self._evaluation.is_quick_at_points(len(points)))
+
+    def raycast(
+        self,
+        origins: np.ndarray,
+        directions: np.ndarray,
+        min_distance: float = 0.0,
+        max_distance: float = math.inf,
+        level: int | None = None,
+        iso: float | None = None,
+    ) -> RayHits:
+        """Where rays first cross the surface: `queries.RayHits`. origins, directions: (N, 3) as (x, y, z), in world units;
+        one of the two may be a single (1, 3). Directions are of any length but 0.
+
+        Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
+        min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
+        ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
+        through what is thinner along it. iso as in `to_mesh`. UsageError for fields that are no surfaces.
+        """
+        from .queries import Surface, cast_rays
+
+        self._check_surface("casting rays")
+        origins, directions = (self._world(rows, "casting rays") for rows in (origins, directions))
+        if len(origins) != len(directions) and 1 not in (len(origins), len(directions)):
+            raise UsageError(f"casting rays: got {len(origins)} origins and {len(directions)} directions, expected as many")
+        if not (directions != 0).any(axis=1).all():
+            raise UsageError("casting rays: got a direction of length 0, expected others")
+        if not 0 <= min_distance <= max_distance:
+            raise UsageError(
+                f"casting rays: got distances from {min_distance} to {max_distance}, expected 0 <= min_distance <= max_distance"
+            )
+        origins, directions = np.broadcast_arrays(origins, directions)
+        by_threads = self._evaluation.is_quick_at_points(8 * len(origins))
+        return cast_rays(Surface(self, level, iso), origins, directions, min_distance, max_distance, by_threads)
+
+    def _world(self, points: np.ndarray, what: str) -> np.ndarray:
+        """World points as finite (N, 3) float64."""
+        array = self._finite(points, 2, what)
+        if array.shape[1] != 3:
+            raise UsageError(f"{what}: got points of shape {array.shape}, expected (N, 3)")
+        return array
+
     def _mesh_resolution(self, level: int | None) -> int:
         """Samples on the longest axis that suit the levels up to `level`."""
         longest = [max(resolution) for resolution in self.spec.grid.resolutions]
@@ -271,7 +338,7 @@ class Field:
             raise UsageError(f"sampling: got coordinates of shape {coords.shape}, expected (N, {self.spec.n_dims})")
         return coords
 
-    def _finite(self, numbers: Any, n_axes: int) -> np.ndarray:
+    def _finite(self, numbers: Any, n_axes: int, what: str = "sampling") -> np.ndarray:
         """An array of finite float64 with n_axes axes."""
         try:
             array = np.asarray(numbers)
@@ -280,10 +347,10 @@ class Field:
             sound = False
         if not sound:
             expected = f"(N, {self.spec.n_dims})" if n_axes == 2 else "(M,) for each axis"
-            raise UsageError(f"sampling: got {_short(numbers)}, expected real coordinates of shape {expected}")
+            raise UsageError(f"{what}: got {_short(numbers)}, expected real coordinates of shape {expected}")
         array = array.astype(np.float64, copy=False)
         if not np.isfinite(array).all():
-            raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
+            raise UsageError(f"{what}: got coordinates that are not finite, expected numbers")
         return array
 
     def _levels(self, level: int | None) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nfcodec.roots import zeros
+
 from .cells import AXES, CORNERS, LOWER, UPPER
 from .tiles import Tiles
 
@@ -67,36 +69,11 @@ def find_crossings(
             coords = (_at(first[which], axis[which], along) + 0.5) / shape
             return lattice.checked(sample(coords)).astype(np.float64) - lattice.level
 
-        along = _zeros(value, low, high)
+        along = zeros(value, low, high, _CLOSE * (np.abs(low) + np.abs(high)), _N_STEPS)
     return Crossings(first, axis, np.clip(along, _MARGIN, 1 - _MARGIN), low < 0, cell, side, table[names])
 
 
 def _at(first: np.ndarray, axis: np.ndarray, along: np.ndarray) -> np.ndarray:
     out = first.astype(np.float64)
     out[np.arange(len(out)), axis] += along
-    return out
-
-
-def _zeros(value: Callable[[np.ndarray, np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where functions with values low (E,) at 0 and high (E,) of the other sign at 1 are 0, (E,).
-
-    value(which, t): functions `which` at t. False position with the rule of Pegasus (Dowell and Jarratt, BIT 1972): the
-    value at an end that stays is lowered, so that both ends close in.
-    """
-    out = low / (low - high)
-    which = np.arange(len(out))
-    x0, f0, x1, f1 = np.zeros(len(out)), low, np.ones(len(out)), high
-    for _ in range(_N_STEPS):
-        x2 = out[which]
-        f2 = value(which, x2)
-        across, total = (f2 < 0) != (f1 < 0), f1 + f2
-        lowered = f0 * np.divide(f1, total, out=np.full(len(total), 0.5), where=total != 0)
-        x0, f0 = np.where(across, x1, x0), np.where(across, f1, lowered)
-        x1, f1 = x2, f2
-        slope = f1 - f0
-        out[which] = x1 - f1 * np.divide(x1 - x0, slope, out=np.zeros(len(slope)), where=slope != 0)
-        go_on = np.abs(f2) > _CLOSE * np.abs(high - low)[which]
-        if not go_on.any():
-            break
-        which, x0, f0, x1, f1 = which[go_on], x0[go_on], f0[go_on], x1[go_on], f1[go_on]
     return out

@@ -1,0 +1,10 @@
+"""Questions that engines and robots ask of a surface: what is closest, what does a ray hit. World coordinates, many at once.
+
+`surface` gives signed offsets and slopes, `closest` and `rays` answer. Needs numpy only; any number of threads may ask.
+"""
+
+from .closest import ClosestPoints, Seeds, closest_points
+from .rays import RayHits, cast_rays
+from .surface import Surface
+
+__all__ = ["ClosestPoints", "RayHits", "Seeds", "Surface", "cast_rays", "closest_points"]
