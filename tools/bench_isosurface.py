@@ -1,6 +1,6 @@
 """What the methods and lattices of isosurfaces give, on any files of surfaces; rows are appended to results/isosurface.tsv.
 
-    python tools/bench_isosurface.py FIELD.nfld MESH [FIELD.nfld MESH ...] [--resolutions 64,128,256] [--fine 768] [-o FILE]
+    python tools/bench_isosurface.py FIELD.nfld MESH [FIELD.nfld MESH ...] [--resolutions 64,128,256] [--fine 512] [-o FILE]
 
 Every mesh is compared with a fine one of the same field (marching cubes at --fine), both ways, which is the error of the
 extraction alone, and from the source mesh, which is what a user sees. Distances are relative to the diagonal of the source.
@@ -27,7 +27,7 @@ COLUMNS = (
     "field bytes resolution method faces watertight seconds cpu_seconds rms_fine hausdorff_fine normal_deg_fine rms_source "
     "hausdorff_source normal_deg_source consistency_source"
 )
-_N_SAMPLES = 100_000
+_N_SAMPLES = 50_000
 _REPEAT = 3
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", metavar="FIELD MESH", help="files and their sources, in turn")
     parser.add_argument("--resolutions", type=lambda s: [int(x) for x in s.split(",")], default=[64, 128, 256])
-    parser.add_argument("--fine", type=int, default=768)
+    parser.add_argument("--fine", type=int, default=512)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     if len(args.paths) % 2:
