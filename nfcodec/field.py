@@ -230,7 +230,7 @@ class Field:
         key = surface.n_levels, surface.iso
         with self._lock:
             if key not in self._seeds:
-                self._seeds[key] = Seeds.of(surface, self.to_mesh(SEED_RESOLUTION, level, iso))
+                self._seeds[key] = Seeds.of(surface, self.to_mesh(SEED_RESOLUTION, level, iso, "marching-cubes"))
         return closest_points(surface, self._seeds[key], points, self._evaluation.is_quick_at_points(len(points)))
 
     def raycast(

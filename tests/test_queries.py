@@ -1,7 +1,6 @@
 """Closest points and rays against closed forms: fields whose vertices hold a known distance, without a fit."""
 
 import itertools
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -91,9 +90,11 @@ def test_closest_points_of_other_shapes(distance):
     points = drawn(3000, 1.3)
     found = field_of(distance).closest_point(points)
     true = distance(points - CENTRE)
-    # interpolation rounds edges by some tenths of a cell
     off = np.abs(found.distances - true) / CELL
-    assert np.quantile(off, 0.95) < (0.02 if distance is ring else 0.2) and off.max() < 0.6
+    assert off.max() < 0.6  # interpolation rounds edges by some tenths of a cell
+    away = np.abs(points - CENTRE) - (1.5, 2.0, 1.0)
+    smooth = ((away > 0).sum(axis=1) == 1) & (np.sort(away, axis=1)[:, 1] < -3 * CELL) if distance is block else true > -2 * CELL
+    assert smooth.sum() > 100 and off[smooth].max() < 0.05
     assert np.abs(distance(found.points - CENTRE)).max() < 0.6 * CELL
     assert (np.sign(found.distances) == np.sign(true))[np.abs(true) > 0.3 * CELL].all()
 
@@ -144,12 +145,13 @@ def test_rays_against_a_ball(kind, spread, kernels):
     assert np.array_equal(hits.hit[clear], np.isfinite(true)[clear]) and hits.hit.any()
     sure = hits.hit & clear & (closest < 1.95)
     np.testing.assert_allclose(hits.t[sure], true[sure], atol=0.1 * CELL)
-    np.testing.assert_allclose(hits.points, origins + hits.t[:, None] * directions, atol=1e-9)
+    here = hits.hit
+    np.testing.assert_allclose(hits.points[here], (origins + hits.t[:, None] * directions)[here], atol=1e-9)
     np.testing.assert_allclose(hits.normals[sure], unit(hits.points - CENTRE)[sure], atol=0.1)
     if kind != "occupancy":
-        values = field.sample(field.from_world(hits.points[hits.hit]))
+        values = field.sample(field.from_world(hits.points[here]))
         assert np.abs(values).max() < 2e-4 * CELL
-    assert np.isinf(hits.t[~hits.hit]).all() and np.isnan(hits.points[~hits.hit]).all() and np.isnan(hits.normals[~hits.hit]).all()
+    assert np.isinf(hits.t[~here]).all() and np.isnan(hits.points[~here]).all() and np.isnan(hits.normals[~here]).all()
 
 
 def test_t_counts_in_lengths_of_the_direction_and_distances_do_not():
@@ -225,16 +227,21 @@ def test_nothing_is_asked_of_nothing():
 
 
 def test_levels_have_their_own_surfaces():
-    field = make_field(kind="sdf", extent=(9, 8, 7), resolutions=((3, 4, 3), (9, 8, 7)), channels=1)
-    points = field.to_mesh(16).vertices[:50]
-    for level in (None, 0):
-        found = field.closest_point(points, level)
-        on = np.abs(field.sample(field.from_world(found.points), level)[:, 0])
-        assert np.median(on) < 0.01 * field.spec.cell * np.abs(field.gradient(field.from_world(found.points), level)).max()
-
-
-def test_base_install_is_enough_for_queries():
-    assert not {"scipy", "igl"} & {n.split(".")[0] for m in ("closest", "rays", "surface") for n in dir(sys.modules[f"nfcodec.queries.{m}"])}
+    """The coarse level of a ball that the fine one makes larger."""
+    spec = make_spec(
+        "sdf", (N, N, N), ((N, N, N), (1, 1, 1)), "dense", "cubic", 1, n_features=(1, 1), n_hidden_layers=0, scale=1.0,
+        offset=0.0, step=2.0**-10,
+    )  # fmt: skip
+    z, y, x = np.meshgrid(*[(np.arange(N) + 0.5) / N * SIZE - SIZE / 2] * 3, indexing="ij")
+    coarse = np.rint((np.sqrt(z * z + y * y + x * x) - 1.5) / spec.steps[0]).astype(np.int32)[None]
+    fine = np.full((1, 1, 1, 1), round(-1.0 / spec.steps[1]), np.int32)
+    tensors = [np.zeros(1, np.int32), np.ones((1, 2), np.int32)]
+    levels = [{"latents": coarse}, {"latents": fine}]
+    field = nfcodec.open(pack(spec, Frozen(levels, tensors, [0, 0], zero_net(3, False, 300))))
+    points, directions = CENTRE + [[3.5, 0, 0]], np.array([[-1.0, 0, 0]])
+    for level, radius in ((0, 1.5), (1, 2.5), (None, 2.5)):
+        np.testing.assert_allclose(field.closest_point(points, level).distances, 3.5 - radius, atol=0.02 * CELL)
+        np.testing.assert_allclose(field.raycast(points, directions, level=level).t, 3.5 - radius, atol=0.02 * CELL)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ COLUMNS = (
     "field bytes resolution method faces watertight seconds cpu_seconds rms_fine hausdorff_fine normal_deg_fine rms_source "
     "hausdorff_source normal_deg_source consistency_source"
 )
-_N_SAMPLES = 50_000
+_N_SAMPLES = 30_000
 _REPEAT = 3
 
 

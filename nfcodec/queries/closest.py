@@ -145,10 +145,15 @@ def _starts(
     surface: Surface, seeds: Seeds, points: np.ndarray, offset: np.ndarray, slope: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of both starts the nearer one, on the surface: points, what is left to it, and slopes; as `_descend`."""
-    direct = list(_descend(surface, _towards(points, offset, slope, np.inf)))
+    values = np.abs(offset)
+    # where a distance is flat, it was cut off there and leads anywhere
+    direct = list(_descend(surface, _towards(points, offset, slope, 2 * values if surface.is_distance else np.inf)))
     others = np.arange(len(points))
-    if surface.is_distance:  # near the surface values are distances, and there is no need for another guess
-        others = np.flatnonzero((np.abs(offset) > _REACH * surface.cell) | (direct[1] > _CLOSE * surface.cell))
+    if surface.is_distance:
+        # near the surface values are distances, and what agrees with them needs no other guess
+        far = np.linalg.norm(points - direct[0], axis=1)
+        sure = (values < _REACH * surface.cell) & (direct[1] < _CLOSE * surface.cell) & (far < 1.2 * values + _OFF * surface.cell)
+        others = np.flatnonzero(~sure)
     seeded = _descend(surface, seeds.near(points[others]))
     lost = direct[1][others] > _OFF * surface.cell
     nearer = ((points[others] - seeded[0]) ** 2).sum(axis=1) < ((points[others] - direct[0][others]) ** 2).sum(axis=1)
@@ -210,7 +215,7 @@ def _first_order(offset: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return np.divide(np.abs(offset), length, out=np.full(len(offset), np.inf), where=sound)
 
 
-def _towards(x: np.ndarray, offset: np.ndarray, slope: np.ndarray, reach: float) -> np.ndarray:
+def _towards(x: np.ndarray, offset: np.ndarray, slope: np.ndarray, reach: float | np.ndarray) -> np.ndarray:
     """x (N, 3) after one step of Newton's method along the slope, at most `reach` long."""
     step = np.minimum(_first_order(offset, slope), reach)
     step[~np.isfinite(step)] = 0.0
