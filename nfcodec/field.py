@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 MESH_RESOLUTION = 256
 _LEAST_MESH_RESOLUTION = 16
-SEED_RESOLUTION = 128  # of the mesh from which searches for closest points start
 UDF_ISO = 1.2  # source cells
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
@@ -58,7 +57,7 @@ class Field:
         self.sizes = sizes
         self.residual = residual
         self._evaluation = Evaluation(spec, grid, mlp)
-        self._seeds: dict[tuple[int, float], Seeds] = {}
+        self._seeds: dict[tuple[int, float], Seeds] = {}  # of `closest_point`, by level and iso
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -216,22 +215,16 @@ class Field:
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
         """The points of the surface that are closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
 
-        Found points lie within a thousandth of a source cell of the field's zero, as `to_mesh` has it, and the way to them
-        is a normal within a thousandth of its length. Among several surfaces that are about as close, the search may take
-        another one than the closest: of points in and around a scan's box less than 1 % are more than a source cell
-        farther than need be (results/queries.tsv). iso as in `to_mesh`. The first call of a level makes a coarse mesh.
+        Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about as
+        close, another one than the closest may be found: of points in a scan's box 1 in 1000 is more than a source
+        cell farther, of points up to a box away from it 1 in 300 by more than 1 % of the distance (results/queries.tsv); near
+        the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
         UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
         """
-        from .queries import Seeds, Surface, closest_points
+        from .queries import closest_points
 
         self._check_surface("finding closest points")
-        points = self._world(points, "finding closest points")
-        surface = Surface(self, level, iso)
-        key = surface.n_levels, surface.iso
-        with self._lock:
-            if key not in self._seeds:
-                self._seeds[key] = Seeds.of(surface, self.to_mesh(SEED_RESOLUTION, level, iso, "marching-cubes"))
-        return closest_points(surface, self._seeds[key], points, self._evaluation.is_quick_at_points(len(points)))
+        return closest_points(self, self._world(points, "finding closest points"), level, iso)
 
     def raycast(
         self,
@@ -250,21 +243,11 @@ class Field:
         ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
         through what is thinner along it. iso as in `to_mesh`. UsageError for fields that are no surfaces.
         """
-        from .queries import Surface, cast_rays
+        from .queries import cast_rays
 
         self._check_surface("casting rays")
-        origins, directions = (self._world(rows, "casting rays") for rows in (origins, directions))
-        if len(origins) != len(directions) and 1 not in (len(origins), len(directions)):
-            raise UsageError(f"casting rays: got {len(origins)} origins and {len(directions)} directions, expected as many")
-        if not (directions != 0).any(axis=1).all():
-            raise UsageError("casting rays: got a direction of length 0, expected others")
-        if not 0 <= min_distance <= max_distance:
-            raise UsageError(
-                f"casting rays: got distances from {min_distance} to {max_distance}, expected 0 <= min_distance <= max_distance"
-            )
-        origins, directions = np.broadcast_arrays(origins, directions)
-        by_threads = self._evaluation.is_quick_at_points(8 * len(origins))
-        return cast_rays(Surface(self, level, iso), origins, directions, min_distance, max_distance, by_threads)
+        rows = [self._world(array, "casting rays") for array in (origins, directions)]
+        return cast_rays(self, *rows, min_distance, max_distance, level, iso)
 
     def _world(self, points: np.ndarray, what: str) -> np.ndarray:
         """World points as finite (N, 3) float64."""

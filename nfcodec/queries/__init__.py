@@ -5,6 +5,5 @@
 
 from .closest import ClosestPoints, Seeds, closest_points
 from .rays import RayHits, cast_rays
-from .surface import Surface
 
-__all__ = ["ClosestPoints", "RayHits", "Seeds", "Surface", "cast_rays", "closest_points"]
+__all__ = ["ClosestPoints", "RayHits", "Seeds", "cast_rays", "closest_points"]

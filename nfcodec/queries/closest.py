@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,12 @@ from ..roots import zeros
 from ..spec import Mesh
 from .surface import Surface, in_chunks, normals_of
 
+if TYPE_CHECKING:
+    from ..field import Field
+
 __all__ = ["ClosestPoints", "Seeds", "closest_points"]
 
+_SEED_RESOLUTION = 128  # of the mesh whose vertices are seeds
 _SEED_CELLS = 64  # of a lattice of seeds, on the longest axis
 _BEYOND = (0.05, 1.0)  # how far lattices go beyond the box on every side, in boxes
 _N_ROUNDS = 2  # over the axes, to spread seeds
@@ -125,9 +130,14 @@ class _Lattice:
             ids[i][nearer], squares[i][nearer] = ids[before][nearer], there[nearer]
 
 
-def closest_points(surface: Surface, seeds: Seeds, points: np.ndarray, by_threads: bool) -> ClosestPoints:
-    """points: (N, 3) float64 finite as (x, y, z)."""
-    n = len(points)
+def closest_points(field: Field, points: np.ndarray, level: int | None, iso: float | None) -> ClosestPoints:
+    """As `Field.closest_point`, for points (N, 3) float64 that are finite."""
+    surface, n = Surface(field, level, iso), len(points)
+    key = surface.n_levels, surface.iso
+    with field._lock:
+        if key not in field._seeds:
+            field._seeds[key] = Seeds.of(surface, field.to_mesh(_SEED_RESOLUTION, level, iso, "marching-cubes"))
+        seeds = field._seeds[key]
     out = ClosestPoints(np.empty((n, 3)), np.empty(n), np.empty((n, 3)))
 
     def work(part: slice) -> None:
@@ -137,7 +147,7 @@ def closest_points(surface: Surface, seeds: Seeds, points: np.ndarray, by_thread
         out.points[part], out.normals[part] = found[:, ::-1], normals_of(surface.slope(found)[1])[:, ::-1]
         out.distances[part] = np.where(offset < 0, -1.0, 1.0) * np.linalg.norm(here - found, axis=1)
 
-    in_chunks(work, n, by_threads)
+    in_chunks(work, n, field._evaluation.is_quick_at_points(n))
     return out
 
 

@@ -9,17 +9,23 @@ closed in on by false position.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import UsageError
 from ..roots import zeros
 from .surface import Surface, in_chunks, normals_of
+
+if TYPE_CHECKING:
+    from ..field import Field
 
 __all__ = ["RayHits", "cast_rays"]
 
 _PART = 0.9  # of the offset that a step takes: fitted fields are not quite distances
 _LEAST_STEP = 0.25  # source cells
 _CLOSE = 1e-4  # source cells: an offset that is as good as 0
+_POINTS_PER_RAY = 8  # more or less
 _N_STEPS = 24  # evaluations from the change of sign on, at most; 3 as a rule
 
 
@@ -39,11 +45,17 @@ class RayHits:
 
 
 def cast_rays(
-    surface: Surface, origins: np.ndarray, directions: np.ndarray, least: float, most: float, by_threads: bool
+    field: Field, origins: np.ndarray, directions: np.ndarray, least: float, most: float, level: int | None, iso: float | None
 ) -> RayHits:
-    """origins, directions: (N, 3) float64 finite as (x, y, z), no direction 0. least, most: world distances from the origins
-    between which hits count."""
-    n = len(origins)
+    """As `Field.raycast`, for origins and directions (N, 3) or (1, 3) float64 that are finite; least, most: its distances."""
+    if len(origins) != len(directions) and 1 not in (len(origins), len(directions)):
+        raise UsageError(f"casting rays: got {len(origins)} origins and {len(directions)} directions, expected as many")
+    if not (directions != 0).any(axis=1).all():
+        raise UsageError("casting rays: got a direction of length 0, expected others")
+    if not 0 <= least <= most:
+        raise UsageError(f"casting rays: got distances from {least} to {most}, expected 0 <= min_distance <= max_distance")
+    origins, directions = np.broadcast_arrays(origins, directions)
+    surface, n = Surface(field, level, iso), len(origins)
     hits = RayHits(np.zeros(n, bool), np.full(n, np.inf), np.full((n, 3), np.nan), np.full((n, 3), np.nan))
 
     def work(part: slice) -> None:
@@ -57,7 +69,7 @@ def cast_rays(
         hits.points[places] = points[:, ::-1]
         hits.normals[places] = normals_of(surface.slope(points)[1])[:, ::-1]
 
-    in_chunks(work, n, by_threads)
+    in_chunks(work, n, field._evaluation.is_quick_at_points(_POINTS_PER_RAY * n))
     return hits
 
 
