@@ -167,11 +167,7 @@ class Field:
         return out
 
     def to_mesh(
-        self,
-        resolution: int | None = None,
-        level: int | None = None,
-        iso: float | None = None,
-        method: str = "dual-contouring",
+        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = "dual-contouring"
     ) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
@@ -227,14 +223,9 @@ class Field:
         return closest_points(self, self._world(points, "finding closest points"), level, iso)
 
     def raycast(
-        self,
-        origins: np.ndarray,
-        directions: np.ndarray,
-        min_distance: float = 0.0,
-        max_distance: float = math.inf,
-        level: int | None = None,
-        iso: float | None = None,
-    ) -> RayHits:
+        self, origins: np.ndarray, directions: np.ndarray, min_distance: float = 0.0, max_distance: float = math.inf,
+        level: int | None = None, iso: float | None = None,
+    ) -> RayHits:  # fmt: skip
         """Where rays first cross the surface: `queries.RayHits`. origins, directions: (N, 3) as (x, y, z), in world units;
         one of the two may be a single (1, 3). Directions are of any length but 0.
 
