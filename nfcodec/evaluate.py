@@ -81,7 +81,7 @@ class Evaluation:
         self._lock = threading.Lock()
 
     def sample(self, coords: np.ndarray, n_levels: int, shared: bool = True) -> np.ndarray:
-        """Values (N, C) float32 at finite coordinates (N, d) float64. shared: by threads; not for callers that are shared."""
+        """Values (N, C) float32 at finite coordinates (N, d) float64. shared: by threads, which callers may not be then."""
         n = len(coords)
         out = np.empty((n, self.spec.channels), np.float32)
         if self.is_quick_at_points(n):

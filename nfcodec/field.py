@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .queries import ClosestPoints, RayHits, Seeds
 
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
-MESH_RESOLUTION = 256
+MESH_RESOLUTION, MESH_METHOD = 256, "dual-contouring"
 _LEAST_MESH_RESOLUTION = 16
 UDF_ISO = 1.2  # source cells
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
@@ -167,7 +167,7 @@ class Field:
         return out
 
     def to_mesh(
-        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = "dual-contouring"
+        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = MESH_METHOD
     ) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
@@ -181,7 +181,8 @@ class Field:
         from .isosurface import isosurface
 
         self._check_surface("meshing")
-        shape = self._shape(None, None, self._mesh_resolution(level) if resolution is None else resolution, self._region(None))
+        resolution = self._mesh_resolution(level) if resolution is None else resolution
+        shape = self._shape(None, None, resolution, self._region(None))
         step = self.box_size / np.array(shape)
         sign, n_levels = self._outward, self._levels(level)
 
@@ -209,12 +210,12 @@ class Field:
         return Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
 
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
-        """The points of the surface that are closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
+        """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
 
-        Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about as
-        close, another one than the closest may be found: of points in a scan's box 1 in 1000 is more than a source
-        cell farther, of points up to a box away from it 1 in 300 by more than 1 % of the distance (results/queries.tsv); near
-        the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
+        Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
+        as close, another one than the closest may be found: of points in a scan's box 1 in 1000 is more than a source
+        cell farther, of points up to a box away from it 1 in 300 by more than 1 % of the distance (results/queries.tsv);
+        near the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
         UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
         """
         from .queries import closest_points

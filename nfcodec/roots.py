@@ -10,9 +10,13 @@ __all__ = ["zeros"]
 
 
 def zeros(
-    value: Callable[[np.ndarray, np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, close: np.ndarray, n_steps: int
+    value: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    close: np.ndarray,
+    n_steps: int,
 ) -> np.ndarray:
-    """Where N functions with values low (N,) at 0 and high (N,), of the other sign or 0, at 1 are 0: (N,) float64 in [0, 1].
+    """Where N functions are 0 between 0 and 1: (N,) float64. low, high (N,): their values there, of different signs.
 
     value(which, t): functions `which` (M,) at t (M,), (M,) float64. close (N,): a value that is as good as 0. n_steps:
     evaluations of a function at most. False position with the rule of Pegasus (Dowell and Jarratt, BIT 1972): the value at

@@ -4,7 +4,8 @@
 
 Every mesh is compared with a fine one of the same field (marching cubes at --fine), both ways, which is the error of the
 extraction alone, and from the source mesh, which is what a user sees. Distances are relative to the diagonal of the source.
-linear: marching cubes with vertices where a line between samples is 0, for comparison. Seconds are the least of several runs.
+linear: marching cubes with vertices where a line between samples is 0, for comparison. Seconds are the least of several
+runs.
 """
 
 from __future__ import annotations
@@ -87,9 +88,10 @@ def main() -> None:
             ours = Sampled(mesh, 1)
             there, back, seen = of_fine.to(ours), ours.to(of_fine), of_source.to(ours)
             table.add(
-                Path(path).name, field.sizes["file_bytes"], resolution, method, len(mesh.faces), count_edges(mesh).watertight,
-                wall, cpu, float(np.hypot(there[0], back[0])) / 2**0.5 / diagonal, max(there[1], back[1]) / diagonal,
-                (there[2] + back[2]) / 2, seen[0] / diagonal, seen[1] / diagonal, *seen[2:],
+                Path(path).name, field.sizes["file_bytes"], resolution, method, len(mesh.faces),
+                count_edges(mesh).watertight, wall, cpu, float(np.hypot(there[0], back[0])) / 2**0.5 / diagonal,
+                max(there[1], back[1]) / diagonal, (there[2] + back[2]) / 2, seen[0] / diagonal, seen[1] / diagonal,
+                *seen[2:],
             )  # fmt: skip
 
         for resolution in args.resolutions:

@@ -6,9 +6,10 @@ The truth is the exact answer on a fine mesh of the same field. Points are drawn
 cells), in the box, and around it (up to a box away on every side); rays come from outside, aimed at the box's middle
 parts, and from points in the box in any direction.
 
-farther_cell, farther_percent: shares of found points that are farther than the closest one by more than a source cell, by more than 1 %
-of the distance and a tenth of a cell. missed, extra: shares of rays that hit one of both only. later, earlier: shares of hits
-more than half a cell behind or before the true one. off_cells: the largest value of the field at a point found, in source cells.
+farther_cell, farther_percent: shares of found points that are farther than the closest one by more than a source cell, by
+more than 1 % of the distance and a tenth of a cell. missed, extra: shares of rays that hit one of both only. later,
+earlier: shares of hits more than half a cell behind or before the true one. off_cells: the largest value of the field at a
+point found, in source cells.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def main() -> None:
             true = tree.closest(these)[0]
             more = np.abs(found.distances) - true
             shares = float((more > cell).mean()), float((more > np.maximum(0.01 * true, 0.1 * cell)).mean())
-            table.add(path.name, "closest_point", name, n, wall, cpu, *shares, None, None, None, None, off(field, found.points))
+            rest = None, None, None, None, off(field, found.points)
+            table.add(path.name, "closest_point", name, n, wall, cpu, *shares, *rest)
         from_outside = low + size / 2 + unit(rng.normal(size=(n, 3))) * np.linalg.norm(size)
         rays = {
             "from outside": (from_outside, unit(low + size * (0.2 + 0.6 * rng.random((n, 3))) - from_outside)),

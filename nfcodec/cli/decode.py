@@ -20,7 +20,8 @@ from .values import REGION, SHAPE, fractions_of
 if TYPE_CHECKING:
     from ..field import Field
 
-MESH_METHODS = ("dual-contouring", "marching-cubes")  # spelled out, because the names' own home needs numpy; a test compares
+# spelled out, because their own home needs numpy; a test compares them
+MESH_METHODS = ("dual-contouring", "marching-cubes")
 
 
 @click.command()
@@ -35,7 +36,10 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")  # spelled out, because the
     "--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any."
 )
 @click.option(
-    "--resolution", type=click.IntRange(2), metavar="N", help="Samples along the longest axis.  [meshes: 256, coarse levels fewer]"
+    "--resolution",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Samples along the longest axis.  [meshes: 256, coarse levels fewer]",
 )
 @click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
 @click.option("--level", type=click.IntRange(0), metavar="K", help="Level of detail: use levels 0 (coarsest) to K only.")
@@ -50,8 +54,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     """Decode .nfld files at any resolution. Needs no torch.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
-    distances where the output is of a lattice's format (npy, nrrd ...). --level K is also the level of detail of meshes, which
-    then have fewer faces.
+    distances where the output is of a lattice's format (npy, nrrd ...). --level K is also the level of detail of meshes,
+    which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
     slice of its array; numbers with % are parts of the axis; what is left out is the edge. 100:200,: are the rows 100

@@ -1,7 +1,7 @@
 """The surface where a field crosses a level, as triangles. Only the neighbourhood of the surface is ever evaluated.
 
-`tiles` evaluates the lattice there, `cells` knows how a surface cuts a cell, `crossings` finds where it crosses edges of the
-lattice, `marching` and `dual` make triangles of that. Needs numpy only.
+`tiles` evaluates the lattice there, `cells` knows how a surface cuts a cell, `crossings` finds where it crosses edges of
+the lattice, `marching` and `dual` make triangles of that. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def isosurface(
     step: for fields whose values are distances, the distance between neighbouring samples along (z, y, x); parts
     thinner than a tile are then found too. None: surfaces are found where the sign changes on every fourth sample, and
     followed from there. truncation: the largest absolute value of a truncated distance. points: the field at coordinates
-    (N, 3), (N,) float32, the same bits for the same coordinates: crossings are then the zeros of the field itself and not of
-    a line between samples. is_quick: points take about as long as samples of `evaluate`, and are used for them.
+    (N, 3), (N,) float32, the same bits for the same coordinates: crossings are then the zeros of the field itself and not
+    of a line between samples. is_quick: points take about as long as samples of `evaluate`, and are used for them.
     gradient: the derivatives (N, 3) by coordinates (N, 3), for dual contouring.
 
     An occupancy (1 inside) is passed negated, with level -0.5. An unsigned distance has no inside: extract it at a

@@ -74,7 +74,7 @@ def triangle_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def loop_table() -> tuple[np.ndarray, np.ndarray]:
-    """For each of the 256 cases the number of loops (256,) and the loop of every edge (256, 12), int8, -1 where not crossed."""
+    """For each of the 256 cases the number of loops (256,) and of every edge its loop (256, 12), int8, or -1."""
     counts, loop_of = np.zeros(256, np.int8), np.full((256, 12), -1, np.int8)
     for case in range(256):
         for i, loop in enumerate(loops_of(case)):

@@ -23,9 +23,9 @@ _N_STEPS = 8  # evaluations of a crossing at most: 2 where the field is smooth, 
 class Crossings:
     """Edges of the lattice with one sample inside, E of them, and the edges of M cells.
 
-    first (E, 3) int64: the edge's first sample; axis (E,): 0 to 2 for z, y, x; along (E,) float64: where between the samples,
-    0 to 1; grows (E,) bool: whether the first sample is the inside one. cell, side (I,): which edge of which cell is
-    crossed, in the order of the cells; edge (I,): as which of the E.
+    first (E, 3) int64: the edge's first sample; axis (E,): 0 to 2 for z, y, x; along (E,) float64: where between the
+    samples, 0 to 1; grows (E,) bool: whether the first sample is the inside one. cell, side (I,): which edge of which cell
+    is crossed, in the order of the cells; edge (I,): as which of the E.
     """
 
     first: np.ndarray

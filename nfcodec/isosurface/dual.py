@@ -6,9 +6,9 @@ corners of the surface stay sharp. It minimises
     sum over crossings p with normals n of (n . (x - p))^2 + WEIGHT |x - mean of p|^2,   x in the cell
 
 so that directions of which the planes say nothing are decided by the middle of the crossings. Each crossed edge of the
-lattice joins the vertices around it to a quad. Tangent planes of a curved surface meet outside of it; vertices then *settle*
-along their normals until the field at vertices and at the middles of quads is least. Quads are cut along the diagonal
-whose middle is nearer to the surface.
+lattice joins the vertices around it to a quad. Tangent planes of a curved surface meet outside of it; vertices then
+*settle* along their normals until the field at vertices and at the middles of quads is least. Quads are cut along the
+diagonal whose middle is nearer to the surface.
 
 A cell that the surface cuts in several loops has as many vertices (Schaefer, Ju and Warren, TVCG 2007). That leaves one
 way for four quads to meet at one edge: an ambiguous side that the same loop crosses twice in both of its cells. Such
@@ -169,8 +169,8 @@ def _in_box(matrix: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.nda
 
 
 def _quads(crossings: Crossings, vertex: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices around each edge that four cells share (Q, 4), against the clock seen from outside, and which edges these
-    are (Q,). Edges at the end of the lattice have fewer: there the surface stays open."""
+    """The vertices around each edge that four cells share (Q, 4), against the clock seen from outside, and which edges
+    these are (Q,). Edges at the end of the lattice have fewer: there the surface stays open."""
     quads = np.full((len(crossings.axis), 4), -1, np.int64)
     quads[crossings.edge, _AROUND[crossings.side % 4]] = vertex
     whole = np.flatnonzero((quads >= 0).all(axis=1))

@@ -48,8 +48,8 @@ def find_cells(
     if sum(map(len, cells)) == 0:
         low, high = lattice.seen
         raise NfldError(
-            f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, lattice.shape))} samples, "
-            f"none across the level {lattice.level:g}: choose a level in between or a finer resolution"
+            f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, lattice.shape))} "
+            f"samples, none across the level {lattice.level:g}: choose a level in between or a finer resolution"
         )
     return np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - lattice.level
 

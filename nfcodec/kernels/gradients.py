@@ -63,7 +63,8 @@ def _outer(info, read, first, taps, slopes, fractions, outer, offsets):
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
 def _along(lanes, p, f):
     """The 16 weights of an axis inside a vector at a fraction f."""
-    return fma(fma(fma(load(lanes, p + 3 * LANES), f, load(lanes, p + 2 * LANES)), f, load(lanes, p + LANES)), f, load(lanes, p))
+    high = fma(load(lanes, p + 3 * LANES), f, load(lanes, p + 2 * LANES))
+    return fma(fma(high, f, load(lanes, p + LANES)), f, load(lanes, p))
 
 
 @njit(error_model="numpy", nogil=True, cache=True)

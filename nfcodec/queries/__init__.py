@@ -1,4 +1,4 @@
-"""Questions that engines and robots ask of a surface: what is closest, what does a ray hit. World coordinates, many at once.
+"""What engines and robots ask of a surface: what is closest, what does a ray hit. In world coordinates, many at once.
 
 `surface` gives signed offsets and slopes, `closest` and `rays` answer. Needs numpy only; any number of threads may ask.
 """

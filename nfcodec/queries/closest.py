@@ -1,8 +1,8 @@
 """Closest points of a field's surface: from two starts to a foot point, by steps along the surface in a trust region.
 
 Values of a fitted field are distances near the surface only, so that they alone do not lead to the closest point from afar.
-One start follows the field's value and gradient; the other is the nearest of a few thousand points of the surface, kept in a
-coarse lattice around the box. The nearer one is brought onto the surface and moved along it towards the point asked
+One start follows the field's value and gradient; the other is the nearest of a few thousand points of the surface, kept in
+a coarse lattice around the box. The nearer one is brought onto the surface and moved along it towards the point asked
 for, with steps by Barzilai and Borwein (IMA J. Numer. Anal. 1988), until the line between both is a normal.
 """
 
@@ -52,8 +52,8 @@ class ClosestPoints:
 
 
 class Seeds:
-    """Points of the surface (K, 3) float64, axes (z, y, x), K >= 1, and lattices that know for each vertex about the closest
-    one: a fine lattice for points in the box, a coarse one for those around it."""
+    """Points of the surface (K, 3) float64, axes (z, y, x), K >= 1, and lattices that know for each vertex about the
+    closest one: a fine lattice for points in the box, a coarse one for those around it."""
 
     def __init__(self, points: np.ndarray, low: np.ndarray, size: np.ndarray):
         self.points = points
@@ -65,7 +65,7 @@ class Seeds:
         return cls(np.ascontiguousarray(mesh.vertices[:, ::-1]), surface.low, surface.size)
 
     def near(self, points: np.ndarray) -> np.ndarray:
-        """Seeds (N, 3) about as near to points (N, 3) as any; beyond all lattices, those of the place nearest to the point."""
+        """Seeds (N, 3) about as near to points (N, 3) as any; beyond all lattices, those of the nearest place within."""
         out = np.empty_like(points)
         rest = np.arange(len(points))
         for lattice in self.lattices:
@@ -162,7 +162,8 @@ def _starts(
     if surface.is_distance:
         # near the surface values are distances, and what agrees with them needs no other guess
         far = np.linalg.norm(points - direct[0], axis=1)
-        sure = (values < _REACH * surface.cell) & (direct[1] < _CLOSE * surface.cell) & (far < 1.2 * values + _OFF * surface.cell)
+        sure = (values < _REACH * surface.cell) & (direct[1] < _CLOSE * surface.cell)
+        sure &= far < 1.2 * values + _OFF * surface.cell
         others = np.flatnonzero(~sure)
     seeded = _descend(surface, seeds.near(points[others]))
     lost = direct[1][others] > _OFF * surface.cell
@@ -239,7 +240,7 @@ def _tangent(towards: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 
 def _closed_in(surface: Surface, x: np.ndarray) -> np.ndarray:
-    """x (N, 3) with those that steps have left off the surface moved along their normals to a zero between a change of sign."""
+    """x (N, 3); those that steps have left off the surface are moved along their normals to where the sign changes."""
     offset, slope = surface.slope(x)
     some = np.flatnonzero(~(_first_order(offset, slope) <= _CLOSE * surface.cell))
     normals = normals_of(slope)[some] * -np.sign(offset[some])[:, None]

@@ -45,9 +45,15 @@ class RayHits:
 
 
 def cast_rays(
-    field: Field, origins: np.ndarray, directions: np.ndarray, least: float, most: float, level: int | None, iso: float | None
+    field: Field,
+    origins: np.ndarray,
+    directions: np.ndarray,
+    least: float,
+    most: float,
+    level: int | None,
+    iso: float | None,
 ) -> RayHits:
-    """As `Field.raycast`, for origins and directions (N, 3) or (1, 3) float64 that are finite; least, most: its distances."""
+    """As `Field.raycast`, for origins and directions (N, 3) or (1, 3) that are finite; least, most: its distances."""
     if len(origins) != len(directions) and 1 not in (len(origins), len(directions)):
         raise UsageError(f"casting rays: got {len(origins)} origins and {len(directions)} directions, expected as many")
     if not (directions != 0).any(axis=1).all():

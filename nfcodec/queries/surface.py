@@ -37,10 +37,11 @@ class Surface:
         return self.sign * (values[:, 0].astype(np.float64) - self.iso)
 
     def slope(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets (N,) and their derivatives (N, 3) by world distance, float64. Beyond the box they are those of its side."""
+        """Offsets (N,) and their derivatives (N, 3) by world distance, float64; beyond the box those of its side."""
         coords = np.clip((points - self.low) / self.size, 0.0, 1.0)
         values, slopes = self.field._evaluation.gradient(coords, self.n_levels, shared=False)
-        return self.sign * (values[:, 0].astype(np.float64) - self.iso), self.sign * slopes[:, 0].astype(np.float64) / self.size
+        offset = self.sign * (values[:, 0].astype(np.float64) - self.iso)
+        return offset, self.sign * slopes[:, 0].astype(np.float64) / self.size
 
 
 def normals_of(slopes: np.ndarray) -> np.ndarray:
