@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosestPoints", "Seeds", "closest_points"]
 
-_SEED_RESOLUTION = 128  # of the mesh whose vertices are seeds
+_SEED_RESOLUTION = 128  # at most, of the mesh whose vertices are seeds
 _SEED_CELLS = 64  # of a lattice of seeds, on the longest axis
 _BEYOND = (0.05, 1.0)  # how far lattices go beyond the box on every side, in boxes
 _N_ROUNDS = 2  # over the axes, to spread seeds
@@ -136,7 +136,8 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
     key = surface.n_levels, surface.iso
     with field._lock:
         if key not in field._seeds:
-            field._seeds[key] = Seeds.of(surface, field.to_mesh(_SEED_RESOLUTION, level, iso, "marching-cubes"))
+            resolution = min(_SEED_RESOLUTION, 2 * max(field.spec.extent))
+            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, iso, "marching-cubes"))
         seeds = field._seeds[key]
     out = ClosestPoints(np.empty((n, 3)), np.empty(n), np.empty((n, 3)))
 
