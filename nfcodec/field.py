@@ -213,8 +213,8 @@ class Field:
         """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
 
         Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
-        as close, another one than the closest may be found: of points in a scan's box 1 in 1000 is more than a source
-        cell farther, of points up to a box away from it 1 in 300 by more than 1 % of the distance (results/queries.tsv);
+        as close, another one than the closest may be found: of points in a scan's box 1 in 400 is more than a source
+        cell farther, of points up to a box away from it 1 in 100 by more than 1 % of the distance (results/queries.tsv);
         near the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
         UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
         """
