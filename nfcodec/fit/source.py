@@ -23,7 +23,10 @@ _WIDE = ("f8", "u4", "i4")  # dtypes of more precision than float32
 _ALPHA_MARGIN = 0.04  # how far beyond its ends full and no opacity are aimed at: clipped, they are then exact
 _DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what is seen at a time, not all, is to be close
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
-_FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
+_FALLOFF = 1.0  # distance, in target samples, at which a sample's weight is a quarter
+_WIDE_FALLOFF = 2.5  # of kinds whose surface is not where the distance is 0, or which have no slope but there
+_FAR_WEIGHT = 3e-4  # of samples anywhere: far distances are to be right within some per cent
+SURFACE_ALIGNMENT = 16  # samples: so that vertices halve exactly, three times
 
 
 @dataclass
@@ -165,8 +168,9 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source
     if not (np.isfinite(longest) and longest > 0):
         raise SignalError(f"{name}: got a mesh of size {longest}, expected a positive one")
     cell = longest * (1 + 2 * _MARGIN) / resolution
-    # even extents, so that the finest level has exactly half as many vertices
-    extent = np.maximum(2 * np.ceil(((high - low) + 2 * _MARGIN * longest) / (2 * cell) - 1e-9).astype(int), 8)
+    # in whole blocks, so that the finest level has exactly half as many vertices, and the next ones half of theirs
+    room = (high - low) + 2 * _MARGIN * longest
+    extent = np.maximum(SURFACE_ALIGNMENT * np.ceil(room / (SURFACE_ALIGNMENT * cell) - 1e-9).astype(int), SURFACE_ALIGNMENT)
     origin = (low + high) / 2 - extent * cell / 2
     shape = tuple(int(n) for n in extent[::-1])
     band = _BAND * cell
@@ -177,8 +181,9 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int) -> Source
     elif signal.kind == "tsdf":
         truncation, knee = band, 0.0
         distances = np.clip(distances, -truncation, truncation)
-    relative = distances / (_FALLOFF * cell)
-    weight = 1.0 / np.square(1.0 + np.square(relative))
+    falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
+    relative = distances / (falloff * cell)
+    weight = np.maximum(1.0 / np.square(1.0 + np.square(relative)), _FAR_WEIGHT)
     if signal.kind == "occupancy":
         distances, scale, knee = np.clip(0.5 - distances / (4 * cell), 0, 1), 1.0, 0.0
     if knee:
