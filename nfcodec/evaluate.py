@@ -97,21 +97,17 @@ class Evaluation:
         self._kernels = None
         self._lock = threading.Lock()
 
-    def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
-        """Values (N, C) float32 at finite coordinates (N, d) float64."""
+    def sample(self, coords: np.ndarray, n_levels: int, shared: bool = True) -> np.ndarray:
+        """Values (N, C) float32 at finite coordinates (N, d) float64. shared: by threads, which callers may not be then."""
         n = len(coords)
         out = np.empty((n, self.spec.channels), np.float32)
         if self.is_quick_at_points(n):
             kernels = self._kernels
-            from .kernels.threads import for_each
 
-            def part(start: int) -> None:
-                here = slice(start, start + _POINTS_PER_PART)
-                with quiet():  # of this thread
-                    out[here] = kernels.sample(coords[here], n_levels)
+            def part(here: slice) -> None:
+                out[here] = kernels.sample(coords[here], n_levels)
 
-            starts = range(0, n, _POINTS_PER_PART)
-            for_each(part, starts, len(starts))
+            _in_parts(part, n, shared)
             return out
         step = points_per_block(self.spec)
         for start in range(0, n, step):
@@ -126,17 +122,27 @@ class Evaluation:
         kernels = self._choose(n * n_corners * self.spec.grid.n_levels // _TAPS)
         return kernels is not None and kernels.can_sample
 
-    def gradient(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
-        """Derivatives (N, C, d) float32 of the values by coordinates (N, d) float64."""
+    def gradient(self, coords: np.ndarray, n_levels: int, shared: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Values (N, C) float32 at coordinates (N, d) float64, and their derivatives (N, C, d) float32 before clipping.
+        shared: as `sample`."""
         n, d = coords.shape
-        out = np.empty((n, self.spec.channels, d), np.float32)
+        values, out = np.empty((n, self.spec.channels), np.float32), np.empty((n, self.spec.channels, d), np.float32)
+        if self.is_quick_at_points(4 * n):
+            kernels = self._kernels
+
+            def part(here: slice) -> None:
+                values[here], out[here] = kernels.gradient(coords[here], n_levels)
+
+            _in_parts(part, n, shared)
+            return values, out
         step = points_per_block(self.spec, 1 + d)
         for start in range(0, n, step):
             with quiet():
                 here = slice(start, start + step)
                 y, dy = self.mlp.jacobian(*self.grid.jacobian(coords[here], n_levels))
                 out[here] = np.moveaxis(dy * np.broadcast_to(self.values.slope(y), y.shape)[:, None, :], 1, 2)
-        return out
+                values[here] = self.values(y)
+        return values, out
 
     def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
         """The product of finite coordinates axes[k] (M_k,) float64."""
@@ -198,6 +204,22 @@ class Lattice:
         else:
             for block in blocks:
                 work(block)
+
+
+def _in_parts(work: Callable[[slice], None], n: int, shared: bool) -> None:
+    """work(part) for parts of n points, shared by threads or as one."""
+    if not shared:
+        with quiet():
+            work(slice(0, n))
+        return
+    from .kernels.threads import for_each
+
+    def part(start: int) -> None:
+        with quiet():  # of this thread
+            work(slice(start, start + _POINTS_PER_PART))
+
+    starts = range(0, n, _POINTS_PER_PART)
+    for_each(part, starts, len(starts))
 
 
 def points_per_block(spec: FieldSpec, n_copies: int = 1) -> int:

@@ -16,7 +16,6 @@ from .spec import MAX_OUTPUT_VALUES
 
 __all__ = ["default_suffix", "export", "vertex_normals"]
 
-_MESH_RESOLUTION = 256
 _FALLBACK = {"image": ".png", "volume": ".npy"}
 _PNG_CHANNELS = 4
 
@@ -50,14 +49,15 @@ def export(
     level: int | None = None,
     dtype: Any = None,
     iso: float | None = None,
+    method: str | None = None,
     overwrite: bool = False,
     max_values: int = MAX_OUTPUT_VALUES,
 ) -> dict[str, Any]:
     """Writes a field in the format of the path's suffix, with the metadata that the format can hold.
 
-    shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution (default 256)
-    or scale set the lattice of the isosurface, iso its level, and vertices get normals from the field's gradient;
-    shape, region and dtype do not apply. Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
+    shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution or scale set the
+    lattice of the isosurface, level, iso and method are as in `Field.to_mesh`, and vertices get normals from the field's
+    gradient; shape, region and dtype do not apply. Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
     Raises UsageError before anything is decoded where the options do not fit; the file appears whole or not at all.
     """
     path = Path(path)
@@ -79,11 +79,12 @@ def export(
             raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
         if scale is not None:
             resolution = round(max(field.spec.extent) * scale)
-        mesh = field.to_mesh(resolution or _MESH_RESOLUTION, level, iso)
+        mesh = field.to_mesh(resolution, level, iso, **({} if method is None else {"method": method}))
         io.write_mesh(path, mesh, field.meta, normals=vertex_normals(field, mesh.vertices, level), overwrite=overwrite)
         return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
-    if iso is not None:
-        raise UsageError(f"writing {str(path)!r}: iso applies to meshes only; leave it out")
+    for name, value in (("iso", iso), ("method", method)):
+        if value is not None:
+            raise UsageError(f"writing {str(path)!r}: {name} applies to meshes only; leave it out")
     values = field.decode(
         shape, scale=scale, resolution=resolution, region=region, level=level, dtype=dtype, max_values=max_values
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,12 @@ from .mlp import Mlp
 from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
+if TYPE_CHECKING:
+    from .queries import ClosestPoints, RayHits, Seeds
+
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
+MESH_RESOLUTION, MESH_METHOD = 256, "dual-contouring"
+_LEAST_MESH_RESOLUTION = 16
 UDF_ISO = 1.2  # source cells
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 Region = Sequence[tuple[float, float]]
@@ -52,6 +58,8 @@ class Field:
         self.sizes = sizes
         self.residual = residual
         self._evaluation = Evaluation(spec, grid, mlp)
+        self._seeds: dict[tuple[int, float], Seeds] = {}  # of `closest_point`, by level and iso
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         extent = "x".join(map(str, self.spec.extent))
@@ -89,7 +97,7 @@ class Field:
         derivative is that of the field before clipping.
         """
         coords, n_levels = self._coords(coords), self._levels(level)
-        return self._evaluation.gradient(coords, n_levels)
+        return self._evaluation.gradient(coords, n_levels)[1]
 
     # ------------------------------------------------------------ lattices
 
@@ -159,41 +167,108 @@ class Field:
         lattice.for_blocks(work, shape, math.prod(factors))
         return out
 
-    def to_mesh(self, resolution: int = 256, level: int | None = None, iso: float | None = None) -> Mesh:
+    def to_mesh(
+        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = MESH_METHOD
+    ) -> Mesh:
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
-        iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for occupancy, 1.2 source
-        cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot hold the crease.
-        Trimmed where the field has a trim channel, with `paint` where it has colours. UsageError for fields that are no
-        surfaces.
+        resolution: 256 by default, and with `level` (levels of detail) fewer by as much as that level is coarser than
+        the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
+        occupancy, 1.2 source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot
+        hold the crease. method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or
+        "marching-cubes", all of whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the
+        surface keeps a sample away from the box's sides and no trim channel ends it. Trimmed where the field has one, with `paint`
+        where it has colours. UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 
-        if not self.is_surface:
-            raise UsageError(f"meshing: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
+        self._check_surface("meshing")
+        resolution = self._mesh_resolution(level) if resolution is None else resolution
         shape = self._shape(None, None, resolution, self._region(None))
-        if iso is None:
-            iso = {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0)
         step = self.box_size / np.array(shape)
-        sign = -1 if self.kind == "occupancy" else 1  # occupancy grows inwards, distances outwards
+        sign, n_levels = self._outward, self._levels(level)
 
         def evaluate(axes: list[np.ndarray]) -> np.ndarray:
-            return self.sample_lattice(axes, level)[..., 0] * np.float32(sign)
+            return self.sample_lattice(axes, level)[..., 0] * sign
 
         def points(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.sample(coords, self._levels(level))[:, 0] * np.float32(sign)
+            return self._evaluation.sample(coords, n_levels)[:, 0] * sign
+
+        def gradient(coords: np.ndarray) -> np.ndarray:
+            return self._evaluation.gradient(coords, n_levels)[1][:, 0] * sign
 
         vertices, faces = isosurface(
             evaluate,
             shape,
-            sign * iso,
+            float(sign) * self._iso(iso),
+            method=method,
             step=None if self.kind == "occupancy" else tuple(step),
             truncation=self.spec.truncation or None,
-            points=points if self._evaluation.is_quick_at_points(max(shape) ** 2) else None,
+            points=points,
+            is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
+            gradient=gradient,
         )
         world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
         mesh = Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
         return dressed(mesh, self.spec, lambda points: self.sample(self.from_world(points), level))
+
+    def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
+        """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
+
+        Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
+        as close, another one than the closest may be found: of points in a scan's box 1 in 400 is more than a source
+        cell farther, of points up to a box away from it 1 in 100 by more than 1 % of the distance (results/queries.tsv);
+        near the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
+        UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
+        """
+        from .queries import closest_points
+
+        self._check_surface("finding closest points")
+        return closest_points(self, self._world(points, "finding closest points"), level, iso)
+
+    def raycast(
+        self, origins: np.ndarray, directions: np.ndarray, min_distance: float = 0.0, max_distance: float = math.inf,
+        level: int | None = None, iso: float | None = None,
+    ) -> RayHits:  # fmt: skip
+        """Where rays first cross the surface: `queries.RayHits`. origins, directions: (N, 3) as (x, y, z), in world units;
+        one of the two may be a single (1, 3). Directions are of any length but 0.
+
+        Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
+        min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
+        ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
+        through what is thinner along it. iso as in `to_mesh`. UsageError for fields that are no surfaces.
+        """
+        from .queries import cast_rays
+
+        self._check_surface("casting rays")
+        rows = [self._world(array, "casting rays") for array in (origins, directions)]
+        return cast_rays(self, *rows, min_distance, max_distance, level, iso)
+
+    def _world(self, points: np.ndarray, what: str) -> np.ndarray:
+        """World points as finite (N, 3) float64."""
+        array = self._finite(points, 2, what)
+        if array.shape[1] != 3:
+            raise UsageError(f"{what}: got points of shape {array.shape}, expected (N, 3)")
+        return array
+
+    def _mesh_resolution(self, level: int | None) -> int:
+        """Samples on the longest axis that suit the levels up to `level`."""
+        longest = [max(resolution) for resolution in self.spec.grid.resolutions]
+        part = max(longest[: self._levels(level)]) / max(longest)
+        return max(_LEAST_MESH_RESOLUTION, round(MESH_RESOLUTION * part))
+
+    def _iso(self, iso: float | None) -> float:
+        """The value at the surface."""
+        return {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0) if iso is None else float(iso)
+
+    @property
+    def _outward(self) -> np.float32:
+        """1 where values grow outwards, as distances do; -1 for occupancy."""
+        return np.float32(-1 if self.kind == "occupancy" else 1)
+
+    def _check_surface(self, what: str) -> None:
+        if not self.is_surface:
+            raise UsageError(f"{what}: got a field of kind {self.kind}, expected one of {', '.join(SURFACE_KINDS)}")
 
     # ------------------------------------------------------------ world coordinates of surfaces
 
@@ -242,7 +317,7 @@ class Field:
             raise UsageError(f"sampling: got coordinates of shape {coords.shape}, expected (N, {self.spec.n_dims})")
         return coords
 
-    def _finite(self, numbers: Any, n_axes: int) -> np.ndarray:
+    def _finite(self, numbers: Any, n_axes: int, what: str = "sampling") -> np.ndarray:
         """An array of finite float64 with n_axes axes."""
         try:
             array = np.asarray(numbers)
@@ -251,10 +326,10 @@ class Field:
             sound = False
         if not sound:
             expected = f"(N, {self.spec.n_dims})" if n_axes == 2 else "(M,) for each axis"
-            raise UsageError(f"sampling: got {_short(numbers)}, expected real coordinates of shape {expected}")
+            raise UsageError(f"{what}: got {_short(numbers)}, expected real coordinates of shape {expected}")
         array = array.astype(np.float64, copy=False)
         if not np.isfinite(array).all():
-            raise UsageError("sampling: got coordinates that are not finite, expected numbers in [0, 1]")
+            raise UsageError(f"{what}: got coordinates that are not finite, expected numbers")
         return array
 
     def _levels(self, level: int | None) -> int:

@@ -211,6 +211,7 @@ class SurfaceError:
     mean: float
     hausdorff: float  # the largest over the samples, so a lower bound
     normal_deg: float  # mean angle between normals, 0 to 90: orientation is ignored
+    normal_consistency: float  # mean absolute cosine between normals, 0 to 1 (Mescheder et al., Occupancy Networks, 2019)
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,11 @@ class SurfaceErrors:
         """The mean of both mean angles."""
         return (self.source_to_decoded.normal_deg + self.decoded_to_source.normal_deg) / 2
 
+    @property
+    def normal_consistency(self) -> float:
+        """The mean of both mean absolute cosines."""
+        return (self.source_to_decoded.normal_consistency + self.decoded_to_source.normal_consistency) / 2
+
 
 def surface_distance(
     a: Mesh, b: Mesh, n: int = _N_SAMPLES, seed: int = 0, *, diagonal: float | None = None
@@ -258,6 +264,7 @@ def surface_distance(
         mean=float(distances.mean()),
         hausdorff=float(distances.max()),
         normal_deg=float(np.degrees(np.arccos(np.minimum(cosines, 1))).mean()),
+        normal_consistency=float(cosines.mean()),
     )
 
 

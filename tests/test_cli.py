@@ -90,8 +90,8 @@ def test_choices_are_those_of_the_registry():
     assert _choices("encoding") == {"auto", *spec.ENCODINGS}
 
 
-def _choices(name):
-    return set(next(p for p in commands.commands["encode"].params if p.name == name).type.choices)
+def _choices(name, command="encode"):
+    return set(next(p for p in commands.commands[command].params if p.name == name).type.choices)
 
 
 def test_doctor_knows_the_extras_of_pyproject():
@@ -330,6 +330,28 @@ def test_meshes_have_outward_normals(made, here, suffix):
     normals, outward = np.asarray(mesh.vertex_normals), mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
     assert np.mean(np.sum(normals * outward, axis=1)) > 0.9
     assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(1, abs=0.15)
+
+
+def test_meshes_are_made_by_either_method(made, here, capsys):
+    from nfcodec.isosurface import METHODS
+
+    assert _choices("method", "decode") == set(METHODS)
+    sizes = {}
+    for method in (None, *METHODS):
+        given = [] if method is None else ["--method", method]
+        command = ["decode", str(made / "ball.nfld"), "-o", "ball.ply", "--resolution", "20", "--overwrite", "--quiet", "--json"]
+        assert main(command + given) == 0
+        sizes[method] = (json.loads(capsys.readouterr().out)["n_vertices"], Path("ball.ply").read_bytes())
+    assert sizes[None] == sizes["dual-contouring"] != sizes["marching-cubes"]
+    assert main(["decode", str(made / "photo.nfld"), "-o", "photo.png", "--method", "marching-cubes"]) == 2
+
+
+def test_a_coarse_level_is_a_mesh_of_fewer_faces(made, here, capsys):
+    counts = []
+    for level in (0, nfcodec.open(made / "ball.nfld").n_levels - 1):
+        assert main(["decode", str(made / "ball.nfld"), "-o", f"{level}.obj", "--level", str(level), "--quiet", "--json"]) == 0
+        counts.append(json.loads(capsys.readouterr().out)["n_faces"])
+    assert 100 < counts[0] < counts[1] / 10
 
 
 def test_normals_of_an_occupancy_point_outwards(made):

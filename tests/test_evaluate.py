@@ -139,6 +139,54 @@ def test_threads_may_share_a_field(monkeypatch):
     assert all(np.array_equal(values, found[0]) for values in found)
 
 
+# ---------------------------------------------------------------- derivatives
+
+
+def assert_close_slopes(fast, plain):
+    """Within 2^-13 of the largest; where a network's bend lies at a point, it may be on either side."""
+    assert fast.shape == plain.shape and fast.dtype == plain.dtype
+    off = np.abs(fast - plain) > np.abs(plain).max() * 2.0**-13
+    assert off.mean() < 0.005
+
+
+@pytest.mark.parametrize("encoding, interpolation", COMBINATIONS)
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("level", [None, 1])
+def test_gradients(encoding, interpolation, d, level, both):
+    field = make(d, encoding, interpolation)
+    coords = points(d, 130)
+    plain, fast = both(lambda: field.gradient(coords, level))
+    assert plain.std() > 0.01
+    assert_close_slopes(fast, plain)
+    outside = (coords < 0) | (coords > 1)
+    assert outside.any() and not fast.transpose(0, 2, 1)[outside].any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_hidden_layers": 0}, {"n_hidden_layers": 1, "n_neurons": 1}, {"n_hidden_layers": 3, "n_neurons": 33, "channels": 16},
+     {"activation": "identity"}, {"knee": 0.3}, {"clip": True}, {"knee": 0.01, "clip": True},
+     {"interpolation": "mitchell", "n_surrounded": 2}],
+)  # fmt: skip
+def test_gradients_of_networks_and_values(changes, both):
+    field = make(3, **changes)
+    coords = points(3, 70)
+    assert_close_slopes(*reversed(both(lambda: field.gradient(coords))))
+    (_, plain), (_, fast) = both(lambda: field._evaluation.gradient(coords, 3)[::-1])
+    assert_close(fast, plain)
+
+
+def test_gradients_are_those_of_the_values(monkeypatch):
+    """Against differences; the cubic's derivative is continuous, the network bends at few places."""
+    monkeypatch.setenv("NFCODEC_KERNELS", "numba")
+    field, coords = make(3, n_hidden_layers=0), np.random.default_rng(0).random((200, 3))
+    for axis in range(3):
+        step = 1e-3 * (np.arange(3) == axis)
+        difference = (field.sample(coords + step) - field.sample(coords - step)) / 2e-3
+        found = field.gradient(coords)[:, :, axis]
+        np.testing.assert_allclose(found, difference, atol=2e-2 * np.abs(found).max())
+
+
 # ---------------------------------------------------------------- lattices
 
 

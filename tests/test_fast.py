@@ -117,6 +117,24 @@ def test_weighted_errors_and_coarse_levels_alone():
     assert_same_walk("image", [Look(SOFT, (0, 0), 1, depth=2), Look(SOFT, (0, 0), 1)], weighted=True)
 
 
+def test_blocks_without_weight():
+    def look_away(fit):
+        for tile in fit.tiles:
+            tile.weight = torch.rand(tile.target.shape[1:]) * (torch.arange(tile.target.shape[1]) % 3 == 0)[:, None, None]
+        return fit
+
+    plain, fast = look_away(make_fit("volume")), look_away(make_fit("volume"))
+    for tile, other in zip(plain.tiles, fast.tiles):
+        other.weight = tile.weight
+    looks = [Look(SOFT, (0, 1, 0), 2)]
+    expected, _ = walk(plain, PlainStep(plain.model), looks)
+    found, _ = walk(fast, FastStep(fast.model, fast.tiles, np.random.default_rng(0)), looks)
+    for (d, b, gradients), (d0, b0, gradients0) in zip(found, expected, strict=True):
+        assert d == pytest.approx(d0, rel=1e-4) and b == pytest.approx(b0, rel=1e-4)
+        for g, g0 in zip(gradients, gradients0, strict=True):
+            np.testing.assert_allclose(g, g0, rtol=2e-3, atol=2e-4 * np.abs(g0).max())
+
+
 def test_the_lines_follow_the_shapes_of_the_kernels():
     fit, look = make_fit("image"), Look(SOFT, (0, 0), 1)
     stepper = FastStep(fit.model, fit.tiles, np.random.default_rng(0))

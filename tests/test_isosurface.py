@@ -8,7 +8,8 @@ from surfaces import volume
 
 from nfcodec.errors import NfldError, UsageError
 from nfcodec.geometry import area_vectors, count_edges
-from nfcodec.isosurface import isosurface
+from nfcodec.isosurface import METHODS, isosurface
+from nfcodec.isosurface.cells import AMBIGUOUS, SIDES, loops_of
 from nfcodec.spec import Mesh
 
 
@@ -46,10 +47,68 @@ def euler_characteristic(mesh):
     return len(mesh.vertices) - len(edges) + len(mesh.faces)
 
 
-def assert_sound(mesh):
+def tilted(axes):
+    """A cube whose sides are at no right angle to the lattice."""
+    z, y, x = (a - 0.5 for a in product(axes))
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    return np.abs(np.stack([z, y, x], -1) @ turn).max(-1) - 0.25
+
+
+def at_points(field):
+    """The same field at coordinates (N, 3)."""
+    return lambda coords: np.array([field([c[k : k + 1] for k in range(3)])[0, 0, 0] for c in coords], np.float32)
+
+
+def by_differences(points, step=1e-4):
+    def gradient(coords):
+        ends = [points(coords + s * step * (np.arange(3) == k)) for k in range(3) for s in (1, -1)]
+        return np.stack([(ends[2 * k] - ends[2 * k + 1]) / (2 * step) for k in range(3)], 1)
+
+    return gradient
+
+
+def contoured(field, shape, level=0.0, points=None, **settings):
+    """By dual contouring, with what a field gives at points made from what it gives on lattices."""
+    points = points or at_points(field)
+    return isosurface(
+        field, shape, level, method="dual-contouring", points=points, is_quick=False, gradient=by_differences(points), **settings
+    )
+
+
+def between(values):
+    """The field at coordinates between the samples of an array, linear along every axis."""
+
+    def points(coords):
+        u = np.clip(coords * values.shape - 0.5, 0, np.array(values.shape) - 1)
+        low = np.minimum(u.astype(int), np.array(values.shape) - 2)
+        f, out = u - low, 0
+        for corner in np.ndindex(2, 2, 2):
+            out = out + np.prod(np.where(corner, f, 1 - f), axis=1) * values[tuple((low + corner).T)]
+        return out.astype(np.float32)
+
+    return points
+
+
+def n_fans(mesh):
+    """Faces around vertices, those counted once that follow each other over edges: as many as vertices for a manifold."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    corners = np.arange(mesh.faces.size).reshape(-1, 3)
+    ends = {}
+    for k in range(3):
+        for at, to in ((k, (k + 1) % 3), (k, (k + 2) % 3)):
+            for v, w, corner in zip(mesh.faces[:, at], mesh.faces[:, to], corners[:, at]):
+                ends.setdefault((v, w), []).append(corner)
+    pairs = np.array([pair for pair in ends.values() if len(pair) == 2])
+    n = mesh.faces.size
+    return connected_components(coo_matrix((np.ones(len(pairs)), pairs.T), (n, n)), directed=False)[0]
+
+
+def assert_sound(mesh, least_area=0.0):
     assert count_edges(mesh).watertight
     assert len(np.unique(mesh.faces)) == len(mesh.vertices)
-    assert np.linalg.norm(area_vectors(mesh), axis=1).min() > 0
+    assert np.linalg.norm(area_vectors(mesh), axis=1).min() > least_area
 
 
 @pytest.mark.parametrize(
@@ -81,6 +140,103 @@ def test_noise_gives_closed_surfaces_too(shape, seed, scale):
     vertices, faces = isosurface(from_array(padded), padded.shape, step=(scale,) * 3)
     assert_sound(Mesh(vertices[:, ::-1], faces))
     assert vertices.min() > 0 and (vertices < np.array(padded.shape) - 1).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(*[st.integers(2, 9)] * 3), st.integers(0, 10_000), st.sampled_from([1.0, 0.5]))
+def test_noise_gives_manifolds_by_dual_contouring(shape, seed, scale):
+    values = np.round(np.random.default_rng(seed).normal(size=shape), 1) * scale
+    padded = np.pad(values, 2, constant_values=scale).astype(np.float32)
+    if (padded >= 0).all():
+        return
+    vertices, faces = contoured(from_array(padded), padded.shape, points=between(padded), step=(scale,) * 3)
+    mesh = Mesh(vertices[:, ::-1], faces)
+    assert_sound(mesh, least_area=-1)  # two vertices of neighbouring cells may lie in one line with a third
+    assert n_fans(mesh) == len(mesh.vertices)
+
+
+def test_sides_that_a_loop_crosses_twice_in_both_cells_are_flipped(monkeypatch):
+    """Of all 4096 ways to fill 2 x 2 x 3 samples one of 18 in which four faces would meet at an edge."""
+    inside = np.array([[[1, 0, 1], [1, 1, 1]], [[1, 1, 1], [0, 0, 0]]])
+    values = np.pad(np.where(inside, -1.0, 1.0), 2, constant_values=1).astype(np.float32)
+
+    def extracted():
+        vertices, faces = contoured(from_array(values), values.shape, points=between(values), step=(10,) * 3)
+        return Mesh(vertices[:, ::-1], faces)
+
+    mesh = extracted()
+    assert_sound(mesh)
+    assert n_fans(mesh) == len(mesh.vertices)
+    monkeypatch.setattr("nfcodec.isosurface.dual._doubled", lambda *_: [])
+    assert count_edges(extracted()).crowded == 1
+
+
+def test_flips_split_a_loop_that_crosses_a_side_twice():
+    n_split = 0
+    for case in range(256):
+        for side in np.flatnonzero(AMBIGUOUS[case]):
+            loops, flipped = loops_of(case), loops_of(case, 1 << int(side))
+            assert sorted(sum(loops, [])) == sorted(sum(flipped, []))
+            of = {edge: i for i, loop in enumerate(flipped) for edge in loop}
+            if len({i for i, loop in enumerate(loops) for edge in loop if edge in SIDES[side]}) == 1:
+                n_split += 1
+                assert len(flipped) == len(loops) + 1
+                assert len({of[edge] for edge in SIDES[side]}) == 2
+            else:
+                assert len(flipped) == len(loops) - 1
+            assert min(map(len, flipped)) >= 3
+    assert n_split > 10
+
+
+@pytest.mark.parametrize(
+    ("field", "expected_volume", "expected_euler"), [(ball, 4 / 3 * np.pi * 0.3**3, 2), (torus, 2 * np.pi**2 * 0.28 * 0.11**2, 0)]
+)
+@pytest.mark.parametrize("shape", [(24, 24, 24), (19, 26, 31)])
+def test_closed_shapes_by_dual_contouring(field, expected_volume, expected_euler, shape):
+    mesh = in_unit_box(*contoured(field, shape, step=tuple(1 / n for n in shape)), shape)
+    assert_sound(mesh)
+    assert euler_characteristic(mesh) == expected_euler
+    assert volume(mesh) == pytest.approx(expected_volume, rel=0.005)  # marching cubes lose 3 %
+
+
+def test_sharp_edges_and_corners_are_found_between_the_samples():
+    shape = (20, 20, 20)
+    sharp = in_unit_box(*contoured(tilted, shape), shape)
+    blunt = in_unit_box(*isosurface(tilted, shape, points=at_points(tilted), is_quick=False), shape)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * 0.5 - 0.25
+    corners = corners @ np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0].T + 0.5
+    for mesh, most in ((sharp, 0.15), (blunt, 1.0)):
+        away = np.linalg.norm(mesh.vertices[:, None, ::-1] - corners, axis=2).min(axis=0) * 20
+        assert away.max() < most
+    assert away.min() > 0.15
+    assert volume(sharp) == pytest.approx(0.125, rel=0.003)
+    assert volume(blunt) < 0.124
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_plane_is_exact_by_both_methods(method):
+    def plane(axes):
+        z, y, x = product(axes)
+        return 0.8 * z + 0.36 * y + 0.48 * x - 0.83
+
+    points = at_points(plane)
+    vertices, faces = isosurface(
+        plane, (11, 12, 13), method=method, points=points, is_quick=False, gradient=by_differences(points, 0.1)
+    )
+    coords = (vertices + 0.5) / (11, 12, 13)
+    assert np.abs(coords @ [0.8, 0.36, 0.48] - 0.83).max() < 1e-6
+    normals = area_vectors(Mesh(coords[:, ::-1], faces))
+    np.testing.assert_allclose(normals / np.linalg.norm(normals, axis=1, keepdims=True), [[0.48, 0.36, 0.8]] * len(faces), atol=1e-3)
+
+
+def test_crossings_are_zeros_of_the_field_not_of_a_line_between_samples():
+    def steep(axes):
+        return np.expm1(30 * ball(axes))
+
+    on_line = isosurface(steep, (16, 16, 16))[0]
+    on_field = isosurface(steep, (16, 16, 16), points=at_points(steep), is_quick=False)[0]
+    off_line, off_field = (np.abs(at_points(ball)((v + 0.5) / 16)) * 16 for v in (on_line, on_field))
+    assert off_line.max() > 0.1 and off_field.max() < 2e-3
 
 
 def test_every_cell_of_the_dense_lattice_is_found():
@@ -167,3 +323,9 @@ def test_refusals_say_what_to_do():
         isosurface(lambda axes: ball(axes) * np.nan, (16, 16, 16))
     with pytest.raises(UsageError, match="at least 2"):
         isosurface(ball, (16, 1, 16))
+    with pytest.raises(UsageError, match="marching-cubes or dual-contouring"):
+        isosurface(ball, (16, 16, 16), method="cubes")
+    with pytest.raises(UsageError, match="no gradient"):
+        isosurface(ball, (16, 16, 16), method="dual-contouring")
+    with pytest.raises(NfldError, match="finer resolution or marching cubes"):
+        contoured(lambda axes: product(axes)[0] - 0.5, (2, 2, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surfaces import box, inverted, sheet, sphere, without
+from surfaces import box, inverted, joined, sheet, sphere, without
 
 from nfcodec import metrics
 from nfcodec.errors import NfldError, UsageError
@@ -134,7 +134,31 @@ def test_shifted_and_tilted_planes():
     rotation = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     tilted = Mesh(sheet().vertices @ rotation.T, sheet().faces)
     assert metrics.normal_angle_deg(sheet(), tilted, 1000) == pytest.approx(25)
+    assert metrics.surface_error(sheet(), tilted, 1000).normal_consistency == pytest.approx(np.cos(tilt))
     assert metrics.normal_angle_deg(sheet(), inverted(sheet()), 1000) == pytest.approx(0, abs=1e-6)
+
+
+def test_errors_count_by_area_not_by_faces():
+    """A sheet a quarter of which is raised and cut into many small faces: its error counts by a quarter."""
+    pytest.importorskip("igl")
+    flat = Mesh(np.array([[0, 0, 0], [3, 0, 0], [3, 1, 0], [0, 1, 0]], float), np.array([[0, 1, 2], [0, 2, 3]]))
+    x, y = (g.ravel() for g in np.meshgrid(np.linspace(3, 4, 21), np.linspace(0, 1, 21), indexing="ij"))
+    corners = np.arange(21 * 20).reshape(20, 21)[:, :-1].ravel()
+    fine = np.concatenate([corners[:, None] + [0, 21, 22], corners[:, None] + [0, 22, 1]])
+    raised = joined(flat, Mesh(np.stack([x, y, np.full(x.shape, 0.1)], 1), fine))
+    ground = Mesh(np.array([[0, 0, 0], [4, 0, 0], [4, 1, 0], [0, 1, 0]], float), np.array([[0, 1, 2], [0, 2, 3]]))
+    one = metrics.surface_distance(raised, ground, 20_000, diagonal=1.0)
+    assert one.rms == pytest.approx(0.1 * np.sqrt(1 / 4), rel=0.01)
+    assert (one.mean, one.hausdorff) == pytest.approx((0.1 / 4, 0.1), rel=0.01)
+
+
+def test_volumetric_iou_of_balls():
+    """Concentric ones: the ratio of their volumes. Two of radius 1 at a distance of 1: each lens is 5 pi / 12."""
+    pytest.importorskip("igl")
+    assert metrics.volumetric_iou(sphere(5), sphere(5, radius=0.8)) == pytest.approx(0.8**3, abs=0.01)
+    lens = 5 * np.pi / 12
+    apart = metrics.volumetric_iou(sphere(5), sphere(5, centre=(1, 0, 0)))
+    assert apart == pytest.approx(lens / (8 * np.pi / 3 - lens), abs=0.01)
 
 
 def test_volumetric_iou_of_boxes():

@@ -2,7 +2,8 @@
 
     python tools/bench_speed.py [STAGE ...] [--mesh FILE] [--image FILE] [--repeat 5] [-o FILE]
 
-Stages, all of them without a name: peak, bandwidth, step, parts, gpu, entropy, decode, points, isosurface, open, compile, sizes.
+Stages, all of them without a name: peak, bandwidth, step, parts, gpu, entropy, decode, points, isosurface, queries, open,
+compile, sizes.
 Without files the signals are those of tools/make_demo.py, a picture of 768 x 512 and a knot, encoded at effort 1. Values are
 medians of several runs. `ratio` says how many times as fast a row is as what `against` names, or which share of the peak it is.
 """
@@ -29,6 +30,7 @@ from make_demo import knot, picture
 
 import nfcodec
 from nfcodec import io
+from nfcodec.isosurface import METHODS
 from nfcodec.kernels.threads import n_threads
 
 COLUMNS = "stage setting value unit ratio against"
@@ -256,9 +258,31 @@ def points(bench: Bench) -> None:
 
 @stage
 def isosurface(bench: Bench) -> None:
-    """The mesh at 256 samples along the longest axis."""
+    """The mesh at 256 samples along the longest axis, by either method."""
     field = nfcodec.open(bench.mesh_file)
-    _against_numpy(bench, "isosurface at 256", lambda: field.to_mesh(256), lambda s: (s, "s"))
+    for method in METHODS:
+        _against_numpy(bench, f"isosurface at 256, {method}", lambda m=method: field.to_mesh(256, method=m), lambda s: (s, "s"))
+
+
+@stage
+def queries(bench: Bench) -> None:
+    """Gradients, closest points and rays of the surface, at points drawn at random in its box."""
+    field, rng = nfcodec.open(bench.mesh_file), np.random.default_rng(0)
+    coords, along = rng.random((1 << 18, 3)), rng.normal(size=(1 << 18, 3))
+    points = np.array(field.spec.origin)[::-1] + coords * field.box_size[::-1]
+    calls = {
+        "gradients": lambda n: field.gradient(coords[:n]),
+        "closest points": lambda n: field.closest_point(points[:n]),
+        "rays": lambda n: field.raycast(points[:n], along[:n]),
+    }
+    for name, call in calls.items():
+        slow = None
+        for choice, threads, n in (("numpy", None, 1 << 10), *(("numba", k, 1 << 18) for k in sorted({1, n_threads()}))):
+            with kernels(choice, threads):
+                rate = n / bench.seconds(lambda call=call, n=n: call(n))
+            setting = f"{name}, numpy" if threads is None else f"{name}, kernels, {threads} threads"
+            bench.add("queries", setting, rate, "a second", rate / slow if slow else None, "numpy" if slow else "")
+            slow = slow or rate
 
 
 _OPEN = """

@@ -20,6 +20,9 @@ from .values import REGION, SHAPE, fractions_of
 if TYPE_CHECKING:
     from ..field import Field
 
+# spelled out, because their own home needs numpy; a test compares them
+MESH_METHODS = ("dual-contouring", "marching-cubes")
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -32,11 +35,17 @@ if TYPE_CHECKING:
 @click.option(
     "--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any."
 )
-@click.option("--resolution", type=click.IntRange(2), metavar="N", help="Samples along the longest axis.  [meshes: 256]")
+@click.option(
+    "--resolution",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Samples along the longest axis.  [meshes: 256, coarse levels fewer]",
+)
 @click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
-@click.option("--level", type=click.IntRange(0), metavar="K", help="Use levels 0 (coarsest) to K only.")
+@click.option("--level", type=click.IntRange(0), metavar="K", help="Level of detail: use levels 0 (coarsest) to K only.")
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
+@click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--allow-truncated", is_flag=True, help="Of a file cut short, decode the levels that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each file on stdout.")
@@ -45,7 +54,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     """Decode .nfld files at any resolution. Needs no torch.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
-    distances where the output is of a lattice's format (npy, nrrd ...).
+    distances where the output is of a lattice's format (npy, nrrd ...). --level K is also the level of detail of meshes,
+    which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
     slice of its array; numbers with % are parts of the axis; what is left out is the edge. 100:200,: are the rows 100
@@ -75,7 +85,7 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     source = sys.stdin.buffer if job.source == STREAM else job.source
     field = nfcodec.open(source, allow_truncated=options["allow_truncated"])
     _tell_what_is_missing(job, field)
-    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso")}
+    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method")}
     wanted["region"] = fractions_of(options["region"], field.spec.extent)
     if job.output == STREAM:
         # libraries want names and places to seek in, so the bytes go through a file

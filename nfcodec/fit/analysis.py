@@ -15,6 +15,7 @@ from ..spec import GridSpec
 
 # rows: luma, green-magenta, orange-blue of RGB; orthogonal, so that errors weigh the same in both spaces
 _RGB_TO_LUMA = np.array([[1, 1, 1], [-1, 2, -1], [1, 0, -1]], np.float64)
+_COST = 4.0  # bits that a feature other than 0 takes at least, roughly
 _GREY = 1e-6  # share of the variance below which a second colour is noise
 _RGB_TO_LUMA /= np.linalg.norm(_RGB_TO_LUMA, axis=1, keepdims=True)
 
@@ -46,24 +47,28 @@ def _principal_axes(colours: np.ndarray) -> np.ndarray:
     return axes * np.where(axes[:, 1:2] < 0, -1, 1)
 
 
-def pyramid(planes: np.ndarray, spec: GridSpec) -> list[np.ndarray]:
+def pyramid(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None = None, lmbda: float = 0.0) -> list[np.ndarray]:
     """planes (*extent, C) float32 -> for each level (F_l, *resolution) float32, in the units of planes.
 
-    Level l takes the first F_l planes.
+    Level l takes the first F_l planes. weight (*extent), where there is one: of squared errors; what saves less of them
+    than it costs at lmbda is 0 from the start.
     """
     axes = [(np.arange(n) + 0.5) / n for n in planes.shape[:-1]]
     left = planes.copy()
     out = []
     for level, (resolution, f) in enumerate(zip(spec.resolutions, spec.n_features)):
-        up, down = [], []
+        up, down, plain = [], [], []
         for x, n in zip(axes, resolution):
             index, weights, _ = taps(x, n, spec.kernel(level))
             row = np.repeat(np.arange(len(x)), index.shape[1])
             up.append(sparse.csr_matrix((weights.ravel(), (row, index.ravel())), (len(x), n)))
             near = sparse.csr_matrix((np.maximum(weights, 0).ravel(), (row, index.ravel())), (len(x), n))
             # averages must not overshoot, so what lies below 0 is left out
+            plain.append(near.T.tocsr().astype(np.float32))
             down.append((near @ sparse.diags(1 / np.maximum(near.sum(0).A1, 1e-6))).T.tocsr().astype(np.float32))
         low = apply_axes(left[..., :f], down)
+        if weight is not None:
+            low *= apply_axes(weight[..., None], plain) * low * low > _COST * lmbda
         out.append(np.ascontiguousarray(np.moveaxis(low, -1, 0)))
         left[..., :f] -= apply_axes(low, up)
     return out

@@ -61,7 +61,7 @@ def build(
     )
     transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
     mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
-    first = pyramid((source.target - mean) @ transform.T, grid)
+    first = pyramid((source.target - mean) @ transform.T, grid, source.weight, preset.lmbda * channels)
     latents = [values / step * (not is_free) for values, step in zip(first, steps)]
     twin = _twin(source, preset, steps, latents)
     skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)

@@ -28,6 +28,7 @@ from .step import Look, Tile
 __all__ = ["FastStep"]
 
 _NOISE = 1 << 20
+_FAR_WEIGHT, _FAR_SHARE = 0.02, 0.125  # blocks of samples whose weights are all below it are looked at this often
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class _Layout:
         self.places[: self.n] = np.concatenate(places)
         self._samples: dict[tuple[int, ...], tuple[bytes | None, _Samples]] = {}
         self._bands: dict[tuple, AxisBands] = {}
+        self.is_far: dict[tuple[int, ...], np.ndarray] = {}  # by phase, (planes, blocks): see `FastStep._weights`
         self.n_visits = 0
 
     def samples(self, look: Look, block_shape: tuple[int, ...], shapes: torch.Tensor | None) -> _Samples:
@@ -141,7 +143,7 @@ class FastStep:
 
         pick = look.pick()
         target = tile.target[(slice(None), *pick)].reshape(len(tile.target), -1).numpy()
-        scale = self._ones if tile.weight is None else tile.weight[pick].reshape(-1).numpy()
+        scale = self._ones if tile.weight is None else self._weights(layout, tile, look, samples.plane)
         n_taps = samples.n_taps
         if look.depth is not None:
             n_taps = n_taps * (np.arange(len(n_taps)) < sum(layout.n_features[: look.depth]))
@@ -221,6 +223,21 @@ class FastStep:
                 some.fill(values, out)
 
         self._all(part)
+
+    def _weights(self, layout: _Layout, tile: Tile, look: Look, plane: int) -> np.ndarray:
+        """The weights of the samples seen; of blocks of samples that hardly count only some, with as much more weight."""
+        from ..kernels.blocks import POINTS
+
+        weight = tile.weight[look.pick()].numpy().reshape(-1, plane)
+        if look.phase not in layout.is_far:
+            largest = np.maximum.reduceat(weight, np.arange(0, plane, POINTS), axis=1)
+            layout.is_far[look.phase] = largest < _FAR_WEIGHT
+        is_far = layout.is_far[look.phase]
+        if not is_far.any():
+            return weight.reshape(-1)
+        is_seen = self.generator.random(is_far.shape, np.float32) < _FAR_SHARE
+        factor = np.where(is_far, is_seen * np.float32(1 / _FAR_SHARE), np.float32(1))
+        return (weight * np.repeat(factor, POINTS, axis=1)[:, :plane]).reshape(-1)
 
     def _layout(self, tile: Tile) -> _Layout:
         found = self._layouts.get(id(tile))

@@ -9,18 +9,21 @@ from typing import Any
 from ..errors import UsageError
 from ..header import halved
 from ..spec import CATMULL_ROM, SURFACE_KINDS, GridSpec, MlpSpec
-from .source import Source
+from .source import SURFACE_ALIGNMENT, Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
 _STEPS = {1: 60, 2: 160, 3: 500, 4: 1400, 5: 4000, 6: 9000, 7: 20000, 8: 60000, 9: 200000}
 _PATIENT = 6  # the effort from which larger networks have the time to learn
 _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
+_SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
 _FREE_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
-_LMBDA = {False: (-3.1, 0.045), True: (-1.7, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
-_SURFACE_STEPS = 1.5  # most of a surface's tiles hold little: its steps cost least
+_LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
+_SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
+_SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
+_SURFACE_RESOLUTION = 176  # samples along the longest axis at quality 50
 _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE_TILE_EDGE = {1: 1 << 20, 2: 1024, 3: 96, 4: 32}
@@ -48,6 +51,7 @@ class Preset:
     stride: int
     step_fine: float  # one integer step of the finest level, in target units
     step_ratio: float  # from a level to the next coarser one
+    lmbda: float = 0.0  # the weight of a bit
 
 
 def lmbda_of(quality: float, kind: str) -> float:
@@ -64,7 +68,7 @@ def quality_of(lmbda: float, kind: str) -> float:
 
 def surface_resolution(quality: float, effort: int) -> int:
     """Target samples along a mesh's longest axis; the finest level has half as many vertices."""
-    resolution = 2 * round(96 * 2 ** ((quality - 50) / 40) / 8) * 8
+    resolution = 2 * SURFACE_ALIGNMENT * round(_SURFACE_RESOLUTION * 2 ** ((quality - 50) / 40) / (2 * SURFACE_ALIGNMENT))
     return min(max(resolution, 32), 192 if effort == 1 else 640)
 
 
@@ -94,7 +98,7 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     if source.kind not in SURFACE_KINDS and not small:
         networks = _networks(n_samples * (1e-3 / lmbda) ** 0.7, effort)
     step_fine = 2.75 * math.sqrt(lmbda * channels)
-    ratio = 0.65 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
+    ratio = 0.85 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
@@ -107,10 +111,11 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
         mlp=MlpSpec(grid.n_inputs, networks.n_neurons, networks.n_hidden_layers, channels),
         context_neurons=networks.context_neurons,
         context_layers=networks.context_layers,
-        tile_edge=_TILE_EDGE[d],
+        tile_edge=_tile_edge(d, source.kind),
         stride=1 if finest == extent else 2,
         step_fine=step_fine,
         step_ratio=ratio,
+        lmbda=lmbda,
     )
 
 
@@ -160,9 +165,13 @@ def n_tiles(extent: tuple[int, ...], tile_edge: int) -> int:
     return math.prod(-(-n // tile_edge) for n in extent)
 
 
-def tile_samples(n_dims: int) -> int:
+def tile_samples(n_dims: int, kind: str) -> int:
     """Samples of a whole tile."""
-    return _TILE_EDGE[n_dims] ** n_dims
+    return _tile_edge(n_dims, kind) ** n_dims
+
+
+def _tile_edge(n_dims: int, kind: str) -> int:
+    return _SURFACE_TILE_EDGE if kind in SURFACE_KINDS else _TILE_EDGE[n_dims]
 
 
 def share_of_steps(extent: tuple[int, ...], n_tiles: int, on_gpu: bool) -> float:
@@ -187,9 +196,9 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 
 
-def is_short(n_steps: int, n_tiles: float) -> bool:
+def is_short(kind: str, n_steps: int, n_tiles: float) -> bool:
     """Whether a fit has no time for more than to stay near its start."""
-    return n_steps < _SHORT_FIT * n_tiles
+    return n_steps < (_SHORT_SURFACE_FIT if kind in SURFACE_KINDS else _SHORT_FIT) * n_tiles
 
 
 def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
@@ -199,7 +208,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     steps of the networks.
     """
     recipe: dict[str, Any] = {}
-    if is_short(n_steps, n_tiles):
+    if is_short(kind, n_steps, n_tiles):
         recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
     elif is_free(kind, n_steps, n_tiles):
         recipe.update(network_rate=0.03, temperature=(0.3, 0.05))

@@ -273,7 +273,7 @@ class Session:
 
     def _n_steps(self, n_tiles: int) -> int:
         extent = self._source.extent
-        n_whole = math.prod(extent) / presets.tile_samples(len(extent))
+        n_whole = math.prod(extent) / presets.tile_samples(len(extent), self.signal.kind)
         n_steps = presets.n_steps(self.settings.effort, n_whole, self.signal.kind, self.settings.encoding)
         if self.is_surface:
             return n_steps
@@ -296,7 +296,7 @@ class Session:
         if self._on_gpu or is_free:
             preset = presets.with_large_tiles(preset)
             n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
-        is_short = presets.is_short(self._n_steps(n_tiles), n_tiles)
+        is_short = presets.is_short(self.signal.kind, self._n_steps(n_tiles), n_tiles)
         fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, is_free=is_free)
         fit.deadline = self.settings.deadline
         with _one_thread():

@@ -27,7 +27,10 @@ _DISPLAY_RANGE = 4.0  # of arcsinh(value / knee), that one exposure shows: what 
 _MIN_STEPS = 256  # of float32 numbers between the least and the largest value of a signal of more precision
 _PROBE = 64  # samples along the longest axis on which an open surface is tried
 _PHANTOM_LIMIT = 0.05  # share of a field's surface that may be none of the mesh
-_FALLOFF = 2.5  # distance, in target samples, at which a sample's weight is a quarter
+_FALLOFF = 1.0  # distance, in target samples, at which a sample's weight is a quarter
+_WIDE_FALLOFF = 2.5  # of kinds whose surface is not where the distance is 0, or which have no slope but there
+_FAR_WEIGHT = 3e-4  # of samples anywhere: far distances are to be right within some per cent
+SURFACE_ALIGNMENT = 16  # samples: so that vertices halve exactly, three times
 
 
 @dataclass
@@ -169,7 +172,8 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     distances, apart, band = *_distances(distance, rim, origin, cell, shape), _BAND * cell
     extra = further_channels(signal.mesh, distance, rim, distances, apart, origin, cell)
     knee, truncation, clip, scale = _KNEE * cell, 0.0, False, 2 * cell
-    weight = 1.0 / np.square(1.0 + np.square(apart / (_FALLOFF * cell)))
+    falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
+    weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), _FAR_WEIGHT)
     if signal.kind == "udf":
         distances = np.abs(distances)
     elif signal.kind == "tsdf":
@@ -208,8 +212,9 @@ def _box(mesh: Mesh, resolution: int, name: str) -> tuple[np.ndarray, float, tup
     if not (np.isfinite(longest) and longest > 0):
         raise SignalError(f"{name}: got a mesh of size {longest}, expected a positive one")
     cell = longest * (1 + 2 * _MARGIN) / resolution
-    # even extents, so that the finest level has exactly half as many vertices
-    extent = np.maximum(2 * np.ceil(((high - low) + 2 * _MARGIN * longest) / (2 * cell) - 1e-9).astype(int), 8)
+    # in whole blocks, so that the finest level has exactly half as many vertices, and the next ones half of theirs
+    room = (high - low) + 2 * _MARGIN * longest
+    extent = np.maximum(SURFACE_ALIGNMENT * np.ceil(room / (SURFACE_ALIGNMENT * cell) - 1e-9).astype(int), SURFACE_ALIGNMENT)
     return (low + high) / 2 - extent * cell / 2, cell, tuple(int(n) for n in extent[::-1])
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..encodings import LatticeEncoding
 from ..mlp import Mlp
 from ..spec import Read
-from . import lattice, points
+from . import gradients, lattice, points
 from .blocks import POINTS, pack, pad
 from .simd import LANES
 from .taps import N_TAPS, AxisTaps, axis_taps, coefficients
@@ -56,17 +56,31 @@ class Evaluator:
 
     def sample(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         """Values (N, C) float32 at finite coordinates (N, d) float64, of levels below n_levels."""
-        if self._planes is None:
-            with self._lock:
-                if self._planes is None:
-                    self._planes = _Planes.of(self.grid, self.coefficients)
-        planes, (n, d) = self._planes, coords.shape
+        planes, (n, d) = self._laid_out(), coords.shape
         out = np.empty((n, self.n_channels), np.float32)
         points.sample_points(
             np.ascontiguousarray(coords).reshape(-1), n, 4 - d, *planes.below(n_levels), planes.values, planes.lanes,
             planes.taps, *self.network, *self.transform, out.reshape(-1),
         )  # fmt: skip
         return out
+
+    def gradient(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `sample`, and the derivatives (N, C, d) float32 of the values before clipping."""
+        planes, (n, d) = self._laid_out(), coords.shape
+        values, out = np.empty((n, self.n_channels), np.float32), np.empty((n, self.n_channels, d), np.float32)
+        gradients.sample_gradients(
+            np.ascontiguousarray(coords).reshape(-1), n, 4 - d, *planes.below(n_levels), planes.values, planes.lanes,
+            planes.lane_slopes, planes.taps, planes.slopes, *self.network, *self.transform, values.reshape(-1),
+            out.reshape(-1),
+        )  # fmt: skip
+        return values, out
+
+    def _laid_out(self) -> "_Planes":
+        if self._planes is None:
+            with self._lock:
+                if self._planes is None:
+                    self._planes = _Planes.of(self.grid, self.coefficients)
+        return self._planes
 
     def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
         """The product of coordinates axes[k] (M_k,) float64, none of them empty, of levels below n_levels."""
@@ -106,13 +120,16 @@ def _plane_size(grid: LatticeEncoding, level: int) -> int:
 
 @dataclass(frozen=True)
 class _Planes:
-    """The arguments of `points.sample_points` that a field's levels are, with a row of info for each read."""
+    """The arguments of `points.sample_points` and `gradients.sample_gradients` that a field's levels are, with a row of info
+    for each read."""
 
     info: np.ndarray
     shifts: np.ndarray
     values: np.ndarray
     lanes: np.ndarray
     taps: np.ndarray
+    lane_slopes: np.ndarray
+    slopes: np.ndarray
 
     @classmethod
     def of(cls, grid: LatticeEncoding, tables: Sequence[np.ndarray]) -> "_Planes":
@@ -147,7 +164,10 @@ class _Planes:
                 row[points.PLANE] = math.prod(counts)
         lanes = np.stack([_lanes(table, d, is_linear) for table in tables[:n_levels]])
         taps = np.stack(tables[:n_levels]).astype(np.float32)
-        return cls(info, shifts, values, lanes.astype(np.float32).reshape(-1), taps.reshape(-1))
+        lane_slopes = gradients.derived(lanes.reshape(-1, N_TAPS, LANES))
+        slopes = gradients.derived(taps.swapaxes(1, 2)).swapaxes(1, 2)
+        flat = (a.astype(np.float32).reshape(-1) for a in (lanes, taps, lane_slopes, slopes))
+        return cls(info, shifts, values, *flat)
 
     def below(self, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
         """(info, shifts, flat) of the reads of levels below n_levels."""

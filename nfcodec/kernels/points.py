@@ -17,7 +17,7 @@ from .lattice import finish
 from .simd import LANES, fma, load, splat, store
 from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
-__all__ = ["N_COLUMNS", "N_ROWS", "sample_points"]
+__all__ = ["N_COLUMNS", "N_ROWS", "sample_points", "tap"]
 
 # columns of the table of reads; axes are (t, z, y, x), those that a field has not are the first ones
 HASHED, LINEAR, FEATURES, START, PLANE, MASK, LEVEL, TO, RESOLUTION, STRIDE, N_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16
@@ -28,7 +28,7 @@ N_OUTER = 16  # most taps along the axes that are not inside a vector
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _tap(taps, p, f):
+def tap(taps, p, f):
     """The polynomial whose coefficients, lowest first, are the numbers at p."""
     high = fma(splat_at(taps, p + 3), f, splat_at(taps, p + 2))
     return fma(fma(high, f, splat_at(taps, p + 1)), f, splat_at(taps, p))
@@ -46,9 +46,9 @@ def _outer(info, read, first, taps, fractions, outer, offsets):
         for z in range(n_z):
             weight = splat(1.0)
             if n_t > 1:
-                weight = _tap(taps, level * 16 + 4 * (lowest + t), of_t)
+                weight = tap(taps, level * 16 + 4 * (lowest + t), of_t)
             if n_z > 1:
-                weight = weight * _tap(taps, level * 16 + 4 * z, of_z)
+                weight = weight * tap(taps, level * 16 + 4 * z, of_z)
             store(outer, n * LANES, weight)
             offsets[n] = t * info[read, STRIDE + T] + z * info[read, STRIDE + Z]
             n += 1

@@ -29,7 +29,7 @@ def squared_error(
     over t < n_taps[f] of taps[f, i, t] times line rows[f, i] + t; without taps 0. target (C, M), weight (M,) with M a
     multiple of plane, all float32; flat, widths: the network as in `blocks`; skip: (C * F,), padded like them. Adds price
     times the gradients to d_lines (as long as lines), d_flat and d_skip; without d_flat of its length no gradients, without d_lines
-    of its length none to lines.
+    of its length none to lines. Blocks whose weights are all 0 take no time.
     """
     n_features, n_channels = len(n_taps), target.shape[0]
     blocks_of_plane = -(-plane // POINTS)
@@ -47,6 +47,11 @@ def squared_error(
         i, j0 = block // blocks_of_plane, block % blocks_of_plane * POINTS
         start = i * plane + j0
         n = min(POINTS, plane - j0)
+        largest = zero
+        for j in range(start, start + n):
+            largest = max(largest, weight[j])
+        if largest == zero:
+            continue
         for f in range(n_features):
             at, line = f * POINTS, rows[f, i] * plane + j0
             a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)

@@ -1,20 +1,19 @@
-"""The surface where a field crosses a level, as triangles. Only the neighbourhood of the surface is ever evaluated.
+"""A field on a lattice of samples, evaluated in tiles near the surface only, and the cells that the surface crosses.
 
-Marching cubes (Lorensen and Cline, SIGGRAPH 1987) over sparse tiles of samples. Its table is derived here from one
-rule: on the face of a cell every run of inside corners is cut off by one segment. Both cells at a face see the same
-signs, so they cut it in the same way, and the surface is closed wherever it stays within the lattice. Needs numpy only.
+Every sample is evaluated once, and a surface that leaves the tiles at hand is followed, so that it has no cracks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 
-from nfcodec.errors import NfldError, UsageError
+from nfcodec.errors import NfldError
 
-__all__ = ["isosurface"]
+from .cells import CORNERS
+
+__all__ = ["Evaluate", "Tiles", "find_cells"]
 
 Evaluate = Callable[[list[np.ndarray]], np.ndarray]
 
@@ -22,43 +21,14 @@ _TILE = 4  # samples an axis of a tile, the unit that is kept or skipped
 _GROUP = 4  # tiles along z and y that are evaluated by one call: more samples, but fewer calls
 _COARSE_SAMPLES = 1 << 18  # of one call while looking for the surface
 _CELLS = 1 << 22  # looked at at once; bounds the memory
-_MARGIN = 1e-3  # vertices keep this distance from samples, in samples: no triangle is without area
-
-_CORNERS = np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)])  # corner c of a cell at offset (z, y, x)
-_EDGES = [(c, c | 1 << bit) for bit in range(3) for c in range(8) if not c >> bit & 1]  # lower corner, upper corner
 
 
-def isosurface(
-    evaluate: Evaluate,
-    shape: tuple[int, int, int],
-    level: float = 0.0,
-    *,
-    step: tuple[float, float, float] | None = None,
-    truncation: float | None = None,
-    points: Callable[[np.ndarray], np.ndarray] | None = None,
+def find_cells(
+    lattice: Tiles, step: tuple[float, float, float] | None, truncation: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles between the samples below `level` (inside) and the others, of a field sampled on a lattice.
-
-    evaluate: takes three float64 arrays of coordinates in [0, 1], along z, y and x, and returns the field on their
-    product, (nz, ny, nx) float. shape: samples along (z, y, x), sample i of n at (i + 0.5) / n, at least 2 an axis.
-    step: for fields whose values are distances, the distance between neighbouring samples along (z, y, x); parts
-    thinner than a tile are then found too. None: surfaces are found where the sign changes on every fourth sample, and
-    followed from there. truncation: the largest absolute value of a truncated distance. points: the field at coordinates
-    (N, 3), (N,) float32, where that is about as quick a sample as `evaluate`; the same bits for the same coordinates.
-
-    An occupancy (1 inside) is passed negated, with level -0.5. An unsigned distance has no inside: extract it at a
-    small positive level, which gives a thin closed shell.
-
-    Returns vertices (V, 3) float64 as (z, y, x) in samples (0 at the first, world = low + (vertex + 0.5) * step) and
-    faces (T, 3) int64. Once the vertices' columns are reversed to (x, y, z), normals by the right-hand rule point
-    to greater values. The mesh is closed where it does not leave the lattice, and no face is without area.
-    Raises NfldError when nothing crosses the level or the field is not finite.
+    """The cells with corners on both sides of the level: their first samples (M, 3) int64 and corner values minus the level
+    (M, 8) float64. step, truncation: as `isosurface`. NfldError where there are none.
     """
-    if len(shape) != 3 or min(shape) < 2:
-        raise UsageError(
-            f"extracting a surface: got shape {shape}, expected three axes of at least 2: raise the resolution"
-        )
-    lattice = _Tiles(evaluate, shape, level, points)
     pending = _candidates(lattice, step, truncation)
     kept = np.zeros_like(pending)
     cells, corner_values = [], []
@@ -68,9 +38,9 @@ def isosurface(
         found = np.zeros_like(pending)
         for tiles in _batches(np.argwhere(pending)):
             blocks = lattice.blocks(tiles)
-            inside = blocks < level
+            inside = blocks < lattice.level
             _mark_neighbours(found, tiles, inside)
-            active, values = _active_cells(blocks, inside, tiles, shape)
+            active, values = _active_cells(blocks, inside, tiles, lattice.shape)
             cells.append(active)
             corner_values.append(values)
         # a surface that leaves a kept tile is followed, so that it has no cracks
@@ -78,13 +48,13 @@ def isosurface(
     if sum(map(len, cells)) == 0:
         low, high = lattice.seen
         raise NfldError(
-            f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, shape))} samples, "
-            f"none across the level {level:g}: choose a level in between or a finer resolution"
+            f"extracting a surface: got values from {low:.4g} to {high:.4g} on {'x'.join(map(str, lattice.shape))} "
+            f"samples, none across the level {lattice.level:g}: choose a level in between or a finer resolution"
         )
-    return _triangulate(lattice, np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - level)
+    return np.concatenate(cells), np.concatenate(corner_values).astype(np.float64) - lattice.level
 
 
-class _Tiles:
+class Tiles:
     """The samples of a lattice, evaluated tile by tile, each exactly once.
 
     Once, because the same sample evaluated in two calls may differ in its last bit, and at the surface in its sign.
@@ -106,9 +76,9 @@ class _Tiles:
 
     def sample(self, index: list[np.ndarray]) -> np.ndarray:
         """The field, float32, at the product of three arrays of sample indices."""
-        return self._seen(self.evaluate([(i + 0.5) / n for i, n in zip(index, self.shape)]))
+        return self.checked(self.evaluate([(i + 0.5) / n for i, n in zip(index, self.shape)]))
 
-    def _seen(self, values: np.ndarray) -> np.ndarray:
+    def checked(self, values: np.ndarray) -> np.ndarray:
         """The values as float32, once they are known to be finite."""
         values = np.asarray(values, np.float32)
         low, high = float(values.min()), float(values.max())
@@ -156,7 +126,7 @@ class _Tiles:
                 # beyond the lattice's end the last sample is repeated
                 index = np.minimum(batch[:, axis, None] * _TILE + np.arange(_TILE), n - 1)
                 coords[..., axis] = ((index + 0.5) / n).reshape(-1, *(_TILE if k == axis else 1 for k in range(3)))
-            parts.append(self._seen(self.points(coords.reshape(-1, 3))).reshape(-1, *(_TILE,) * 3))
+            parts.append(self.checked(self.points(coords.reshape(-1, 3))).reshape(-1, *(_TILE,) * 3))
         self.values = np.concatenate(parts)
 
     def corner_places(self, cells: np.ndarray) -> np.ndarray:
@@ -168,7 +138,7 @@ class _Tiles:
             tiles.append([i // _TILE * strides[axis] for i in samples])
             locals_.append([i % _TILE * _TILE ** (2 - axis) for i in samples])
         out = np.empty((len(cells), 8), np.int64)
-        for corner, (z, y, x) in enumerate(_CORNERS):
+        for corner, (z, y, x) in enumerate(CORNERS):
             slot = slots[tiles[0][z] + tiles[1][y] + tiles[2][x]]
             out[:, corner] = slot * _TILE**3 + (locals_[0][z] + locals_[1][y] + locals_[2][x])
         return out
@@ -176,7 +146,7 @@ class _Tiles:
     def blocks(self, tiles: np.ndarray) -> np.ndarray:
         """For (n, 3) tiles their samples and the first ones of the tiles after them, (n, T+1, T+1, T+1) float32."""
         blocks = np.empty((len(tiles), *(_TILE + 1,) * 3), np.float32)
-        for offset in _CORNERS:
+        for offset in CORNERS:
             # at the lattice's end there is no next tile; its cells are dropped later, so its own samples do
             after = np.minimum(tiles + offset, np.array(self.slots.shape) - 1)
             target = tuple(slice(_TILE, None) if o else slice(0, _TILE) for o in offset)
@@ -189,13 +159,13 @@ class _Tiles:
         return blocks
 
 
-def _candidates(lattice: _Tiles, step: tuple[float, float, float] | None, truncation: float | None) -> np.ndarray:
+def _candidates(lattice: Tiles, step: tuple[float, float, float] | None, truncation: float | None) -> np.ndarray:
     """Mask of the tiles that the surface may enter, judged by the samples at their corners."""
     index = [np.minimum(np.arange(n + 1) * _TILE, size - 1) for n, size in zip(lattice.slots.shape, lattice.shape)]
     n_slabs = max(1, _COARSE_SAMPLES // (len(index[1]) * len(index[2])))
     slabs = [lattice.sample([index[0][k : k + n_slabs], *index[1:]]) for k in range(0, len(index[0]), n_slabs)]
     distance = np.concatenate(slabs) - np.float32(lattice.level)
-    corners = [distance[tuple(slice(o, n + o) for o, n in zip(offset, lattice.slots.shape))] for offset in _CORNERS]
+    corners = [distance[tuple(slice(o, n + o) for o, n in zip(offset, lattice.slots.shape))] for offset in CORNERS]
     crossed = (np.minimum.reduce(corners) < 0) & (np.maximum.reduce(corners) >= 0)
     if step is None:
         return _dilated(crossed, before=1)
@@ -242,81 +212,12 @@ def _active_cells(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cells with corners of both signs: index of their first sample (M, 3) and corner values (M, 8)."""
     case = np.zeros((len(tiles), *(_TILE,) * 3), np.uint8)
-    windows = [tuple(slice(o, o + _TILE) for o in offset) for offset in _CORNERS]
+    windows = [tuple(slice(o, o + _TILE) for o in offset) for offset in CORNERS]
     for corner, window in enumerate(windows):
         case |= inside[(slice(None), *window)].astype(np.uint8) << corner
     tile, *local = np.nonzero((case != 0) & (case != 255))
     first = tiles[tile] * _TILE + np.stack(local, axis=1)
     whole = (first < np.array(shape) - 1).all(axis=1)
     tile, local, first = tile[whole], [i[whole] for i in local], first[whole]
-    values = np.stack([blocks[(tile, *(i + o for i, o in zip(local, offset)))] for offset in _CORNERS], axis=1)
+    values = np.stack([blocks[(tile, *(i + o for i, o in zip(local, offset)))] for offset in CORNERS], axis=1)
     return first, values
-
-
-@lru_cache(maxsize=1)
-def _triangle_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of the 256 cases (bit c: corner c is inside) its triangles as triples of edges.
-
-    Returns counts (256,), starts (256,) and triples (total, 3), ids into _EDGES.
-    """
-    cycles = []  # the corners of each side of a cell, in the same sense seen from outside
-    for bit in range(3):
-        u, v = 1 << (bit + 1) % 3, 1 << (bit + 2) % 3
-        cycles += [[0, u, u | v, v], [c | 1 << bit for c in (v, u | v, u, 0)]]
-    edge_id = {frozenset(edge): i for i, edge in enumerate(_EDGES)}
-    sides_of = [{i for i, cycle in enumerate(cycles) if set(edge) <= set(cycle)} for edge in _EDGES]
-    table = []
-    for case in range(256):
-        following = {}  # crossed edge -> next crossed edge around the surface
-        for cycle in cycles:
-            inside = [case >> corner & 1 for corner in cycle]
-            for last in range(4):
-                if inside[last] and not inside[(last + 1) % 4]:
-                    first = last
-                    while inside[first - 1]:
-                        first -= 1
-                    enter = edge_id[frozenset((cycle[first - 1], cycle[first]))]
-                    following[edge_id[frozenset((cycle[last], cycle[(last + 1) % 4]))]] = enter
-        triangles = []
-        while following:
-            loop = [next(iter(following))]
-            while (edge := following.pop(loop[-1])) != loop[0]:
-                loop.append(edge)
-            triangles += _fan(loop, sides_of)
-        table.append(triangles)
-    counts = np.array([len(triangles) for triangles in table])
-    return counts, np.cumsum(counts) - counts, np.array([t for triangles in table for t in triangles])
-
-
-def _fan(loop: list[int], sides_of: list[set[int]]) -> list[tuple[int, int, int]]:
-    """A fan over the loop with no diagonal inside a side of the cell, where the next cell might draw it as well."""
-    for turn in range(len(loop)):
-        apex, *rest = loop[turn:] + loop[:turn]
-        if not any(sides_of[apex] & sides_of[other] for other in rest[1:-1]):
-            break  # each of the 358 loops of the table has such an apex
-    return [(apex, a, b) for a, b in zip(rest, rest[1:])]
-
-
-def _triangulate(lattice: _Tiles, cells: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and faces of active cells; values (M, 8) relative to the level."""
-    counts, starts, triples = _triangle_table()
-    case = ((values < 0) << np.arange(8)).sum(axis=1)
-    n_triangles = counts[case]
-    cell = np.repeat(np.arange(len(cells)), n_triangles)
-    nth = np.arange(len(cell)) - np.repeat(np.cumsum(n_triangles) - n_triangles, n_triangles)
-    edge = triples[starts[case[cell]] + nth]  # (T, 3) of 12
-    # an edge of the lattice is named by its lower sample and its axis; every edge has its place in a table
-    lower, upper = np.array(_EDGES).T
-    axis = np.repeat([2, 1, 0], 4)
-    corners = lattice.corner_places(cells)
-    names = (3 * corners[cell[:, None], lower[edge]] + axis[edge]).reshape(-1)
-    table = np.full(3 * lattice.values.size, -1, np.int32 if len(names) < 1 << 31 else np.int64)
-    table[names] = np.arange(len(names))
-    found = np.flatnonzero(table >= 0)
-    pick = table[found]
-    table[found] = np.arange(len(found))  # from here on the edge's vertex
-    cell, edge = cell[pick // 3], edge.reshape(-1)[pick]
-    a, b = values[cell, lower[edge]], values[cell, upper[edge]]
-    vertices = (cells[cell] + _CORNERS[lower[edge]]).astype(np.float64)
-    vertices[np.arange(len(cell)), axis[edge]] += np.clip(a / (a - b), _MARGIN, 1 - _MARGIN)
-    return vertices, table[names].astype(np.int64).reshape(-1, 3)
