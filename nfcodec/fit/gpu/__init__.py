@@ -4,7 +4,13 @@
     synthesis.py      the per-point network with its squared error
     rate.py           the context network with the bits of latents, its inputs gathered by packed indices
     interpolation.py  values at indices, as the rows of hash tables, interpolated along all axes
-    rounding.py       noisy soft rounding with its slope
+    rounding.py       noisy soft rounding with its slope; what a captured step does to latents
+
+and of dense grids the whole loop, whose steps are captured and replayed:
+
+    loop.py           the loop, and a step as a CUDA graph of the launches of this folder
+    pyramid.py        all reads of all levels interpolated, an axis at a time
+    optimizer.py      all networks moved in one launch
 
 Triton is imported when a function is first used. The functions take tensors on a GPU, and tensors in main memory where
 Triton interprets (TRITON_INTERPRET=1 before it is imported), which is how they are tested without one. Every kernel's
