@@ -312,7 +312,7 @@ torch = pytest.importorskip("torch", reason="encoding needs torch")
 
 
 def encode(mesh, **settings):
-    return nfcodec.encode(mesh, effort=1, quality=0, **settings)
+    return nfcodec.encode(mesh, effort=1, quality=10, **settings)
 
 
 def test_an_open_surface_comes_back_open():
