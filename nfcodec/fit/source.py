@@ -30,6 +30,7 @@ _PHANTOM_LIMIT = 0.05  # share of a field's surface that may be none of the mesh
 _FALLOFF = 1.0  # distance, in target samples, at which a sample's weight is a quarter
 _WIDE_FALLOFF = 2.5  # of kinds whose surface is not where the distance is 0, or which have no slope but there
 _FAR_WEIGHT = 3e-4  # of samples anywhere: far distances are to be right within some per cent
+_OPEN_FAR_WEIGHT = 3e-3  # where a surface ends: what goes on beyond its rim must not pass through 0 unseen by the trim
 SURFACE_ALIGNMENT = 16  # samples: so that vertices halve exactly, three times
 
 
@@ -173,7 +174,8 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     extra = further_channels(signal.mesh, distance, rim, distances, apart, origin, cell)
     knee, truncation, clip, scale = _KNEE * cell, 0.0, False, 2 * cell
     falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
-    weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), _FAR_WEIGHT)
+    far = _FAR_WEIGHT if rim is None else _OPEN_FAR_WEIGHT
+    weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), far)
     if signal.kind == "udf":
         distances = np.abs(distances)
     elif signal.kind == "tsdf":
