@@ -71,7 +71,8 @@ def test_values(name):
     close(field.sample(coords.astype(np.float32)), expected["values"], 2 * tolerance)
     close(field.sample(coords, level=0), expected["values_level_0"])
     slopes = np.array(expected["gradient"])
-    close(field.gradient(coords[3:5]), slopes, max(np.abs(slopes).max(), 1e-6) * 2.0**-10)
+    # where a field is constant its slopes are rounding errors, of the size of those of its values
+    close(field.gradient(coords[3:5]), slopes, max(np.abs(slopes).max() * 2.0**-10, tolerance))
     half = field.decode(expected["half_shape"], dtype="f4")
     assert half.shape == (*expected["half_shape"], field.spec.channels)
     close(half.reshape(-1, half.shape[-1])[:6], expected["half_first"])

@@ -19,7 +19,8 @@ from nfcodec.spec import GridSpec, Signal  # noqa: E402
 
 
 def source_of(mesh, resolution=64, kind="sdf"):
-    return from_mesh(*measure_mesh(Signal(kind, mesh=mesh), False), resolution)
+    signal, distance, rim = measure_mesh(Signal(kind, mesh=mesh), False)
+    return from_mesh(signal, distance, resolution, rim)
 
 
 @pytest.mark.parametrize("mesh", [surfaces.sphere(3), surfaces.box(high=(1.0, 0.4, 0.1))])
