@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .attributes import dressed
+from .casting import block_mean, cast, converted, dtype_of, short
 from .encodings import Encoding
 from .errors import UsageError
-from .evaluate import Evaluation, quiet
+from .evaluate import Evaluation
 from .mlp import Mlp
 from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
@@ -149,10 +150,10 @@ class Field:
                 f"decoding to {shape}: got {n_values} values, expected at most {max_values}; "
                 "ask for less or raise max_values"
             )
-        dtype = _dtype(self.spec.dtype if dtype is None else dtype)
+        dtype = dtype_of(self.spec.dtype if dtype is None else dtype)
         own = self._own_samples(shape, region) if residual and self.residual is not None else None
         if own is not None and self._levels(level) == self.spec.grid.n_levels:
-            return _converted(self.residual.values[own], dtype)
+            return converted(self.residual.values[own], dtype)
         spans = [b - a for a, b in region]
         most = 1 if self.is_surface else MAX_SUPERSAMPLES[self.spec.n_dims]
         factors = [min(max(1, math.ceil(n * s / m - 1e-9)), most) for n, s, m in zip(self.spec.extent, spans, shape)]
@@ -162,7 +163,7 @@ class Field:
 
         def work(block: tuple[slice, ...]) -> None:
             fine = tuple(slice(s.start * k, s.stop * k) for s, k in zip(block, factors))
-            out[block] = cast(_block_mean(lattice.sample(fine), factors), dtype)
+            out[block] = cast(block_mean(lattice.sample(fine), factors), dtype)
 
         lattice.for_blocks(work, shape, math.prod(factors))
         return out
@@ -177,8 +178,8 @@ class Field:
         occupancy, 1.2 source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot
         hold the crease. method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or
         "marching-cubes", all of whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the
-        surface keeps a sample away from the box's sides and no trim channel ends it. Trimmed where the field has one, with `paint`
-        where it has colours. UsageError for fields that are no surfaces.
+        surface keeps a sample away from the box's sides and no trim channel ends it. Trimmed where the field has one, with
+        `paint` where it has colours. UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 
@@ -326,7 +327,7 @@ class Field:
             sound = False
         if not sound:
             expected = f"(N, {self.spec.n_dims})" if n_axes == 2 else "(M,) for each axis"
-            raise UsageError(f"{what}: got {_short(numbers)}, expected real coordinates of shape {expected}")
+            raise UsageError(f"{what}: got {short(numbers)}, expected real coordinates of shape {expected}")
         array = array.astype(np.float64, copy=False)
         if not np.isfinite(array).all():
             raise UsageError(f"{what}: got coordinates that are not finite, expected numbers")
@@ -358,7 +359,7 @@ class Field:
         if shape is not None:
             out = tuple(shape) if np.iterable(shape) else (shape,)
             if len(out) != self.spec.n_dims or not all(_is_integer(n) and n >= 1 for n in out):
-                raise UsageError(f"decoding: got shape {_short(shape)}, expected {self.spec.n_dims} positive integers")
+                raise UsageError(f"decoding: got shape {short(shape)}, expected {self.spec.n_dims} positive integers")
             return tuple(map(int, out))
         try:
             factor = 1.0 if scale is None else float(scale)
@@ -383,58 +384,5 @@ class Field:
         return tuple(own)
 
 
-def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Float values to a dtype: integers are rounded and clipped to what it holds (NaN to 0), bool is a threshold at
-    one half."""
-    dtype = np.dtype(dtype)
-    if dtype.kind == "b":
-        return values > 0.5
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        # 64-bit limits are no doubles: the nearest doubles inside are
-        low, high = float(limits.min), math.nextafter(float(limits.max) + 1, 0) if dtype.itemsize == 8 else limits.max
-        # what has 16 bits is exact in float32, where it takes half the time
-        whole = np.rint(values if dtype.itemsize <= 2 and values.dtype == np.float32 else values.astype(np.float64))
-        np.clip(whole, low, high, out=whole)
-        if (lost := np.isnan(whole)).any():
-            whole[lost] = 0
-        return whole.astype(dtype)
-    with quiet():
-        return values.astype(dtype)
-
-
-def _converted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A copy of values of the source's dtype in another one, by the rules of `cast`."""
-    return values.copy() if values.dtype == dtype else cast(values, dtype)
-
-
 def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _dtype(name: Any) -> np.dtype:
-    """The numpy dtype of that name. UsageError for what is no real number type."""
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        dtype = None
-    if dtype is None or dtype.kind not in "biuf":
-        raise UsageError(f"decoding: got dtype {_short(name)}, expected a real number type such as u1, f4 or bool")
-    return dtype
-
-
-def _short(value: Any) -> str:
-    """What was got, in one short line."""
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} and shape {value.shape}"
-    text = " ".join(str(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _block_mean(values: np.ndarray, factors: list[int]) -> np.ndarray:
-    """Means over blocks of factors[k] samples along each of the leading axes, summed in float64."""
-    for k, factor in enumerate(factors):
-        if factor > 1:
-            shape = (*values.shape[:k], values.shape[k] // factor, factor, *values.shape[k + 1 :])
-            values = values.reshape(shape).mean(k + 1, dtype=np.float64)
-    return values

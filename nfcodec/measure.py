@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import metrics
+from .casting import cast
 from .errors import UsageError
-from .field import Field, cast
+from .field import Field
 from .geometry import TriangleTree, bounding_box_diagonal, count_edges, sample_surface, weld
 from .paint import barycentric, colours_at
 from .spec import Mesh, Signal

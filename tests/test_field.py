@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import nfcodec
 from nfcodec import evaluate
 from nfcodec.errors import UsageError
-from nfcodec.field import cast
+from nfcodec.casting import cast
 from nfcodec.fixed import blocks_of
 from nfcodec.pack import Frozen, pack
 
