@@ -174,7 +174,7 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     extra = further_channels(signal.mesh, distance, rim, distances, apart, origin, cell)
     knee, truncation, clip, scale = _KNEE * cell, 0.0, False, 2 * cell
     falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
-    far = _FAR_WEIGHT if rim is None else _OPEN_FAR_WEIGHT
+    far = _FAR_WEIGHT if rim is None or distance.sign_is_reliable else _OPEN_FAR_WEIGHT
     weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), far)
     if signal.kind == "udf":
         distances = np.abs(distances)
