@@ -1,10 +1,11 @@
 /* A plane of latents from its stream: the wavefronts of entropy.levels._decode_plane, and their order, in C, for
    programs that have just been started.
 
-   Inputs of up to 16 positions of a wavefront are gathered, the context network runs on all of them, lane by lane,
-   then their values are drawn one by one: spec/entropy.md, sections 3, 5 and 6. Integers only. Sums wrap at 32 bits,
-   which the last of them never leave, so they are unsigned. What comes in has been checked where it was read; its only
-   caller is kernels/native.py. */
+   Inputs of some positions of a wavefront are gathered, the context network runs on 16 of them at a time, lane by lane,
+   then their values are drawn one by one: spec/entropy.md, sections 3, 5 and 6. Where all values seen are 0, as they are
+   around most positions of a fine level, the network says what it said the first time. Integers only. Sums wrap at 32
+   bits, which the last of them never leave, so they are unsigned. What comes in has been checked where it was read; its
+   only caller is kernels/native.py. */
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3")
@@ -17,6 +18,7 @@
 enum { OK, EXHAUSTED, BAD_ESCAPE, BAD_VALUE }; /* as in entropy.rans */
 enum {
     LANES = 16,
+    BATCH = 256, /* positions between two looks at the network */
     MAX_DIMS = 4,
     MAX_INPUTS = 64,
     MAX_LAYERS = 4,
@@ -173,38 +175,49 @@ static int take(Stream *s, int64_t mu8, int scale, int32_t *found)
 
 /* ------------------------------------------------------------ the network */
 
-static void look(const Plane *p, int row, int lane, int value, Row *raw, Row *seen)
+/* seen: the value that an input has at 0, in every row */
+static void begin(const Plane *p, Row *raw, Row *seen)
 {
-    raw[row].lane[lane] = value * (1 << FRACTION_BITS);
-    seen[row].lane[lane] = p->compand[value + CLIP];
+    int n = p->n_causal + 1 + 2 * p->n_dims + p->n_collocated;
+    for (int lane = 0; lane < LANES; lane++) {
+        for (int row = 0; row < n; row++)
+            raw[row].lane[lane] = 0, seen[row].lane[lane] = p->compand[CLIP];
+        for (int i = 0; i < 2; i++)
+            seen[n + i].lane[lane] = (int32_t)(p->constants[i] * (1 << FRACTION_BITS));
+    }
 }
 
-/* inputs of n positions, in the order of the network's; at: where they lie in the padded plane */
-static void gather(const Plane *p, const int32_t *positions, int n, Row *raw, Row *seen, int64_t *at)
+/* what the network sees of a position, as values; whether it sees any but 0. at: where it lies in the padded plane */
+static int look(const Plane *p, int32_t position, int16_t *values, int64_t *at)
 {
-    int d = p->n_dims;
-    for (int lane = 0; lane < n; lane++) {
-        int64_t left = positions[lane], here = p->origin, parent = 0, places[MAX_DIMS];
-        for (int axis = d - 1; axis >= 0; axis--) {
-            int64_t coordinate = left % p->shape[axis];
-            left /= p->shape[axis];
-            here += coordinate * p->strides[axis];
-            places[axis] = coordinate + p->first[axis];
-            parent += p->base[places[axis]];
-        }
-        at[lane] = here;
-        int row = 0;
-        for (int i = 0; i < p->n_causal; i++)
-            look(p, row++, lane, p->current[here + p->causal[i]], raw, seen);
-        look(p, row++, lane, p->coarse[parent], raw, seen);
-        for (int axis = 0; axis < d; axis++)
-            look(p, row++, lane, p->coarse[parent + p->near[places[axis]]], raw, seen);
-        for (int axis = 0; axis < d; axis++)
-            look(p, row++, lane, p->coarse[parent + p->far[places[axis]]], raw, seen);
-        for (int i = 0; i < p->n_collocated; i++)
-            look(p, row++, lane, p->previous[here + p->collocated[i]], raw, seen);
-        for (int i = 0; i < 2; i++)
-            seen[row++].lane[lane] = (int32_t)(p->constants[i] * (1 << FRACTION_BITS));
+    int64_t left = position, here = p->origin, parent = 0, places[MAX_DIMS];
+    int d = p->n_dims, any = 0;
+    for (int axis = d - 1; axis >= 0; axis--) {
+        int64_t coordinate = left % p->shape[axis];
+        left /= p->shape[axis];
+        here += coordinate * p->strides[axis];
+        places[axis] = coordinate + p->first[axis];
+        parent += p->base[places[axis]];
+    }
+    *at = here;
+    for (int i = 0; i < p->n_causal; i++)
+        any |= *values++ = p->current[here + p->causal[i]];
+    any |= *values++ = p->coarse[parent];
+    for (int axis = 0; axis < d; axis++)
+        any |= *values++ = p->coarse[parent + p->near[places[axis]]];
+    for (int axis = 0; axis < d; axis++)
+        any |= *values++ = p->coarse[parent + p->far[places[axis]]];
+    for (int i = 0; i < p->n_collocated; i++)
+        any |= *values++ = p->previous[here + p->collocated[i]];
+    return any;
+}
+
+static void set_lane(const Plane *p, const int16_t *values, int lane, Row *raw, Row *seen)
+{
+    int n = p->n_causal + 1 + 2 * p->n_dims + p->n_collocated;
+    for (int row = 0; row < n; row++) {
+        raw[row].lane[lane] = values[row] * (1 << FRACTION_BITS);
+        seen[row].lane[lane] = p->compand[values[row] + CLIP];
     }
 }
 
@@ -265,22 +278,35 @@ static int decode(
     int32_t *values)
 {
     Row raw[MAX_INPUTS], seen[MAX_INPUTS], hidden[2 * MAX_INPUTS];
-    int64_t at[LANES], mu8[LANES];
-    int scale[LANES];
-    memset(raw, 0, sizeof raw);
-    memset(seen, 0, sizeof seen);
+    int64_t at[BATCH], mu8[LANES], found_mu8[BATCH], quiet_mu8;
+    int scale[LANES], found_scale[BATCH], quiet_scale, places[LANES];
+    begin(plane, raw, seen);
+    evaluate(net, raw, seen, hidden, mu8, scale);
+    quiet_mu8 = mu8[0], quiet_scale = scale[0];
     for (int64_t front = 0; front < n_fronts; front++)
-        for (int64_t first = bounds[front]; first < bounds[front + 1]; first += LANES) {
-            int n = bounds[front + 1] - first < LANES ? (int)(bounds[front + 1] - first) : LANES;
-            gather(plane, positions + first, n, raw, seen, at);
-            evaluate(net, raw, seen, hidden, mu8, scale);
-            for (int lane = 0; lane < n; lane++) {
+        for (int64_t first = bounds[front]; first < bounds[front + 1]; first += BATCH) {
+            int n = bounds[front + 1] - first < BATCH ? (int)(bounds[front + 1] - first) : BATCH, n_lanes = 0;
+            for (int i = 0; i < n; i++) {
+                int16_t around[MAX_INPUTS];
+                if (look(plane, positions[first + i], around, at + i)) {
+                    set_lane(plane, around, n_lanes, raw, seen);
+                    places[n_lanes++] = i;
+                } else
+                    found_mu8[i] = quiet_mu8, found_scale[i] = quiet_scale;
+                if (n_lanes == LANES || (n_lanes && i == n - 1)) {
+                    evaluate(net, raw, seen, hidden, mu8, scale);
+                    for (int lane = 0; lane < n_lanes; lane++)
+                        found_mu8[places[lane]] = mu8[lane], found_scale[places[lane]] = scale[lane];
+                    n_lanes = 0;
+                }
+            }
+            for (int i = 0; i < n; i++) {
                 int32_t value;
-                int status = take(stream, mu8[lane], scale[lane], &value);
+                int status = take(stream, found_mu8[i], found_scale[i], &value);
                 if (status)
                     return status;
-                values[positions[first + lane]] = value;
-                plane->current[at[lane]] = (int16_t)(value < -CLIP ? -CLIP : value > CLIP ? CLIP : value);
+                values[positions[first + i]] = value;
+                plane->current[at[i]] = (int16_t)(value < -CLIP ? -CLIP : value > CLIP ? CLIP : value);
             }
         }
     return OK;
