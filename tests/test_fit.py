@@ -24,7 +24,7 @@ from nfcodec.fit.analysis import channel_transform, pyramid  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.context import ContextModel, compand  # noqa: E402
 from nfcodec.fit.quantizers import hard_round, noisy_round, soft_round, straight_through  # noqa: E402
-from nfcodec.fit import weights  # noqa: E402
+from nfcodec.fit import race, weights  # noqa: E402
 from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.optimizer import RowAdam, Soap  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
@@ -417,9 +417,8 @@ def cost(fit, lmbda=1e-3):
 
 def test_a_run_lowers_its_cost_and_tells_about_it():
     fit, told = small_fit(), []
-    fit.on_progress = told.append
     before = cost(fit)
-    assert fit.run(recipe(80)) == 1e-3
+    assert fit.run(recipe(80), tell=told.append) == 1e-3
     assert cost(fit) < 0.97 * before
     assert [p.step for p in told] == list(range(1, 81)) and all(p.n_steps == 80 for p in told)
     assert all(p.distortion > 0 and p.bits_per_sample > 0 for p in told)
@@ -557,10 +556,22 @@ def test_targets_of_nothing():
         assert math.isfinite(target.correction(0.0, -1e-9)) and target.correction(0.0, 0.0) >= 0
 
 
+@pytest.mark.parametrize("better", [0, 1])
+def test_of_two_starts_the_one_that_leads_is_finished(better):
+    fits, told = [small_fit(), small_fit()], []
+    with torch.no_grad():
+        fits[1 - better].model.grid.theta[-1].normal_(0, 20)
+    fit, lmbda = race.run(fits, recipe(20), tell=told.append)
+    assert fit is fits[better] and lmbda == 1e-3
+    assert [p.step for p in told] == list(range(1, 27)) and {p.n_steps for p in told} == {26}
+    assert [f.model.shifts is not None for f in fits] == [better == k for k in range(2)]
+    assert cost(fit) < cost(fits[1 - better])
+
+
 def test_a_deadline_still_ends_with_integers():
     fit, told = small_fit(), []
-    fit.on_progress, fit.deadline = told.append, 0.0
-    fit.run(recipe(500))
+    fit.deadline = 0.0
+    fit.run(recipe(500), tell=told.append)
     assert len(told) == 1
     assert fit.model.shifts is not None and fit.model.freeze().context is not None
 

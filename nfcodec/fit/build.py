@@ -33,11 +33,11 @@ def build(
     device: str = "cpu",
     networks: prior.Networks | None = None,
     is_short: bool = False,
-    is_free: bool = False,
+    from_nothing: bool = False,
 ) -> Fit:
     """A fit of `source`, ready to run. The same seed on the same machine gives the same fit. networks: where it starts; of
     `prior.load` if None, and where that has none or they are empty, as they are made. is_short: the fit will have few steps.
-    is_free: it will have so many that latents start from 0."""
+    from_nothing: latents start from 0 instead of the signal."""
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
     depth = [grid.n_levels - 1 - level for level in range(grid.n_levels)]
@@ -62,7 +62,7 @@ def build(
     transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
     mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
     first = pyramid((source.target - mean) @ transform.T, grid, source.weight, preset.lmbda * channels)
-    latents = [values / step * (not is_free) for values, step in zip(first, steps)]
+    latents = [values / step * (not from_nothing) for values, step in zip(first, steps)]
     twin = _twin(source, preset, steps, latents)
     skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
     skip = np.pad(skip, ((0, 0), (0, grid.n_inputs - skip.shape[1])))

@@ -13,12 +13,12 @@ from .source import SURFACE_ALIGNMENT, Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
 _STEPS = {1: 60, 2: 160, 3: 500, 4: 1400, 5: 4000, 6: 9000, 7: 20000, 8: 60000, 9: 200000}
-_PATIENT = 6  # the effort from which larger networks have the time to learn
+_LARGER_FROM = 6  # the effort from which larger networks have the time to learn
 _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
-_FREE_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
+_PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 _LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
@@ -136,7 +136,7 @@ class _Networks:
 
 def _networks(weight: float, effort: int) -> _Networks:
     """weight: samples, times what a bit is worth; networks have to save the bytes that they take themselves."""
-    if effort < _PATIENT:
+    if effort < _LARGER_FROM:
         return _Networks(24, 2, 24, 2) if weight > _LARGE else _Networks()
     decoder = 32 if weight > 3 * _LARGE else 24 if weight > 0.5 * _LARGE else 16
     context = 40 if weight > 1.5 * _LARGE else 32 if weight > 0.8 * _LARGE else 24
@@ -180,9 +180,9 @@ def share_of_steps(extent: tuple[int, ...], n_tiles: int, on_gpu: bool) -> float
     return min(share * (_GPU_PATIENCE if on_gpu else 1), 1.0)
 
 
-def is_free(kind: str, n_steps: int, n_tiles: int) -> bool:
+def is_patient(kind: str, n_steps: int, n_tiles: int) -> bool:
     """Whether a fit has the time for latents that start from nothing."""
-    return kind == "image" and n_steps >= _FREE_VISITS * n_tiles
+    return kind == "image" and n_steps >= _PATIENT_VISITS * n_tiles
 
 
 def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
@@ -210,7 +210,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
     recipe: dict[str, Any] = {}
     if is_short(kind, n_steps, n_tiles):
         recipe.update(latent_rate=0.03, sigma=(0.1, 0.1), temperature=(0.2, 0.08))
-    elif is_free(kind, n_steps, n_tiles):
+    elif is_patient(kind, n_steps, n_tiles):
         recipe.update(network_rate=0.03, temperature=(0.3, 0.05))
     elif n_steps > _LONG_FIT:
         recipe.update(network_rate=0.01)

@@ -15,7 +15,7 @@ from ..errors import NfldError, TargetError, UsageError
 from ..measure import Report, level_psnr, measure
 from ..pack import Frozen, pack
 from ..spec import SURFACE_KINDS, FieldSpec, Signal
-from . import presets, residual
+from . import presets, race, residual
 from .build import build
 from .distance import MeshDistance
 from .goals import Goal, Status
@@ -130,7 +130,7 @@ class Session:
             else:
                 steps = max(20, round(self._n_steps(len(fit.tiles)) * _REFINE_SHARE))
                 recipe = replace(self._recipe(fit, steps, lmbda), warm=True)
-                self._run(fit, recipe, "refine", None)
+                self._run([fit], recipe, "refine")
                 trial = self._finish(fit, lmbda)
                 series.append(trial)
             trials.append(trial)
@@ -141,9 +141,7 @@ class Session:
         signal, bound = self.signal, self.goal.value
         residual.check(self._source.extent, signal.channels, self._source.dtype, bound, signal.meta.get("source", "signal"))
         lmbda = self._balance(bound)
-        fit = self._build(lmbda)
-        steps = self._n_steps(len(fit.tiles))
-        self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+        fit, _ = self._run(*self._start(lmbda))
         fit.model.eval()
         spec, frozen = fit.model.spec, fit.model.freeze()
         del fit  # its memory is wanted for the residual
@@ -174,7 +172,7 @@ class Session:
             lmbda = presets.lmbda_of(quality, self.signal.kind)
             fit = self._build(lmbda, is_brief=True)
             steps = min(self._n_steps(len(fit.tiles)), max(_MIN_PILOT, round(_PILOT_SHARE * self._n_steps(len(fit.tiles)))))
-            self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+            self._run([fit], self._recipe(fit, steps, lmbda))
             fit.model.eval()
             data = pack(fit.model.spec, fit.model.freeze())
             found[quality] = len(data) + residual.estimate(
@@ -195,11 +193,17 @@ class Session:
 
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
-        fit = self._build(lmbda)
-        steps = self._n_steps(len(fit.tiles))
-        recipe = self._recipe(fit, steps, lmbda)
-        lmbda = self._run(fit, recipe, "fit", self._target(fit))
+        fits, recipe = self._start(lmbda)
+        fit, lmbda = self._run(fits, recipe, target=self._target(fits[0]))
         return fit, self._finish(fit, lmbda)
+
+    def _start(self, lmbda: float) -> tuple[list[Fit], Recipe]:
+        """Fits ready for a whole run, of which the better one will do, and its recipe."""
+        fits = [self._build(lmbda)]
+        n_steps = self._n_steps(len(fits[0].tiles))
+        if self._is_patient(len(fits[0].tiles)):
+            fits.append(self._build(lmbda, from_nothing=True))
+        return fits, self._recipe(fits[0], n_steps, lmbda)
 
     def _recipe(self, fit: Fit, n_steps: int, lmbda: float) -> Recipe:
         settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles))
@@ -234,7 +238,7 @@ class Session:
             steps = max(_MIN_PILOT, round(_PILOT_SHARE * full))
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
-            self._run(fit, self._recipe(fit, steps, lmbda), "fit", None)
+            self._run([fit], self._recipe(fit, steps, lmbda))
             if self.is_surface or self.goal.what == "max_error" or not self._can_steer:
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:
@@ -279,8 +283,13 @@ class Session:
             return n_steps
         return round(n_steps * presets.share_of_steps(extent, n_tiles, self._on_gpu))
 
-    def _build(self, lmbda: float, is_brief: bool = False) -> Fit:
-        """A fit that is ready to run. is_brief: for a part of its steps only."""
+    def _is_patient(self, n_tiles: int) -> bool:
+        """Whether a whole run has the time for latents that start from nothing; what may be cut off has not."""
+        has_time = presets.is_patient(self.signal.kind, self._n_steps(n_tiles), n_tiles)
+        return has_time and self.settings.deadline == math.inf
+
+    def _build(self, lmbda: float, is_brief: bool = False, from_nothing: bool = False) -> Fit:
+        """A fit that is ready to run. is_brief: for a part of its steps only. from_nothing: with latents of 0."""
         resolution = 0
         if self.is_surface:
             quality = presets.quality_of(lmbda, self.signal.kind)
@@ -290,31 +299,30 @@ class Session:
             self._resolution = resolution
         preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
-        # what may be cut off had better not start from nothing
-        is_whole = not is_brief and self.settings.deadline == math.inf
-        is_free = is_whole and presets.is_free(self.signal.kind, self._n_steps(n_tiles), n_tiles)
-        if self._on_gpu or is_free:
+        if self._on_gpu or (self._is_patient(n_tiles) and not is_brief):
             preset = presets.with_large_tiles(preset)
             n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         is_short = presets.is_short(self.signal.kind, self._n_steps(n_tiles), n_tiles)
-        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, is_free=is_free)
+        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, from_nothing=from_nothing)
         fit.deadline = self.settings.deadline
         with _one_thread():
             is_large = len(fit.tiles) > 1 and not self.is_surface
             fit.warm_up(_WARM_UP if is_large else min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(len(fit.tiles)))))
         return fit
 
-    def _run(self, fit: Fit, recipe: Recipe, phase: str, target: Target | None) -> float:
+    def _run(self, fits: list[Fit], recipe: Recipe, phase: str = "fit", target: Target | None = None) -> tuple[Fit, float]:
+        """As `race.run`, with its progress told."""
+
         def tell(p: Progress) -> None:
             left = p.seconds / p.step * (p.n_steps - p.step)
             psnr = None if self.is_surface else -10 * math.log10(max(p.distortion, 1e-12))
-            size = round(p.bits_per_sample * fit.n_samples / 8)
+            size = round(p.bits_per_sample * fits[0].n_samples / 8)
             self.on_progress(Status(phase, p.step / p.n_steps, time.monotonic() - self.start, left, psnr, size))
 
-        fit.on_progress = tell if self.on_progress is not None else None
-        fit.model.train()
+        for fit in fits:
+            fit.model.train()
         with _one_thread() if self.is_surface else nullcontext():
-            return fit.run(recipe, target)
+            return race.run(fits, recipe, target, tell if self.on_progress is not None else None)
 
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
         """The finished file; where that costs little, its metadata have the PSNR of every level."""

@@ -82,13 +82,19 @@ class Recipe:
 
 @dataclass
 class Progress:
-    """What a caller may show while the fit runs."""
+    """Where a run is after some of its steps."""
 
     step: int
     n_steps: int
     seconds: float
     distortion: float  # running mean of weighted squared error a sample
     bits_per_sample: float
+    lmbda: float
+
+    @property
+    def cost(self) -> float:
+        """What the run minimises, in bits a sample, without the networks' own."""
+        return self.distortion / self.lmbda + self.bits_per_sample
 
 
 @dataclass
@@ -119,7 +125,6 @@ class Fit:
     stride: int  # a step looks at every stride-th sample of its tile along each axis
     seed: int = 0
     deadline: float = math.inf
-    on_progress: Callable[[Progress], None] | None = None
     generator: np.random.Generator = field(init=False)
 
     def __post_init__(self):
@@ -128,17 +133,43 @@ class Fit:
         self.phases = list(itertools.product(range(self.stride), repeat=d))
         self.n_samples = sum(t.target[0].numel() for t in self.tiles)
 
-    def run(self, recipe: Recipe, target: Target | None = None) -> float:
-        """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it)."""
+    def run(self, recipe: Recipe, target: Target | None = None, tell: Callable[[Progress], None] | None = None) -> float:
+        """Fits; returns the lmbda it ended with (another than the recipe's where a target steered it). tell: is told of
+        the progress."""
+        lmbda = recipe.lmbda
+        with self.threads() as n_threads:
+            for progress in self.steps(recipe, target, n_threads):
+                lmbda = progress.lmbda
+                if tell is not None:
+                    tell(progress)
+        return lmbda
+
+    @contextmanager
+    def threads(self) -> Iterator[int]:
+        """How many threads steps may use. While `FastStep` makes them, torch's own, which wait by spinning, must not be in
+        its way."""
+        n_threads, interval = torch.get_num_threads(), sys.getswitchinterval()
+        if not FastStep.is_available(self.model):
+            yield n_threads
+            return
+        torch.set_num_threads(1)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        try:
+            yield n_threads
+        finally:
+            torch.set_num_threads(n_threads)
+            sys.setswitchinterval(interval)
+
+    def steps(self, recipe: Recipe, target: Target | None = None, n_threads: int = 1) -> Iterator[Progress]:
+        """Fits, step by step, or on a GPU some steps at a time; n_threads: as `threads` says, around it."""
         if gpu.is_available(self.model.grid.theta[0]) and not recipe.progressive:
             from .gpu import loop
 
             if loop.is_available(self):
-                return loop.Loop(self, recipe).run(target)
-        with self._stepper() as stepper:
-            return self._run(stepper, recipe, target)
-
-    def _run(self, stepper: PlainStep | FastStep, recipe: Recipe, target: Target | None) -> float:
+                yield from loop.Loop(self, recipe).steps(target)
+                return
+        is_fast = FastStep.is_available(self.model)
+        stepper = FastStep(self.model, self.tiles, self.generator, n_threads) if is_fast else PlainStep(self.model)
         model = self.model
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = Soap([*model.layers(), *model.grid.layers()])
@@ -178,26 +209,9 @@ class Fit:
             if target is not None and at > 0.3 and step > len(self.tiles):
                 pull = 0.5 / len(self.tiles) if at < recipe.hard_from else 0.1 / len(self.tiles)
                 lmbda = target.steer(lmbda, recipe.lmbda, distortion, bits, pull)
-            if self.on_progress is not None:
-                self.on_progress(Progress(step + 1, recipe.n_steps, time.monotonic() - start, distortion, bits))
+            yield Progress(step + 1, recipe.n_steps, time.monotonic() - start, distortion, bits, lmbda)
             if at == 1.0:
                 break
-        return lmbda
-
-    @contextmanager
-    def _stepper(self) -> Iterator[PlainStep | FastStep]:
-        """What makes the steps. While `FastStep` does, torch's own threads, which wait by spinning, must not be in its way."""
-        if not FastStep.is_available(self.model):
-            yield PlainStep(self.model)
-            return
-        n_threads, interval = torch.get_num_threads(), sys.getswitchinterval()
-        torch.set_num_threads(1)
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        try:
-            yield FastStep(self.model, self.tiles, self.generator, n_threads)
-        finally:
-            torch.set_num_threads(n_threads)
-            sys.setswitchinterval(interval)
 
     def follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, network_rate: float) -> None:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""

@@ -10,7 +10,7 @@ It is tested equal to `step.PlainStep` followed by `optimizer.Soap`, but for its
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ class _Tile:
 
 
 class Loop:
-    """`run` is all there is to call."""
+    """`steps` is all there is to call."""
 
     def __init__(self, fit: Fit, recipe: Recipe, precision: str = _PRECISION):
         """precision: of products, see `network.PRECISIONS`."""
@@ -106,8 +106,8 @@ class Loop:
         self._weigh(recipe.lmbda)
         self._follow_shifts()
 
-    def run(self, target: Target | None = None) -> float:
-        """As `Fit.run`."""
+    def steps(self, target: Target | None = None) -> Iterator[Progress]:
+        """As `Fit.steps`, `_LOOK_EVERY` at a time."""
         fit, recipe, model = self.fit, self.recipe, self.model
         visits = self._visits
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
@@ -137,10 +137,8 @@ class Loop:
                     pull = min((0.5 if at < recipe.hard_from else 0.1) * _LOOK_EVERY / len(self.tiles), 0.5)
                     lmbda = target.steer(lmbda, recipe.lmbda, means.distortion, means.bits, pull)
                     self._weigh(lmbda)
-                if fit.on_progress is not None:
-                    seconds = time.monotonic() - start
-                    fit.on_progress(Progress(step + 1, recipe.n_steps, seconds, means.distortion, means.bits))
-        return lmbda
+                seconds = time.monotonic() - start
+                yield Progress(step + 1, recipe.n_steps, seconds, means.distortion, means.bits, lmbda)
 
     def _plan(self) -> list[int]:
         """The numbers of the tiles that the steps see; fills the table for them."""
