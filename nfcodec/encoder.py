@@ -15,10 +15,11 @@ import numpy as np
 
 from . import io
 from .atomic import check_output, write_atomic
+from .choice import Choice, parse_activation, parse_encoding, parse_network
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
-from .spec import ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
+from .spec import GRID_ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
 
 __all__ = ["Encoded", "Report", "Status", "encode"]
 
@@ -56,6 +57,8 @@ def encode(
     *,
     kind: str | None = None,
     encoding: str = "auto",
+    activation: str = "auto",
+    network: str | None = None,
     quality: float | None = None,
     psnr: float | None = None,
     max_error: float | None = None,
@@ -75,8 +78,10 @@ def encode(
     """Fits a neural field to a signal and writes it.
 
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
-    channels for "volume". output: the file to write, or None to get the bytes only. encoding: "dense", "hash",
-    "codebook", or "auto". One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
+    channels for "volume". output: the file to write, or None to get the bytes only. encoding: a key of
+    `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
+    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60". network:
+    its neurons and hidden layers, such as "256x4", or None for what suits the signal. One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
     `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
     coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
     which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
@@ -92,8 +97,10 @@ def encode(
     goal = pick_goal(quality, psnr, max_error, size, bpp, lossless)
     if output is not None:
         check_output(output, overwrite)
-    if encoding != "auto" and encoding not in ENCODINGS:
-        raise UsageError(f"choosing an encoding: got {encoding!r}, expected auto, {', '.join(ENCODINGS)}")
+    encoding = "dense" if encoding == "auto" else encoding
+    parts = parse_encoding(encoding)
+    if activation != "auto":
+        parse_activation(activation)
     if effort not in range(1, 10):
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     if time_limit is not None and not time_limit > 0:
@@ -102,7 +109,9 @@ def encode(
         raise UsageError(f"choosing a seed: got {seed}, expected an integer from 0 to 2**63 - 1")
     session = _import_session()
     settings = session.Settings(
-        encoding="dense" if encoding == "auto" else encoding,
+        encoding=encoding,
+        activation=activation,
+        network=None if network is None else parse_network(network),
         quality=QUALITY if quality is None else float(quality),
         effort=effort,
         seed=seed,
@@ -117,6 +126,8 @@ def encode(
     io.check_finite(signal)
     if lossless and signal.kind in SURFACE_KINDS:
         raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
+    if goal is not None and goal.is_guarantee and signal.kind not in SURFACE_KINDS:
+        _check_guarantee(parts, activation)
     work = session.Session(signal, settings, goal, on_progress)
     trial = work.search()
     if output is not None:
@@ -135,6 +146,16 @@ def encode(
         lmbda=trial.lmbda,
         signal=work.signal,
     )
+
+
+def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
+    """UsageError where integers do not give the field's values, which residuals are added to."""
+    is_grid = len(parts) == 1 and parts[0].name in GRID_ENCODINGS
+    if not is_grid or activation not in ("auto", "relu", "identity"):
+        raise UsageError(
+            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, expected "
+            f"one of {', '.join(GRID_ENCODINGS)}, and relu or identity, whose values are the same on every machine"
+        )
 
 
 def _import_session() -> ModuleType:

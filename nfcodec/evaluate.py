@@ -21,6 +21,7 @@ __all__ = ["POINTS_PER_BLOCK", "Evaluation", "Lattice", "Values", "points_per_bl
 POINTS_PER_BLOCK = 1 << 16
 VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_BENT = np.float32(40.0)
+KERNEL_ACTIVATIONS = ("identity", "relu")  # all that the kernels know
 _POINTS_PER_PART = 1 << 13  # of a thread's turn
 # numpy takes some 30 ns for a tap of a level at a point and 300 ns for a sample of a lattice, the first use of the
 # kernels a second; in units of `use_numba`
@@ -66,6 +67,14 @@ class Values:
         slope[..., self._bends] *= np.cosh(self._bent(y))
         return slope
 
+    def curvature(self, y: np.ndarray) -> np.ndarray:
+        """Second derivatives by y, of its shape; those before clipping."""
+        curvature = np.zeros_like(y)
+        if self._bends.any():
+            bent = np.sinh(self._bent(y))
+            curvature[..., self._bends] = bent * np.square(self.scale[self._bends]) / self.knees[self._bends]
+        return curvature
+
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest value, each (C,), infinite for channels that are not clipped."""
         low, high = (np.full(self.spec.channels, x, np.float32) for x in (-np.inf, np.inf))
@@ -94,6 +103,7 @@ class Evaluation:
     def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp):
         self.spec, self.grid, self.mlp = spec, grid, mlp
         self.values = Values(spec)
+        self._has_kernels = isinstance(grid, LatticeEncoding) and mlp.spec.activation in KERNEL_ACTIVATIONS
         self._kernels = None
         self._lock = threading.Lock()
 
@@ -118,6 +128,8 @@ class Evaluation:
 
     def is_quick_at_points(self, n: int) -> bool:
         """Whether the kernels sample a number of points: it is work for them, now or with what was done before."""
+        if not self._has_kernels:
+            return False
         n_corners = n_taps(self.spec.grid.kernel(0)) ** self.spec.n_dims
         kernels = self._choose(n * n_corners * self.spec.grid.n_levels // _TAPS)
         return kernels is not None and kernels.can_sample
@@ -144,6 +156,21 @@ class Evaluation:
                 values[here] = self.values(y)
         return values, out
 
+    def hessian(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
+        """Second derivatives (N, C, d, d) float32 before clipping, at coordinates (N, d) float64."""
+        n, d = coords.shape
+        out = np.empty((n, self.spec.channels, d, d), np.float32)
+        step = points_per_block(self.spec, 1 + d + d * d)
+        for start in range(0, n, step):
+            with quiet():
+                here = slice(start, start + step)
+                y, dy, ddy = self.mlp.hessian(*self.grid.hessian(coords[here], n_levels))
+                slope, curvature = self.values.slope(y), self.values.curvature(y)
+                found = ddy * np.broadcast_to(slope, y.shape)[:, None, None, :]
+                found += dy[:, :, None, :] * dy[:, None, :, :] * curvature[:, None, None, :]
+                out[here] = np.moveaxis(found, 3, 1)
+        return out
+
     def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
         """The product of finite coordinates axes[k] (M_k,) float64."""
         n_samples = math.prod(map(len, axes))
@@ -151,7 +178,7 @@ class Evaluation:
 
     def _choose(self, n_items: int):
         """The kernels' `Evaluator` if this work is for them."""
-        if not isinstance(self.grid, LatticeEncoding):
+        if not self._has_kernels:
             return None
         global _n_done
         # to load these kernels alone takes a quarter of the time that numba takes
@@ -230,4 +257,4 @@ def points_per_block(spec: FieldSpec, n_copies: int = 1) -> int:
 
 def quiet() -> np.errstate:
     """No warnings where the numbers of a hostile file overflow float32: its samples are infinite or NaN, no more."""
-    return np.errstate(over="ignore", invalid="ignore")
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")

@@ -100,6 +100,19 @@ class Field:
         coords, n_levels = self._coords(coords), self._levels(level)
         return self._evaluation.gradient(coords, n_levels)[1]
 
+    def hessian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Second derivatives (N, C, d, d) float32 of the values by the coordinates, symmetric; clipping as `gradient`.
+
+        Exact where both encoding and activation have them. Elsewhere they are those beside: 0 within the pieces of ReLU and
+        of linear interpolation, of which only the mixed derivatives of the latter are not. Never by the kernels.
+        """
+        coords, n_levels = self._coords(coords), self._levels(level)
+        return self._evaluation.hessian(coords, n_levels)
+
+    def laplacian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """The sum of the second derivatives along each axis, (N, C) float32: the trace of `hessian`."""
+        return np.trace(self.hessian(coords, level), axis1=2, axis2=3)
+
     # ------------------------------------------------------------ lattices
 
     def sample_lattice(self, axes: Sequence[np.ndarray], level: int | None = None) -> np.ndarray:
@@ -254,7 +267,8 @@ class Field:
 
     def _mesh_resolution(self, level: int | None) -> int:
         """Samples on the longest axis that suit the levels up to `level`."""
-        longest = [max(resolution) for resolution in self.spec.grid.resolutions]
+        # features of coordinates are as fine as the source
+        longest = [max(resolution or self.spec.extent) for resolution in self.spec.grid.resolutions]
         part = max(longest[: self._levels(level)]) / max(longest)
         return max(_LEAST_MESH_RESOLUTION, round(MESH_RESOLUTION * part))
 
@@ -301,6 +315,7 @@ class Field:
             "resolutions": [list(r) for r in grid.resolutions],
             "n_features": list(grid.n_features),
             "log2_size": grid.log2_size,
+            "activation": spec.mlp.activation,
             "network": list(spec.mlp.widths) if spec.mlp.n_hidden_layers else [spec.mlp.n_inputs, spec.mlp.n_outputs],
             "box": None if spec.origin is None else {"origin": list(spec.origin), "size": self.box_size.tolist()},
             "truncation": spec.truncation,

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .encodings import LatticeEncoding
+from .encodings import LatticeEncoding, load
 from .encodings.interpolate import n_taps
 from .errors import FormatError
 from .kernels import use_numba
 from .mlp import Mlp
 from .spec import SHAPE_PARTS, FieldSpec, Kernel, Read
 
-__all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "outputs", "shifted"]
+__all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "is_available", "outputs", "shifted"]
 
 WEIGHT_BITS = 15  # fractional bits of an interpolation weight
 VERTEX_BITS = 12  # of a vertex's integer on its way through the axes
@@ -115,6 +115,11 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
             axes.append((place.reshape(index.shape), weights))
             used.append(unique)
     return grid.integers(level, list(np.ix_(*used))).astype(np.int64) << np.int64(VERTEX_BITS), axes
+
+
+def is_available(spec: FieldSpec) -> bool:
+    """Whether integers give a field's values: those of one grid, through a network of sums and ReLUs."""
+    return issubclass(load(spec.grid.encoding), LatticeEncoding) and spec.mlp.activation in ("identity", "relu")
 
 
 def check(mlp: Mlp) -> None:

@@ -5,20 +5,25 @@ spec/format.md draws the same bytes in the same order. Every count is checked ag
 
 from __future__ import annotations
 
-import math
-import struct
-
 import numpy as np
 
+from . import activations
 from . import spec as s
 from .binary import Reader, Writer
 from .entropy import streams
-from .errors import FormatError, LimitError
+from .errors import FormatError
+from .layout import FLAG_HALVING, FLAG_SHARED_FEATURES, flags_of, halved, limited, named, pack_input, read_input, step_code, step_value
 from .mlp import Mlp
-from .spec import FieldSpec, GridSpec, MlpSpec
+from .spec import FieldSpec, MlpSpec
+
+__all__ = [
+    "FLAG_CLIP", "FLAG_FULL_RANGE", "FLAG_HALVING", "FLAG_KNEE", "FLAG_ONE_RANGE", "FLAG_PLACED", "FLAG_SHARED_FEATURES",
+    "FLAG_TRUNCATED", "MAX_SHIFT", "MAX_WORLD", "assemble_mlp", "check_shift", "halved", "mlp_shapes", "pack_mlp", "pack_spec",
+    "read_spec", "step_code", "step_value", "unpack_mlp", "unpack_spec",
+]  # fmt: skip
 
 FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE = 1, 2, 4, 8
-FLAG_ONE_RANGE, FLAG_HALVING, FLAG_SHARED_FEATURES, FLAG_FULL_RANGE = 16, 32, 64, 128
+FLAG_ONE_RANGE, FLAG_FULL_RANGE = 16, 128  # 32 and 64 are those of `layout`
 MAX_SHIFT = 24
 MAX_WORLD = 1e30  # of positions and cells, so that no box leaves float64 or float32
 
@@ -31,11 +36,9 @@ def pack_spec(spec: FieldSpec) -> bytes:
     grid, mlp = spec.grid, spec.mlp
     one_range = len(set(spec.value_offset)) == 1 and len(set(spec.value_scale)) == 1
     full_range = set(zip(spec.value_offset, spec.value_scale)) == {_full_range(spec.dtype)}
-    halving = all(coarse == halved(fine) for coarse, fine in zip(grid.resolutions[:-1], grid.resolutions[1:]))
-    shared = grid.n_levels > 2 and len(set(grid.n_features[:-1])) == 1
     flags = FLAG_CLIP * spec.clip | FLAG_PLACED * (spec.origin is not None) | FLAG_TRUNCATED * (spec.truncation > 0)
-    flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * (one_range and not full_range) | FLAG_HALVING * halving
-    flags |= FLAG_SHARED_FEATURES * shared | FLAG_FULL_RANGE * full_range
+    flags |= FLAG_KNEE * (spec.knee > 0) | FLAG_ONE_RANGE * (one_range and not full_range)
+    flags |= FLAG_FULL_RANGE * full_range | flags_of(grid)
     w = Writer()
     w.u8(s.KINDS[spec.kind])
     w.u8(flags)
@@ -57,22 +60,7 @@ def pack_spec(spec: FieldSpec) -> bytes:
         w.f32(spec.knee)
     for role in spec.roles[1:]:
         w.u8(s.ROLES[role])
-    w.u8(s.ENCODINGS[grid.encoding])
-    w.u8(s.INTERPOLATIONS[grid.interpolation])
-    w.u8(grid.log2_size)
-    w.u8(grid.n_levels)
-    for resolution in grid.resolutions[-1:] if halving else grid.resolutions:
-        for n in resolution:
-            w.varint(n)
-    for f in grid.n_features[-2:] if shared else grid.n_features:
-        w.u8(f)
-    for x in spec.steps:
-        w.u16(step_code(x))
-    for shape in grid.shapes:
-        for x in shape:
-            w.i8(round(x * s.SHAPE_PARTS))
-    if grid.shapes:
-        w.u8(grid.n_surrounded)
+    pack_input(w, grid, spec.steps)
     w.u8(s.ACTIVATIONS[mlp.activation])
     w.u8(mlp.n_hidden_layers)
     if mlp.n_hidden_layers:
@@ -90,12 +78,12 @@ def unpack_spec(data: bytes) -> FieldSpec:
 
 def read_spec(r: Reader) -> FieldSpec:
     """The FieldSpec at the start of `r`, and errors, as `unpack_spec`; whatever follows stays."""
-    kind = _name(s.KINDS, r.u8(), "kind")
+    kind = named(s.KINDS, r.u8(), "kind")
     flags = r.u8()
-    n_dims = _limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
-    channels = _limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
-    dtype = _name(s.DTYPES, r.u8(), "dtype")
-    extent = tuple(_limited(r.varint(), 1, s.MAX_EXTENT, "extent") for _ in range(n_dims))
+    n_dims = limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
+    channels = limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
+    dtype = named(s.DTYPES, r.u8(), "dtype")
+    extent = tuple(limited(r.varint(), 1, s.MAX_EXTENT, "extent") for _ in range(n_dims))
     if flags & FLAG_FULL_RANGE:
         ranges = [_full_range(dtype)] * channels
         if ranges[0] is None or flags & FLAG_ONE_RANGE:
@@ -114,38 +102,13 @@ def read_spec(r: Reader) -> FieldSpec:
     truncation = _positive(r.f32(), "truncation") if flags & FLAG_TRUNCATED else 0.0
     knee = _positive(r.f32(), "knee") if flags & FLAG_KNEE else 0.0
     _check_kind(kind, flags, n_dims, channels, dtype)
-    roles = ("distance", *(_name(s.ROLES, r.u8(), "role") for _ in range(channels - 1))) if kind in s.SURFACE_KINDS else ()
+    roles = ("distance", *(named(s.ROLES, r.u8(), "role") for _ in range(channels - 1))) if kind in s.SURFACE_KINDS else ()
     _check_roles(roles)
 
-    encoding = _name(s.ENCODINGS, r.u8(), "encoding")
-    interpolation = _name(s.INTERPOLATIONS, r.u8(), "interpolation")
-    limit = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE}.get(encoding, 0)
-    log2_size = _limited(r.u8(), 0, limit, "log2_size")
-    n_levels = _limited(r.u8(), 1, s.MAX_LEVELS, "levels")
-    resolutions = [
-        tuple(_limited(r.varint(), 1, s.MAX_RESOLUTION, "resolution") for _ in range(n_dims))
-        for _ in range(1 if flags & FLAG_HALVING else n_levels)
-    ]
-    if flags & FLAG_HALVING:
-        while len(resolutions) < n_levels:
-            resolutions.insert(0, halved(resolutions[0]))
-    n_counts = 2 if flags & FLAG_SHARED_FEATURES else n_levels
-    n_features = tuple(_limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_counts))
-    if flags & FLAG_SHARED_FEATURES:
-        if n_levels < 2:
-            raise FormatError(
-                "reading the field header: got shared features for one level, expected two or more", "fhdr-flags"
-            )
-        n_features = n_features[:1] * (n_levels - 1) + n_features[1:]
-    steps = tuple(step_value(r.u16()) for _ in range(n_levels))
-    n_shapes = n_levels if interpolation == "mitchell" else 0
-    shapes = tuple((r.i8() / s.SHAPE_PARTS, r.i8() / s.SHAPE_PARTS) for _ in range(n_shapes))
-    most = n_levels if encoding == "dense" and resolutions[-1] == extent else 0
-    n_surrounded = _limited(r.u8(), 0, most, "surrounded levels") if shapes else 0
-    activation = _name(s.ACTIVATIONS, r.u8(), "activation")
-    n_hidden_layers = _limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
-    n_neurons = _limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
-    grid = GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size, shapes, n_surrounded)
+    grid, steps = read_input(r, extent, flags)
+    activation = named(s.ACTIVATIONS, r.u8(), "activation")
+    n_hidden_layers = limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
+    n_neurons = limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
     mlp = MlpSpec(grid.n_inputs, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
@@ -185,32 +148,6 @@ def _check_roles(roles: tuple[str, ...]) -> None:
         )
 
 
-def halved(resolution: tuple[int, ...]) -> tuple[int, ...]:
-    """The next coarser resolution of a halving pyramid."""
-    return tuple((n + 1) // 2 for n in resolution)
-
-
-def step_code(step: float) -> int:
-    """The upper 16 bits of the float32 nearest to a positive step: 8 bits of precision."""
-    bits = struct.unpack("<I", struct.pack("<f", step))[0]
-    return min(max((bits + 0x8000) >> 16, 1), 0x7F7F)
-
-
-def step_value(code: int) -> float:
-    """The inverse of `step_code`."""
-    value = struct.unpack("<f", struct.pack("<I", code << 16))[0]
-    if not (math.isfinite(value) and value > 0):
-        raise FormatError(f"reading the field header: got a step of {value}, expected a positive number", "fhdr-step")
-    return value
-
-
-def _name(table: dict[str, int], value: int, what: str) -> str:
-    for name, number in table.items():
-        if number == value:
-            return name
-    raise FormatError(f"reading the field header: got {what} {value}, expected one of {table}", f"fhdr-{what}")
-
-
 def _within(value: float, low: float, high: float, what: str) -> float:
     if not low <= value <= high:
         raise FormatError(f"reading the field header: got {what} {value}, expected {low:g} to {high:g}", f"fhdr-{what}")
@@ -223,24 +160,19 @@ def _positive(value: float, what: str) -> float:
     return value
 
 
-def _limited(value: int, low: int, high: int, what: str) -> int:
-    if not low <= value <= high:
-        code = "limit-" + what.replace(" ", "-")
-        raise LimitError(f"reading the field header: got {value} for {what}, expected {low} to {high}", code)
-    return value
-
-
 # ---------------------------------------------------------------- DNET
 
 
 def mlp_shapes(spec: MlpSpec) -> list[tuple[int, ...]]:
-    """Shapes of the network's tensors in the file's order: weights and bias of each layer, then the skip."""
+    """Shapes of the network's tensors in the file's order: weights and bias of each layer, the skip, and where the activation
+    has numbers those of each hidden layer."""
     if not spec.n_hidden_layers:
         return [(spec.n_outputs,), (spec.n_outputs, spec.n_inputs)]
     shapes: list[tuple[int, ...]] = []
     for n_in, n_out in zip(spec.widths[:-1], spec.widths[1:]):
         shapes += [(n_out, n_in), (n_out,)]
-    return [*shapes, (spec.n_outputs, spec.n_inputs)]
+    n_numbers = len(activations.load(spec.activation).parameters)
+    return [*shapes, (spec.n_outputs, spec.n_inputs), *([(spec.n_hidden_layers, n_numbers)] if n_numbers else [])]
 
 
 def pack_mlp(tensors: list[np.ndarray], shifts: list[int]) -> bytes:
@@ -264,7 +196,7 @@ def unpack_mlp(spec: MlpSpec, data: bytes) -> Mlp:
 
 def check_shift(shift: int) -> int:
     """The shift of a network's tensor, if it is within the limits."""
-    return _limited(shift, 0, MAX_SHIFT, "network shift")
+    return limited(shift, 0, MAX_SHIFT, "network shift")
 
 
 def assemble_mlp(spec: MlpSpec, tensors: list[np.ndarray], shifts: list[int]) -> Mlp:
@@ -272,4 +204,5 @@ def assemble_mlp(spec: MlpSpec, tensors: list[np.ndarray], shifts: list[int]) ->
     floats = [t.astype(np.float32) * np.float32(2.0**-shift) for t, shift in zip(tensors, shifts)]
     if not spec.n_hidden_layers:
         return Mlp(spec, [], floats[:1], floats[1], tensors, shifts)
-    return Mlp(spec, floats[0:-1:2], floats[1:-1:2], floats[-1], tensors, shifts)
+    numbers = floats.pop() if activations.load(spec.activation).parameters else None
+    return Mlp(spec, floats[0:-1:2], floats[1:-1:2], floats[-1], tensors, shifts, numbers)

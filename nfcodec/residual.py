@@ -181,6 +181,12 @@ def unpack_residual(spec: FieldSpec, grid: Encoding, mlp: Mlp, data: bytes) -> R
             f"reading the residual: got a field of kind {spec.kind} with knee {spec.knee:g}, expected an image or a volume",
             "resi-kind",
         )
+    if not fixed.is_available(spec):
+        raise FormatError(
+            f"reading the residual: got a field of {spec.grid.encoding} and {spec.mlp.activation}, expected one grid and relu or "
+            "identity, whose values integers give",
+            "resi-field",
+        )
     if spec.channels * math.prod(spec.extent) > MAX_GRID_INTEGERS or max(spec.extent) > MAX_RESOLUTION:
         raise LimitError(
             f"reading the residual: got {spec.extent} x {spec.channels} values, expected at most {MAX_GRID_INTEGERS} and "

@@ -7,7 +7,7 @@ Axes are in array order (z, y, x), coordinates are in [0, 1] with sample centres
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,16 @@ DRAFT = 1  # readers of major 0 accept only their own draft (the minor byte)
 # name -> id; ids are never reused
 KINDS = {"image": 0, "volume": 1, "sdf": 2, "tsdf": 3, "occupancy": 4, "udf": 5}
 SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
-ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
+GRID_ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
+COORDINATE_ENCODINGS = {  # features that are functions of the coordinate
+    "identity": 16, "frequency": 17, "random-fourier": 18, "one-blob": 19, "super-gaussian": 20, "spherical-harmonics": 21,
+}  # fmt: skip
+ENCODINGS = GRID_ENCODINGS | COORDINATE_ENCODINGS
 INTERPOLATIONS = {"linear": 0, "cubic": 1, "mitchell": 2}
-ACTIVATIONS = {"identity": 0, "relu": 1}
+ACTIVATIONS = {
+    "identity": 0, "relu": 1, "prelu": 2, "sine": 3, "tanh": 4, "sigmoid": 5, "silu": 6, "softplus": 7, "gaussian": 8,
+    "quadratic": 9, "multi-quadratic": 10, "laplacian": 11, "super-gaussian": 12, "expsin": 13, "gabor": 14, "finer": 15,
+}  # fmt: skip
 # what the channels of a surface hold; the first is the distance or occupancy
 ROLES = {"other": 0, "distance": 1, "trim": 2, "red": 3, "green": 4, "blue": 5}
 COLOUR_ROLES = ("red", "green", "blue")
@@ -27,14 +34,15 @@ DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7
 # limits, checked before anything is allocated
 MAX_DIMS = 4
 MAX_CHANNELS = 16
+MAX_PARTS = 4  # encodings side by side
 MAX_LEVELS = 32
 MAX_FEATURES_PER_LEVEL = 16
 MAX_RESOLUTION = 1 << 20  # of one axis of one level
 MAX_GRID_INTEGERS = 1 << 27  # over all levels
 MAX_LOG2_HASHMAP_SIZE = 24
 MAX_LOG2_CODEBOOK_SIZE = 12
-MAX_MLP_LAYERS = 8
-MAX_MLP_WIDTH = 256
+MAX_MLP_LAYERS = 16
+MAX_MLP_WIDTH = 1024
 MAX_EXTENT = 1 << 24  # of one axis of the source
 MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choice, never the file's
 
@@ -49,6 +57,17 @@ Kernel = tuple[float, float] | None
 CATMULL_ROM: Kernel = (0.0, 0.5)
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """A number that an encoding or an activation is made with: its name, its least and greatest value, the usual one."""
+
+    name: str
+    low: float
+    high: float
+    default: float
+    is_integer: bool = False
+
+
 class Read(NamedTuple):
     """A level as the network sees it: at the coordinate, or `shift` vertices of the finest level from it along each axis."""
 
@@ -60,7 +79,7 @@ class Read(NamedTuple):
 class GridSpec:
     """The lattices of a field, coarse level first.
 
-    encoding: a key of ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
+    encoding: a key of GRID_ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
     of n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex.
     log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
     2**log2_size entries; dense: 0. shapes: for each level the parameters b and c of its cubic kernel (Mitchell &
@@ -110,6 +129,96 @@ class GridSpec:
         """Features of all reads: the width of the network's input."""
         return sum(self.n_features[read.level] for read in self.reads)
 
+    @property
+    def parts(self) -> tuple[GridSpec]:
+        """The encodings side by side: this one alone."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class CoordinateSpec:
+    """An encoding without a grid: its features are functions of the coordinate, and its one level.
+
+    encoding: a key of COORDINATE_ENCODINGS. n_dims: d. parameters: the numbers that its class names, in that order.
+    n_features: those of its one level; made by `encodings.CoordinateEncoding.describe`.
+    """
+
+    encoding: str
+    n_dims: int
+    parameters: tuple[float, ...]
+    n_features: tuple[int]
+
+    n_levels: ClassVar[int] = 1
+    resolutions: ClassVar[tuple[tuple[int, ...], ...]] = ((),)
+    interpolation: ClassVar[str] = "none"
+    log2_size: ClassVar[int] = 0
+    shapes: ClassVar[tuple[tuple[float, float], ...]] = ()
+
+    @property
+    def n_inputs(self) -> int:
+        return self.n_features[0]
+
+    @property
+    def parts(self) -> tuple[CoordinateSpec]:
+        return (self,)
+
+
+@dataclass(frozen=True)
+class CompositeSpec:
+    """Encodings side by side: the network sees the features of all, one after another; the levels are those of the first
+    part, then those of the second, and so on.
+
+    parts: two or more, no encoding twice.
+    """
+
+    parts: tuple[GridSpec | CoordinateSpec, ...]
+
+    shapes: ClassVar[tuple[tuple[float, float], ...]] = ()
+
+    @property
+    def encoding(self) -> str:
+        return "+".join(part.encoding for part in self.parts)
+
+    @property
+    def interpolation(self) -> str:
+        return "+".join(part.interpolation for part in self.parts)
+
+    @property
+    def log2_size(self) -> int:
+        return max(part.log2_size for part in self.parts)
+
+    @property
+    def n_dims(self) -> int:
+        return self.parts[0].n_dims
+
+    @property
+    def n_levels(self) -> int:
+        return sum(part.n_levels for part in self.parts)
+
+    @property
+    def n_features(self) -> tuple[int, ...]:
+        return tuple(f for part in self.parts for f in part.n_features)
+
+    @property
+    def resolutions(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(resolution for part in self.parts for resolution in part.resolutions)
+
+    @property
+    def n_inputs(self) -> int:
+        return sum(part.n_inputs for part in self.parts)
+
+    def place(self, level: int) -> tuple[int, int]:
+        """(number of the part, its first level) that a level belongs to."""
+        first = 0
+        for k, part in enumerate(self.parts):
+            if level < first + part.n_levels:
+                return k, first
+            first += part.n_levels
+        raise IndexError(level)
+
+
+InputSpec = GridSpec | CoordinateSpec | CompositeSpec
+
 
 @dataclass(frozen=True)
 class MlpSpec:
@@ -132,8 +241,8 @@ class FieldSpec:
     """All that shapes a field, without its integers.
 
     extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the
-    finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). steps: for each
-    level the float value of one integer step of its features. value_offset, value_scale: (C,) each; value = offset +
+    finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). grid: what the network
+    sees. steps: for each level the float value of one integer step of its features, 1 where it has none. value_offset, value_scale: (C,) each; value = offset +
     scale * network output. knee: 0, or the distance from the offset at which values begin to be stored on a logarithmic
     scale: value = offset + knee * sinh(scale * network output / knee), so that far parts of a surface need no precision,
     and highlights of a picture no more than its shadows. clip:
@@ -147,7 +256,7 @@ class FieldSpec:
     extent: tuple[int, ...]
     channels: int
     dtype: str
-    grid: GridSpec
+    grid: InputSpec
     mlp: MlpSpec
     steps: tuple[float, ...]
     value_offset: tuple[float, ...]

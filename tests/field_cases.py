@@ -13,9 +13,12 @@ import nfcodec
 from nfcodec import header
 from nfcodec.encodings import load
 from nfcodec.pack import Frozen, pack
-from nfcodec.spec import DTYPES, ENCODINGS, INTERPOLATIONS, SHAPE_PARTS, SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec
+from nfcodec.spec import (
+    ACTIVATIONS, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, SHAPE_PARTS, SURFACE_KINDS, CompositeSpec,
+    FieldSpec, GridSpec, MlpSpec,
+)  # fmt: skip
 
-COMBINATIONS = [(e, i) for e, i in itertools.product(ENCODINGS, INTERPOLATIONS)]
+COMBINATIONS = [(e, i) for e, i in itertools.product(GRID_ENCODINGS, INTERPOLATIONS)]
 
 
 def some_shapes(interpolation, n_levels):
@@ -38,9 +41,9 @@ def f32(x):
 def make_spec(
     kind="volume", extent=(9, 8), resolutions=((3, 4), (9, 8)), encoding="dense", interpolation="linear", channels=2,
     dtype="f4", n_features=None, log2_size=None, n_neurons=7, n_hidden_layers=2, activation="relu", knee=0.0,
-    clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0, roles=None,
+    clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0, roles=None, sees=None,
 ):  # fmt: skip
-    """A FieldSpec whose floats survive the file."""
+    """A FieldSpec whose floats survive the file. sees: all that the network sees, instead of the grid that the others say."""
     surface = kind in SURFACE_KINDS
     n_features = n_features or (2,) * len(resolutions)
     if log2_size is None:
@@ -49,6 +52,7 @@ def make_spec(
         encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size,
         some_shapes(interpolation, len(resolutions)), n_surrounded,
     )  # fmt: skip
+    grid = grid if sees is None else sees
     return FieldSpec(
         kind=kind,
         extent=tuple(extent),
@@ -56,7 +60,7 @@ def make_spec(
         dtype=dtype,
         grid=grid,
         mlp=MlpSpec(grid.n_inputs, n_neurons if n_hidden_layers else 0, n_hidden_layers, channels, activation),
-        steps=tuple(header.step_value(header.step_code(step / (level + 1))) for level in range(len(resolutions))),
+        steps=steps_of(grid, step),
         value_offset=(f32(offset),) * channels,
         value_scale=(f32(scale),) * channels,
         knee=f32(knee),
@@ -68,23 +72,33 @@ def make_spec(
     )
 
 
+def steps_of(sees, step):
+    """A step for each level: smaller ones of finer levels of a grid, 1 where there is no grid."""
+    grids = [(level, isinstance(part, GridSpec)) for part in sees.parts for level in range(part.n_levels)]
+    return tuple(header.step_value(header.step_code(step / (level + 1))) if grid else 1.0 for level, grid in grids)
+
+
 def make_frozen(spec, rng, spread=3.0):
     """Random integers for a spec: a network of weights around 0.3, levels of about +-spread."""
     shapes = header.mlp_shapes(spec.mlp)
     tensors = [np.rint(rng.normal(0, 40, shape)).astype(np.int32) for shape in shapes]
+    if len(shapes) % 2 == 0 and spec.mlp.n_hidden_layers:  # numbers of the activation: mostly about 1, not 0
+        tensors[-1] = rng.integers(64, 200, shapes[-1]).astype(np.int32)
     levels = []
     for level in range(spec.grid.n_levels):
         shapes_of_level = load(spec.grid.encoding).level_shapes(spec.grid, level)
         levels.append({name: _integers(name, shape, spec, rng, spread) for name, shape in shapes_of_level.items()})
     net = None
-    if spec.grid.encoding == "dense":
-        net = make_net(rng, spec.n_dims, max(spec.grid.n_features) > 1, largest=30)
+    for part in spec.grid.parts:
+        if part.encoding == "dense":
+            net = make_net(rng, spec.n_dims, max(part.n_features) > 1, largest=30)
     return Frozen(levels, tensors, [7] * len(shapes), net)
 
 
 def _integers(name, shape, spec, rng, spread):
     if name == "indices":
-        return rng.integers(0, 1 << spec.grid.log2_size, shape).astype(np.int32)
+        (book,) = (part for part in spec.grid.parts if part.encoding == "codebook")
+        return rng.integers(0, 1 << book.log2_size, shape).astype(np.int32)
     return np.rint(rng.laplace(0, spread, shape)).clip(-(1 << 24), 1 << 24).astype(np.int32)
 
 
@@ -121,7 +135,7 @@ def specs(draw, max_integers=600):
         resolutions = tuple(halving)
     most = max(1, max_integers // max(map(math.prod, resolutions)))
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
-    encoding = draw(st.sampled_from(list(ENCODINGS)))
+    encoding = draw(st.sampled_from(list(GRID_ENCODINGS)))
     n_hidden_layers = draw(st.integers(0, 3))
     interpolation = draw(st.sampled_from(list(INTERPOLATIONS)))
     part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
@@ -133,6 +147,7 @@ def specs(draw, max_integers=600):
         {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding], shapes,
         draw(st.integers(0, n_levels)) if surrounds else 0,
     )  # fmt: skip
+    sees = draw(inputs(grid, d))
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))
@@ -141,12 +156,12 @@ def specs(draw, max_integers=600):
         extent=extent,
         channels=channels,
         dtype="f4" if surface else draw(st.sampled_from(list(DTYPES))),
-        grid=grid,
+        grid=sees,
         mlp=MlpSpec(
-            grid.n_inputs, draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
-            draw(st.sampled_from(["relu", "identity"])),
+            sees.n_inputs, draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
+            draw(st.sampled_from(list(ACTIVATIONS))),
         ),
-        steps=tuple(header.step_value(header.step_code(draw(positive))) for _ in range(n_levels)),
+        steps=steps_of(sees, draw(positive)),
         value_offset=offsets[:1] * channels if same_range else offsets,
         value_scale=scales[:1] * channels if same_range else scales,
         knee=draw(st.one_of(st.just(0.0), positive)),
@@ -156,3 +171,22 @@ def specs(draw, max_integers=600):
         truncation=draw(positive) if kind == "tsdf" else 0.0,
         roles=roles,
     )  # fmt: skip
+
+
+@st.composite
+def inputs(draw, grid, n_dims):
+    """What a network may see: mostly the grid, sometimes encodings without one, alone or beside it."""
+    coordinates = [name for name in COORDINATE_ENCODINGS if n_dims in load(name).dims]
+    names = draw(st.one_of(st.just([]), st.lists(st.sampled_from(coordinates), max_size=3, unique=True)))
+    parts = [load(name).describe(n_dims, **draw(numbers(load(name).parameters))) for name in names]
+    if not parts or draw(st.booleans()):
+        parts.insert(draw(st.integers(0, len(parts))), grid)
+    return parts[0] if len(parts) == 1 else CompositeSpec(tuple(parts))
+
+
+def numbers(parameters):
+    """Numbers of an encoding, small enough to be quick."""
+    return st.fixed_dictionaries({
+        p.name: st.integers(int(p.low), int(min(p.high, 9))) if p.is_integer else st.floats(f32(p.low * 1.01), f32(p.high * 0.99), width=32)
+        for p in parameters
+    })  # fmt: skip

@@ -87,7 +87,9 @@ def test_every_option_says_what_it_does():
 
 def test_choices_are_those_of_the_registry():
     assert _choices("kind") == set(spec.KINDS)
-    assert _choices("encoding") == {"auto", *spec.ENCODINGS}
+    module = sys.modules["nfcodec.cli.encode"]
+    assert set(module.ENCODINGS) == {"auto", *spec.ENCODINGS}
+    assert set(module.ACTIVATIONS) == {"auto", *spec.ACTIVATIONS}
 
 
 def _choices(name, command="encode"):

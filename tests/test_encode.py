@@ -17,7 +17,7 @@ from nfcodec import io, metrics
 from nfcodec.errors import NfldError, SignalError, TargetError, TruncatedError, UsageError
 from nfcodec.fit.goals import pick_goal
 from nfcodec.measure import Report, measure
-from nfcodec.spec import ENCODINGS, Mesh, Signal
+from nfcodec.spec import GRID_ENCODINGS, Mesh, Signal
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_torch = pytest.mark.skipif(
@@ -276,7 +276,7 @@ def test_a_constant_meets_targets(target):
 
 
 @needs_torch
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 @pytest.mark.parametrize("values", [grey(1, 1), grey(21, 34)], ids=["one", "some"])
 def test_every_encoding_of_small_images(encoding, values):
     encoded = encode(values, kind="image", encoding=encoding)
@@ -442,7 +442,7 @@ SIGNALS = {
 
 
 @needs_torch
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 @pytest.mark.parametrize("name", SIGNALS)
 def test_lossless(name, encoding):
     values, kind = SIGNALS[name]
@@ -514,7 +514,7 @@ def test_quality_is_a_ladder(source, kind):
 
 
 @needs_torch
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_a_seed_decides_the_bytes(encoding):
     first, again, other = (
         encode(noisy(24, 24), kind="image", encoding=encoding, seed=seed).data for seed in (1, 1, 2)

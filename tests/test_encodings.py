@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nfcodec.encodings import interpolate, load
 from nfcodec.encodings.hash import n_rows, rows
 from nfcodec.errors import FormatError
-from nfcodec.spec import CATMULL_ROM, ENCODINGS, GridSpec
+from nfcodec.spec import CATMULL_ROM, GRID_ENCODINGS, GridSpec
 
 KERNELS = {"linear": None, "cubic": CATMULL_ROM, "smoothing": (1.0, 0.0), "odd": (-0.5, 0.75), "free": (0.5, 1.25)}
 THROUGH_VERTICES = ["linear", "cubic"]
@@ -171,7 +171,7 @@ def test_hash_rows_of_broadcast_indices():
 # ---------------------------------------------------------------- encodings
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_vertices_are_the_integers_times_the_step(encoding):
     grid = make_grid(encoding, "linear")
     step = np.float32(grid.steps[1])
@@ -236,7 +236,7 @@ def test_a_long_axis_needs_no_square_matrix():
     np.testing.assert_allclose(grid.lattice([axis], 1)[:, 0], wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_missing_levels_count_as_zero(encoding):
     whole = make_grid(encoding, "linear")
     part = load(encoding)(whole.spec, whole.levels[:1], whole.steps)

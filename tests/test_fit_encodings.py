@@ -11,7 +11,7 @@ import nfcodec
 from nfcodec.encodings import load as load_grid
 from nfcodec.entropy import context_inputs, n_inputs
 from nfcodec.pack import pack
-from nfcodec.spec import ENCODINGS, Signal
+from nfcodec.spec import GRID_ENCODINGS, Signal
 
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 
@@ -98,7 +98,7 @@ def test_a_tile_of_the_twin_is_the_decoded_field(encoding, interpolation, shape)
     assert_twin_is_the_file(make_model(encoding, interpolation, *SHAPES[shape]), n_cuts=2, stride=1)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_phase_of_a_stride(encoding):
     assert_twin_is_the_file(make_model(encoding, "cubic", *SHAPES["2-D"]), n_cuts=3, stride=2)
 
@@ -226,7 +226,7 @@ LEVEL_BYTES = 5
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_estimated_bits_are_those_of_the_file(name, encoding):
     signal = SIGNALS[name]()
     fit = fitted(signal, encoding, 60)
@@ -254,7 +254,7 @@ def book_bytes(spec, levels, level):
     return len(data) + (counts * np.log2(counts / counts.sum())).sum() / 8
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
     """More tiles see the same values: neither bits nor the field depend on where the source is cut."""
     model = make_model(encoding, "cubic", *SHAPES["2-D"])
@@ -271,7 +271,7 @@ def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
 # ---------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_parameter_learns(encoding):
     model = make_model(encoding, "cubic", *SHAPES["2-D"]).train()
     (_, _, plan), = make_tiles(model, 1)

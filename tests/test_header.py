@@ -135,8 +135,8 @@ def with_bytes(at, value):
         ("step", b"\x00\x00", "fhdr-step"),
         ("step", b"\x80\x7f", "fhdr-step"),
         ("step", b"\x00\xbf", "fhdr-step"),
-        ("activation", b"\x02", "fhdr-activation"),
-        ("hidden", b"\x08", "limit-hidden-layers"),
+        ("activation", b"\x10", "fhdr-activation"),
+        ("hidden", b"\x10", "limit-hidden-layers"),
         ("neurons", b"\x00", "limit-neurons"),
     ],
 )

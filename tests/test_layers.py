@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nfcodec.spec import ENCODINGS
+from nfcodec.spec import ACTIVATIONS, ENCODINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "nfcodec"
@@ -96,19 +96,32 @@ def test_the_walk_sees_relative_and_inner_imports(tmp_path, monkeypatch):
     assert ("nfcodec", "header") in imports_of(PACKAGE / "decode.py")  # from . import container, header
 
 
+def file_of(name):
+    return name.replace("-", "_") + ".py"
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_has_its_four_places(name):
+    assert (PACKAGE / "activations" / file_of(name)).is_file()
+    assert (PACKAGE / "fit" / "activations" / file_of(name)).is_file()
+    section = (ROOT / "spec" / "format.md").read_text().split("\n## 6. Network\n")[1].split("\n## 7.")[0]
+    assert re.search(rf"^\| {name} \|", section, re.M), f"section 6 of format.md has no row for the activation {name}"
+
+
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_an_encoding_has_its_four_places(name):
-    assert (PACKAGE / "encodings" / f"{name}.py").is_file()
-    assert (PACKAGE / "fit" / "encodings" / f"{name}.py").is_file()
+    assert (PACKAGE / "encodings" / file_of(name)).is_file()
+    assert (PACKAGE / "fit" / "encodings" / file_of(name)).is_file()
     spec = "\n".join(path.read_text() for path in sorted((ROOT / "spec").glob("*.md")))
     headings = [line.lower() for line in spec.splitlines() if line.startswith("#")]
     assert any(re.search(rf"\b{name}\b", line) for line in headings), f"no section of spec/ is about the {name} encoding"
 
 
-def test_no_encoding_is_missing_from_the_registry():
-    for folder in (PACKAGE / "encodings", PACKAGE / "fit" / "encodings"):
-        written = {p.stem for p in folder.glob("*.py") if p.stem not in ("__init__", "interpolate")}
-        assert written == set(ENCODINGS)
+@pytest.mark.parametrize("room, table", [("encodings", ENCODINGS), ("activations", ACTIVATIONS)])
+def test_no_member_is_missing_from_the_registry(room, table):
+    shared = ("__init__.py", "composite.py", "coordinates.py", "interpolate.py")
+    for folder in (PACKAGE / room, PACKAGE / "fit" / room):
+        assert {p.name for p in folder.glob("*.py") if p.name not in shared} == {file_of(name) for name in table}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

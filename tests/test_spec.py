@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from second_inputs import NUMBERS, activate, coordinate_features
+
 import nfcodec
-from nfcodec import container, header, spec
+from nfcodec import activations, container, encodings, header, spec
 from nfcodec.entropy import rans
 
 ROOT = Path(__file__).parents[1]
@@ -83,14 +85,26 @@ def test_limits():
 def test_every_encoding_has_its_section():
     for name in spec.ENCODINGS:
         assert re.search(rf"^### 4\.\d {name}$", text("format.md"), re.M)
-        assert (ROOT / "nfcodec" / "encodings" / f"{name}.py").exists()
-        assert (ROOT / "nfcodec" / "fit" / "encodings" / f"{name}.py").exists()
+
+
+def test_numbers_are_those_of_the_code():
+    for name in spec.COORDINATE_ENCODINGS:
+        section = re.search(rf"^### 4\.\d {name}\n\n(.+)", text("format.md"), re.M)[1]
+        for p in encodings.load(name).parameters:
+            limits = re.search(rf"\b{p.name}\b[^,;]*, ([\de.-]+)\.\.([\de^-]+)", section)
+            low, high = float(limits[1]), eval(limits[2].rstrip(".").replace("^", "**"))
+            assert (low, high) == (p.low, p.high), (name, p)
+    section = text("format.md").split("\n## 6.")[1].split("\n## 7.")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("|")]
+    found = {name: [n.split() for n in numbers.split(",") if n] for name, numbers, _, _ in rows}
+    for name in spec.ACTIVATIONS:
+        assert found[name] == [[p.name, f"{p.default:g}"] for p in activations.load(name).parameters], name
 
 
 # ---------------------------------------------------------------- error codes
 
 DEFAULTS = {"TruncatedError": "truncated", "ChecksumError": "checksum", "LimitError": "limit"}
-NAMING = {"_name": "fhdr-", "_positive": "fhdr-", "_within": "fhdr-", "_limited": "limit-"}
+NAMING = {"named": "fhdr-", "_positive": "fhdr-", "_within": "fhdr-", "limited": "limit-"}
 
 
 def codes_in(tree):
@@ -109,7 +123,7 @@ def codes_in(tree):
 
 
 def test_every_error_code_is_listed():
-    rooms = ["binary.py", "container.py", "decode.py", "header.py", "entropy/*.py", "encodings/*.py", "fixed.py", "residual.py"]
+    rooms = ["binary.py", "container.py", "decode.py", "header.py", "layout.py", "entropy/*.py", "encodings/*.py", "fixed.py", "residual.py"]
     used = set()
     for path in itertools.chain.from_iterable((ROOT / "nfcodec").glob(room) for room in rooms):
         used.update(codes_in(ast.parse(path.read_text("utf-8"))))
@@ -179,8 +193,25 @@ def read_fhdr(data, is_all=True):
     f["knee"] = c.take("f") if knee else 0.0
     roles = {number: name for name, number in table("Roles").items()}
     f["roles"] = ["distance", *(roles[c.take("B")] for _ in range(f["channels"] - 1))] if placed else []
-    f["encoding"], f["interpolation"] = names["Encodings"][c.take("B")], names["Interpolations"][c.take("B")]
-    f["log2_size"], n_levels = c.take("B"), c.take("B")
+    f["parts"], more = [], True
+    while more:
+        code = c.take("B")
+        more, encoding = code >= 128, names["Encodings"][code % 128]
+        if encoding in NUMBERS:
+            read = {"i": c.varint, "f": lambda: c.take("f")}
+            f["parts"].append({"encoding": encoding, "numbers": [read[form]() for form in NUMBERS[encoding]]})
+        else:
+            f["parts"].append(read_grid(c, d, encoding, names["Interpolations"], halving, shared))
+    f["activation"], f["hidden"] = names["Activations"][c.take("B")], c.take("B")
+    f["neurons"] = c.varint() if f["hidden"] else 0
+    assert c.at == len(data) or not is_all
+    return f
+
+
+def read_grid(c, d, encoding, interpolations, halving, shared):
+    """Section 2, a part with a grid."""
+    f = {"encoding": encoding, "interpolation": interpolations[c.take("B")], "log2_size": c.take("B")}
+    n_levels = c.take("B")
     resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
     while len(resolutions) < n_levels:
         resolutions.insert(0, [(n + 1) // 2 for n in resolutions[0]])
@@ -191,9 +222,6 @@ def read_fhdr(data, is_all=True):
     if f["interpolation"] == "mitchell":
         f["shapes"] = [(c.take("b") / 64, c.take("b") / 64) for _ in range(n_levels)]
         f["surrounded"] = c.take("B")
-    f["relu"], f["hidden"] = names["Activations"][c.take("B")] == "relu", c.take("B")
-    f["neurons"] = c.varint() if f["hidden"] else 0
-    assert c.at == len(data) or not is_all
     return f
 
 
@@ -240,22 +268,34 @@ def interpolated(f, level, arrays, coord, shift):
     return total
 
 
-def value(f, tensors, levels, coord, n_levels):
-    """Sections 5 to 8: one value (C,) in float64."""
-    d = len(coord)
-    reads = [(k, (0,) * d) for k in range(len(levels))]
-    for k in range(len(levels) - f["surrounded"], len(levels)):
+def grid_features(f, levels, coord, n_levels):
+    """Section 6: what the network sees of a grid."""
+    d, n = len(coord), len(f["steps"])
+    reads = [(k, (0,) * d) for k in range(n)]
+    for k in range(n - f["surrounded"], n):
         reads += [(k, tuple(s * (j == axis) for j in range(d))) for axis in range(d) for s in (-1, 1)]
-    parts = [
-        interpolated(f, k, levels[k], coord, s) if k < n_levels else np.zeros(f["features"][k]) for k, s in reads
-    ]
-    x = np.concatenate(parts)
+    return [interpolated(f, k, levels[k], coord, s) if k < n_levels else np.zeros(f["features"][k]) for k, s in reads]
+
+
+def value(f, tensors, levels, coord, n_levels):
+    """Sections 4 to 8: one value (C,) in float64."""
+    seen, first = [], 0
+    for part in f["parts"]:
+        own = levels[first:]
+        if part["encoding"] in NUMBERS:
+            found = coordinate_features(part["encoding"], part["numbers"], own[0], coord)
+            seen.append(found if first < n_levels else 0 * found)
+            first += 1
+        else:
+            seen += grid_features(part, own, coord, n_levels - first)
+            first += len(part["steps"])
+    x = np.concatenate(seen)
+    tensors, numbers = tensors
     if f["hidden"]:
         *layers, skip = tensors
         h = x
         for k in range(f["hidden"]):
-            h = layers[2 * k] @ h + layers[2 * k + 1]
-            h = np.maximum(h, 0) if f["relu"] else h
+            h = activate(f["activation"], layers[2 * k] @ h + layers[2 * k + 1], numbers[k])
         y = layers[-2] @ h + layers[-1] + skip @ x
     else:
         y = tensors[0] + tensors[1] @ x
@@ -284,7 +324,8 @@ def second_decoder(name):
     f = read_fhdr(full.data, is_all=False) if full else read_fhdr(chunks.get(container.FHDR).data)
     mlp = nfcodec.open(data).mlp
     layers = itertools.chain.from_iterable(zip(mlp.weights, mlp.biases, strict=True)) if f["hidden"] else mlp.biases
-    return f, [t.astype(np.float64) for t in (*layers, mlp.skip)], nfcodec.open(data).grid.levels
+    numbers = [()] * f["hidden"] if mlp.numbers is None else mlp.numbers.astype(np.float64).tolist()
+    return f, ([t.astype(np.float64) for t in (*layers, mlp.skip)], numbers), nfcodec.open(data).grid.levels
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -318,7 +359,7 @@ def test_lattices_by_the_specification(name):
 
 def test_network_tensors_are_integers_times_powers_of_two():
     """Section 3, on the smallest golden: no hidden layers, so the biases come first."""
-    _, tensors, _ = second_decoder("tiny")
+    _, (tensors, _), _ = second_decoder("tiny")
     dnet = container.read((GOLDEN / "tiny.nfld").read_bytes()).get(container.DNET).data
     for tensor, shift in zip(tensors, dnet[:2], strict=True):
         assert np.array_equal(tensor * 2**shift, np.rint(tensor * 2**shift))

@@ -14,10 +14,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nfcodec import container, header  # noqa: E402
+from nfcodec import container, header, layout  # noqa: E402
 from nfcodec import spec as s  # noqa: E402
 from nfcodec.binary import Reader  # noqa: E402
 from nfcodec.container import CTXN, DNET, FHDR, FULL, GRID, RESI, TYPE_NAMES  # noqa: E402
+from nfcodec.encodings import load  # noqa: E402
+from nfcodec.encodings.coordinates import CoordinateEncoding  # noqa: E402
 from nfcodec.entropy.context import n_inputs  # noqa: E402
 
 BYTES_A_LINE = 12
@@ -91,7 +93,8 @@ def rows(data: bytes) -> list[Row]:
         elif chunk.type == GRID:
             for level in range(previous + 1, chunk.key + 1):
                 length = inner.read("varint", f"GRID: bytes of level {level}: {{}}")
-                _level(inner, spec.grid.encoding, length)
+                part = spec.grid if len(spec.grid.parts) == 1 else spec.grid.parts[spec.grid.place(level)[0]]
+                _level(inner, part.encoding, length)
             previous = chunk.key
         elif chunk.type == RESI:
             _residual(inner, spec.dtype)
@@ -124,7 +127,21 @@ def _field_header(notes: Notes) -> None:
         notes.read("f32", "knee {:g}")
     for channel in range(1, channels if flags & header.FLAG_PLACED else 0):
         notes.read("u8", lambda value, channel=channel: f"channel {channel}: {_name(s.ROLES, value)}")
-    notes.read("u8", lambda value: f"encoding {_name(s.ENCODINGS, value)}")
+    code = layout.MORE
+    while code & layout.MORE:
+        code = notes.read("u8", lambda value: f"encoding {_name(s.ENCODINGS, value & ~layout.MORE)}")
+        encoding = load(_name(s.ENCODINGS, code & ~layout.MORE))
+        if issubclass(encoding, CoordinateEncoding):
+            for parameter in encoding.parameters:
+                notes.read("varint" if parameter.is_integer else "f32", f"{parameter.name} {{:g}}")
+        else:
+            _grid(notes, flags, d)
+    notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
+    if notes.read("u8", "{} hidden layers"):
+        notes.read("varint", "{} neurons")
+
+
+def _grid(notes: Notes, flags: int, d: int) -> None:
     interpolation = notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value)}")
     notes.read("u8", "log2_size {}")
     n_levels = notes.read("u8", "{} levels")
@@ -142,9 +159,6 @@ def _field_header(notes: Notes) -> None:
             notes.read("i8", lambda value, name=name, level=level: f"{name} of level {level}: {value / s.SHAPE_PARTS:g}")
     if interpolation == s.INTERPOLATIONS["mitchell"]:
         notes.read("u8", "{} surrounded levels")
-    notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
-    if notes.read("u8", "{} hidden layers"):
-        notes.read("varint", "{} neurons")
 
 
 def _context_network(notes: Notes) -> None:

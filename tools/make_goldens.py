@@ -23,12 +23,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import nfcodec  # noqa: E402
-from nfcodec import header, residual  # noqa: E402
+from nfcodec import activations, header, residual  # noqa: E402
 from nfcodec.encodings import load  # noqa: E402
 from nfcodec.entropy.context import ContextNet, n_inputs  # noqa: E402
 from nfcodec.pack import Frozen, pack  # noqa: E402
 from nfcodec.residual import Head  # noqa: E402
-from nfcodec.spec import SURFACE_KINDS, FieldSpec, GridSpec, MlpSpec  # noqa: E402
+from nfcodec.spec import SURFACE_KINDS, CompositeSpec, CoordinateSpec, FieldSpec, GridSpec, MlpSpec  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
 MAX_BYTES = 8192
@@ -54,6 +54,9 @@ class Case:
     n_neurons: int = 6
     n_hidden_layers: int = 1
     activation: str = "relu"
+    numbers: tuple[float, ...] | None = None
+    before: tuple[tuple[str, dict[str, float]], ...] = ()  # encodings without a grid that come before the grid
+    is_alone: bool = False  # whether these are all
     offset: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (255.0,)
     clip: bool = True
@@ -134,6 +137,26 @@ CASES = (
     Case("sdf-trim", "sdf", (8, 10, 12), pyramid((4, 5, 6), 2), 2, "f4", n_features=(2, 1), offset=(0.0, 0.1), scale=(0.2, 0.15), knee=0.05, clip=False, interpolation="cubic", roles=("trim",)),
     Case("sdf-colours", "sdf", (8, 6, 7), pyramid((8, 6, 7), 2), 5, "f4", n_features=(5, 2), offset=(0.0, 0.0, 0.5, 0.0, 0.0), scale=(0.2, 0.5, 0.5, 2.0, 0.3), knee=0.05, clip=False, interpolation="mitchell", shapes=((0.296875, 0.40625), (0.0, 0.5)), roles=("red", "green", "blue", "trim")),
     Case("occupancy-colours", "occupancy", (6, 6, 6), ((6, 6, 6),), 5, "f4", n_features=(4,), offset=(0.0,), scale=(1.0,), clip=True, roles=("blue", "other", "green", "red")),
+    *(
+        Case(f"act-{name}", "image", (9, 11), ((9, 11),), n_hidden_layers=2, n_neurons=5, activation=name, numbers=numbers, before=(("identity", {}),), is_alone=True)
+        for name, numbers in {
+            "prelu": None, "sine": (6.0,), "tanh": None, "sigmoid": None, "silu": None, "softplus": (3.0,), "gaussian": (0.5,), "quadratic": (2.0,),
+            "multi-quadratic": (3.0,), "laplacian": (0.75,), "super-gaussian": (0.75, 2.0), "expsin": (3.0,), "gabor": (4.0, 0.75), "finer": (4.0,),
+        }.items()
+    ),
+    Case("volume-identity", "volume", (5, 6, 7), ((5, 6, 7),), dtype="f4", scale=(1.0,), activation="sine", numbers=(8.0,), before=(("identity", {}),), is_alone=True),
+    Case("image-frequency", "image", (20, 30), ((20, 30),), 3, n_hidden_layers=2, before=(("frequency", {"n_frequencies": 5}),), is_alone=True),
+    Case("volume-frequency", "volume", (4, 5, 6), ((4, 5, 6),), dtype="f4", scale=(1.0,), before=(("frequency", {"n_frequencies": 3}),), is_alone=True),
+    Case("image-random-fourier", "image", (16, 16), ((16, 16),), before=(("random-fourier", {"n_frequencies": 20, "sigma": 4, "seed": 7}),), is_alone=True),
+    Case("volume-random-fourier", "volume", (6, 5, 4), ((6, 5, 4),), dtype="f4", scale=(1.0,), before=(("random-fourier", {"n_frequencies": 12, "sigma": 1.5, "seed": 4294967295}),), is_alone=True),
+    Case("image-one-blob", "image", (16, 12), ((16, 12),), before=(("one-blob", {"n_bins": 9}),), is_alone=True),
+    Case("volume-one-blob", "volume", (6, 5, 4), ((6, 5, 4),), dtype="f4", scale=(1.0,), before=(("one-blob", {"n_bins": 4}),), is_alone=True),
+    Case("image-super-gaussian", "image", (16, 12), ((16, 12),), before=(("super-gaussian", {"n_places": 9, "power": 2}),), is_alone=True),
+    Case("volume-super-gaussian", "volume", (6, 5, 4), ((6, 5, 4),), dtype="f4", scale=(1.0,), before=(("super-gaussian", {"n_places": 5}),), is_alone=True),
+    Case("image-spherical-harmonics", "image", (8, 16), ((8, 16),), before=(("spherical-harmonics", {"degree": 5}),), is_alone=True),
+    Case("volume-spherical-harmonics", "volume", (6, 5, 4), ((6, 5, 4),), dtype="f4", scale=(1.0,), before=(("spherical-harmonics", {"degree": 4}),), is_alone=True),
+    Case("image-parts", "image", (20, 21), pyramid((20, 21), 3), 2, n_features=(2, 2, 1), interpolation="cubic", activation="silu", before=(("frequency", {"n_frequencies": 2}), ("one-blob", {"n_bins": 5}))),
+    Case("sdf-parts", "sdf", (20, 18, 16), ((4, 4, 4), (10, 9, 8)), dtype="f4", scale=(0.2,), knee=0.05, clip=False, n_features=(2, 2), encoding="hash", log2_size=7, activation="gaussian", numbers=(0.75,), before=(("super-gaussian", {"n_places": 4}),)),
     Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
 )  # fmt: skip
 
@@ -150,13 +173,16 @@ def build(case: Case) -> bytes:
     grid = GridSpec(
         case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size, case.shapes, case.n_surrounded
     )
+    parts = [load(name).describe(d, **numbers) for name, numbers in case.before] + [grid] * (not case.is_alone)
+    sees = parts[0] if len(parts) == 1 else CompositeSpec(tuple(parts))
+    steps = (1.0,) * len(case.before) + steps * (not case.is_alone)
     spec = FieldSpec(
         kind=case.kind,
         extent=case.extent,
         channels=case.channels,
         dtype=case.dtype,
-        grid=grid,
-        mlp=MlpSpec(grid.n_inputs, n_neurons, case.n_hidden_layers, case.channels, case.activation),
+        grid=sees,
+        mlp=MlpSpec(sees.n_inputs, n_neurons, case.n_hidden_layers, case.channels, case.activation),
         steps=steps,
         value_offset=per_channel[0],
         value_scale=per_channel[1],
@@ -167,13 +193,21 @@ def build(case: Case) -> bytes:
         truncation=float(np.float32(case.truncation)),
         roles=("distance", *case.roles) if surface else (),
     )
-    shapes = header.mlp_shapes(spec.mlp)
-    tensors = [np.rint(rng.normal(0, 40, shape)).astype(np.int32) for shape in shapes]
+    parameters = activations.load(case.activation).parameters if case.n_hidden_layers else ()
+    shapes = header.mlp_shapes(spec.mlp)[: -1 if parameters else None]
+    # about as large as all inputs together allow, so that outputs are not all clipped
+    size = 40 / math.sqrt(max(1, sees.n_inputs / 16)) if case.before else 40
+    tensors = [np.rint(rng.normal(0, size, shape)).astype(np.int32) for shape in shapes]
     if case.clip:
         tensors[-2 if case.n_hidden_layers else 0][:] += 128  # one half: the middle of what is not clipped
     shifts = [7 if len(shape) == 2 else 8 for shape in shapes]
-    levels = [_level(case, spec.grid, level, rng) for level in range(n_levels)]
-    net = context_net(rng, d, max(n_features) > 1, case.context_layers, case.spread) if case.encoding == "dense" else None
+    if parameters:
+        numbers = case.numbers or [p.default for p in parameters]
+        tensors.append(np.rint(np.outer(1 + 0.25 * np.arange(case.n_hidden_layers), numbers) * 64).astype(np.int32))
+        shifts.append(6)
+    levels = [_level(case, part, level, rng) for part in parts for level in range(part.n_levels)]
+    has_context = case.encoding == "dense" and not case.is_alone
+    net = context_net(rng, d, max(n_features) > 1, case.context_layers, case.spread) if has_context else None
     frozen = Frozen(levels, tensors, shifts, net)
     extra = None if case.residual is None else _residual(case, pack(spec, frozen), rng)
     return pack(spec, frozen, case.meta, extra, compact=case.compact)
@@ -192,7 +226,7 @@ def _residual(case: Case, alone: bytes, rng: np.random.Generator) -> bytes:
     return residual.pack_residual(spec, head, net, residual.split(q, head), residual.detail(y, head))
 
 
-def _level(case: Case, grid: GridSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _level(case: Case, grid: GridSpec | CoordinateSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     out = {}
     for name, shape in load(grid.encoding).level_shapes(grid, level).items():
         if name == "indices":

@@ -10,7 +10,7 @@ import click
 from ..errors import UsageError
 from ..text import seconds_text
 from . import console
-from .encode import ENCODINGS, KINDS
+from .encode import KINDS
 from .values import NAMES, NUMBERS, SIZES, given, read_options
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--quality", type=NUMBERS, metavar="Q,Q", help="Of nfcodec's files.  [default: 20,35,50,65,80]")
 @click.option("--size", type=SIZES, metavar="BYTES,BYTES", help="Of nfcodec's files, instead: 10KB,30KB,100KB.")
 @click.option("--kind", type=click.Choice(KINDS), help="What the input is.  [default: told from the file]")
-@click.option("--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="Of nfcodec's files.")
+@click.option("--encoding", metavar="NAME", default="auto", show_default=True, help="Of nfcodec's files: as of encode.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--seed", type=int, default=0, show_default=True, help="As in nfcodec encode.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)

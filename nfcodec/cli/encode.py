@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
-ENCODINGS = ("auto", "dense", "hash", "codebook")
+ENCODINGS = (
+    "auto", "dense", "hash", "codebook", "identity", "frequency", "random-fourier", "one-blob", "super-gaussian",
+    "spherical-harmonics",
+)  # fmt: skip
+ACTIVATIONS = (
+    "auto", "identity", "relu", "prelu", "sine", "tanh", "sigmoid", "silu", "softplus", "gaussian", "quadratic",
+    "multi-quadratic", "laplacian", "super-gaussian", "expsin", "gabor", "finer",
+)  # fmt: skip
+ENCODING_HELP = f"How features are laid out: {', '.join(ENCODINGS)}; several with +, numbers after a colon."
 _PART_NAME = 64  # characters of a part's name in that of its file
 _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 
@@ -33,8 +41,13 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below an INPUT folder are kept.")
 @click.option("--kind", type=click.Choice(KINDS), help="What the input is.  [default: told from the file]")
 @click.option(
-    "--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="How features are laid out."
+    "--encoding", metavar="NAME[:NUMBER=X,...][+NAME...]", default="auto", show_default=True, help=ENCODING_HELP
 )
+@click.option(
+    "--activation", metavar="NAME[:NUMBER=X,...]", default="auto", show_default=True,
+    help=f"Of the network: {', '.join(ACTIVATIONS)}.",
+)  # fmt: skip
+@click.option("--network", metavar="WIDTHxLAYERS", help="Neurons and hidden layers: 256x4.  [default: by the signal]")
 @click.option("--quality", type=float, metavar="0..100", help="The one knob for quality.  [default: 50]")
 @click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR. Surfaces: 20 log10(diagonal / RMS distance).")
 @click.option("--max-error", type=float, metavar="X", help="No sample is further off; surfaces: distance / diagonal.")
@@ -111,7 +124,7 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "effort", "time_limit", "seed", "device")
+    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "effort", "time_limit", "seed", "device")
     passed_on += ("overwrite",)
     try:
         encoded = nfcodec.encode(

@@ -128,8 +128,8 @@ def describe(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"kind       {facts['kind']}",
         f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",
-        f"encoding   {facts['encoding']}, {facts['interpolation']} interpolation",
-        f"network    {' -> '.join(map(str, facts['network']))}",
+        f"encoding   {facts['encoding']}" + f", {facts['interpolation']} interpolation" * (facts["interpolation"] != "none"),
+        f"network    {' -> '.join(map(str, facts['network']))}, {facts['activation']}",
         f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, "
         f"network {size(facts['network_bytes'])}, context {size(facts['context_bytes'])}, "
         f"metadata {size(facts['meta_bytes'])}",

@@ -1,7 +1,7 @@
 """Coordinate encodings: coordinates (N, d) in [0, 1] -> features (N, F), from the integers of a file.
 
-One file an encoding. Each offers a subclass of `LatticeEncoding` (or of `Encoding` where there is no lattice) and is
-listed in `spec.ENCODINGS`; `load` imports the file of that name.
+One file an encoding. Each offers a subclass of `LatticeEncoding` or, where there is no grid, of `CoordinateEncoding`, and is
+listed in `spec.ENCODINGS`; `load` imports the file of that name. `composite.py` has several side by side.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import ENCODINGS, GridSpec, Read
-from .interpolate import all_corners, apply_axes, axis_matrix, axis_span, corners
+from ..spec import ENCODINGS, GridSpec, InputSpec, Read
+from .interpolate import all_corners, apply_axes, axis_matrix, axis_span, corners, curvatures
 
 # what one level holds: the encoding's integer arrays by name
 LevelData = dict[str, np.ndarray]
@@ -26,7 +26,7 @@ _FEW_POINTS = 64  # all vertices around so many are looked up at once; numpy's c
 
 
 class Encoding(ABC):
-    """A grid's description and the integers of its levels, coarse first; levels may be missing at the end.
+    """An encoding's description and the integers of its levels, coarse first; levels may be missing at the end.
 
     steps: (L,) the float value of one integer step of each level's features.
     """
@@ -34,24 +34,24 @@ class Encoding(ABC):
     name: str
     uses_context = False  # whether levels are coded with the file's context network
 
-    def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
+    def __init__(self, spec: InputSpec, levels: list[LevelData], steps: tuple[float, ...]):
         self.spec = spec
         self.levels = levels
         self.steps = steps
 
     @classmethod
     @abstractmethod
-    def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:
+    def level_shapes(cls, spec: InputSpec, level: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the integer arrays of a level; what a file may make a reader allocate."""
 
     @classmethod
     @abstractmethod
-    def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net: Any) -> bytes:
+    def encode_level(cls, spec: InputSpec, levels: list[LevelData], level: int, net: Any) -> bytes:
         """The payload of a level. `net` is the file's context network or None."""
 
     @classmethod
     @abstractmethod
-    def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net: Any) -> LevelData:
+    def decode_level(cls, spec: InputSpec, coarser: list[LevelData], level: int, data: bytes, net: Any) -> LevelData:
         """The inverse of `encode_level`; raises FormatError on bytes that are not such a payload."""
 
     @abstractmethod
@@ -62,19 +62,14 @@ class Encoding(ABC):
     def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
         """coords (N, d) -> features (N, F) and their derivatives (N, d, F), float32."""
 
+    @abstractmethod
+    def hessian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `jacobian`, and second derivatives (N, d, d, F) float32; where there are none, those from one side."""
+
     def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
         """Features (M_1 .. M_d, F) at the product of the coordinates axes[k] (M_k,)."""
         coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
         return self.features(coords, n_levels).reshape(*(len(a) for a in axes), -1)
-
-    def reads(self, n_levels: int):
-        """Yields (`spec.Read`, slice of the features) for the levels below n_levels that the file has."""
-        start = 0
-        for read in self.spec.reads:
-            f = self.spec.n_features[read.level]
-            if read.level < min(n_levels, len(self.levels)):
-                yield read, slice(start, start + f)
-            start += f
 
 
 class LatticeEncoding(Encoding):
@@ -94,6 +89,15 @@ class LatticeEncoding(Encoding):
         runs = [np.clip(np.arange(a, a + k), 0, n - 1) for a, k, n in zip(starts, counts, resolution)]
         return np.ascontiguousarray(np.moveaxis(self.vertices(level, list(np.ix_(*runs))), -1, 0))
 
+    def reads(self, n_levels: int):
+        """Yields (`spec.Read`, slice of the features) for the levels below n_levels that the file has."""
+        start = 0
+        for read in self.spec.reads:
+            f = self.spec.n_features[read.level]
+            if read.level < min(n_levels, len(self.levels)):
+                yield read, slice(start, start + f)
+            start += f
+
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         out = np.zeros((len(coords), self.spec.n_inputs), np.float32)
         for read, part in self.reads(n_levels):
@@ -111,6 +115,15 @@ class LatticeEncoding(Encoding):
                 out[:, part] += v * weight[:, None]
                 slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
         return out, slope
+
+    def hessian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, d = coords.shape
+        bend = np.zeros((n, d, d, self.spec.n_inputs), np.float32)
+        for read, part in self.reads(n_levels):
+            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
+            for index, second in curvatures(coords, resolution, kernel, self.spec.shift(read)):
+                bend[..., part] += self.vertices(read.level, list(index.T))[:, None, None, :] * second[..., None]
+        return *self.jacobian(coords, n_levels), bend
 
     def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
         """As `Encoding.lattice`, by one small matrix an axis instead of T**d gathers a point."""
@@ -149,7 +162,9 @@ class LatticeEncoding(Encoding):
 
 
 def load(name: str) -> type[Encoding]:
-    """The class of the encoding of that name."""
+    """The class of the encoding of that name, or of those that a "+" joins."""
+    if "+" in name:
+        return importlib.import_module(f"{__name__}.composite").compose(name)
     if name not in ENCODINGS:
         raise KeyError(name)
-    return importlib.import_module(f"{__name__}.{name}").Grid
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Grid

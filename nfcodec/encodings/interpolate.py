@@ -93,6 +93,33 @@ def corners(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shi
         yield index, weight, gradient
 
 
+def curvatures(coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shift: Sequence[float] = ()):
+    """Yields, for each of the T**d vertices around coords (N, d): indices (N, d) int64 and the second derivatives of the
+    weight (N, d, d) float32, which on the seams between vertices are those to their right."""
+    d, axes = len(resolution), []
+    for k, n in enumerate(resolution):
+        index, weight, slope = taps(coords[:, k], n, kernel, shift[k] if shift else 0.0)
+        axes.append((index, weight, slope, _bends(coords[:, k], n, kernel, shift[k] if shift else 0.0)))
+    for choice in itertools.product(range(n_taps(kernel)), repeat=d):
+        index = np.stack([axes[k][0][:, t] for k, t in enumerate(choice)], 1)
+        second = np.empty((len(coords), d, d), np.float32)
+        for i, j in itertools.product(range(d), repeat=2):
+            order = [1 + (k == i) + (k == j) for k in range(d)]
+            second[:, i, j] = functools.reduce(np.multiply, [axes[k][order[k]][:, t] for k, t in enumerate(choice)])
+        yield index, second
+
+
+def _bends(x: np.ndarray, n: int, kernel: Kernel, shift: float) -> np.ndarray:
+    """Second derivatives (N, T) float32 of the weights of `taps` by x."""
+    if kernel is None:
+        return np.zeros((len(x), 2), np.float32)
+    u = np.clip(x, 0.0, 1.0) * n - 0.5 + shift
+    f = u - np.floor(u)
+    factors = (CUBIC + kernel[0] * CUBIC_B + kernel[1] * CUBIC_C).T
+    bends = np.stack([6 * f, np.full_like(f, 2.0)], 1) @ factors[:2]
+    return (bends * (np.square(float(n)) * ((x >= 0) & (x <= 1)))[:, None]).astype(np.float32)
+
+
 def all_corners(
     coords: np.ndarray, resolution: tuple[int, ...], kernel: Kernel, shift: Sequence[float] = ()
 ) -> tuple[list[np.ndarray], np.ndarray]:

@@ -10,13 +10,13 @@ import torch
 
 from ..entropy.context import n_inputs
 from ..header import step_code, step_value
-from ..spec import FieldSpec
+from ..spec import CoordinateSpec, FieldSpec, GridSpec
 from . import prior
 from .analysis import channel_transform, pyramid
 from .context import ContextModel
 from .encodings import GridTwin, load
+from .encodings.composite import Composite
 from .model import FieldModel
-from .plan import Planner, share_out
 from .presets import Preset
 from .source import Source
 from .step import Tile
@@ -40,8 +40,7 @@ def build(
     from_nothing: latents start from 0 instead of the signal."""
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
-    depth = [grid.n_levels - 1 - level for level in range(grid.n_levels)]
-    steps = tuple(step_value(step_code(preset.step_fine * preset.step_ratio**k)) for k in depth)
+    steps = tuple(step for part in grid.parts for step in _steps(part, preset))
     spec = FieldSpec(
         kind=source.kind,
         extent=source.extent,
@@ -61,13 +60,11 @@ def build(
     )
     transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
     mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
-    first = pyramid((source.target - mean) @ transform.T, grid, source.weight, preset.lmbda * channels)
-    latents = [values / step * (not from_nothing) for values, step in zip(first, steps)]
-    twin = _twin(source, preset, steps, latents)
-    skip = np.concatenate([transform.T[:, :f] for f in grid.n_features], axis=1)
-    skip = np.pad(skip, ((0, 0), (0, grid.n_inputs - skip.shape[1])))
-    model = FieldModel(spec, twin, skip, mean)
-    if twin.uses_context and preset.mlp.n_hidden_layers:
+    planes = (source.target - mean) @ transform.T
+    twin = _twin(source, preset, steps, planes, from_nothing)
+    skip = np.concatenate([_skip(part, transform) for part in grid.parts], axis=1)
+    model = FieldModel(spec, twin, skip, mean, preset.activation_numbers)
+    if hasattr(twin, "flat") and preset.mlp.n_hidden_layers and model.is_plain:
         known = prior.load().get(prior.key_of(model)) if networks is None else networks
         if known:
             prior.start(model, known, transform, is_silent=is_short)
@@ -75,8 +72,39 @@ def build(
     return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
 
 
-def _twin(source: Source, preset: Preset, steps, latents: list[np.ndarray]) -> GridTwin:
-    grid = preset.grid
+def _steps(part: GridSpec | CoordinateSpec, preset: Preset) -> tuple[float, ...]:
+    """The steps of a part's levels: those of a grid grow towards the coarse ones."""
+    if isinstance(part, CoordinateSpec):
+        return (1.0,)
+    depth = range(part.n_levels - 1, -1, -1)
+    return tuple(step_value(step_code(preset.step_fine * preset.step_ratio**k)) for k in depth)
+
+
+def _skip(part: GridSpec | CoordinateSpec, transform: np.ndarray) -> np.ndarray:
+    """(C, F) the linear map from a part's features to channels that a fit starts from."""
+    skip = np.zeros((len(transform), part.n_inputs), np.float32)
+    if isinstance(part, GridSpec):
+        own = np.concatenate([transform.T[:, :f] for f in part.n_features], axis=1)
+        skip[:, : own.shape[1]] = own
+    return skip
+
+
+def _twin(source: Source, preset: Preset, steps: tuple[float, ...], planes: np.ndarray, from_nothing: bool) -> GridTwin:
+    """The twin of all that the network sees. planes: (*extent, C), of which several grids take a share each."""
+    n_grids = sum(isinstance(part, GridSpec) for part in preset.grid.parts)
+    twins, level = [], 0
+    for part in preset.grid.parts:
+        own = steps[level : level + part.n_levels]
+        if isinstance(part, CoordinateSpec):
+            twins.append(load(part.encoding)(part))
+        else:
+            first = pyramid(planes / n_grids, part, source.weight, preset.lmbda * source.channels)
+            twins.append(_grid_twin(source, preset, part, own, [v / s * (not from_nothing) for v, s in zip(first, own)]))
+        level += part.n_levels
+    return twins[0] if len(twins) == 1 else Composite(preset.grid, steps, twins)
+
+
+def _grid_twin(source: Source, preset: Preset, grid: GridSpec, steps, latents: list[np.ndarray]) -> GridTwin:
     if grid.encoding != "dense":
         return load(grid.encoding)(grid, steps, latents)
     multi = any(f > 1 for f in grid.n_features)
@@ -117,17 +145,13 @@ def _tiles(source: Source, preset: Preset, twin: GridTwin, device: str) -> list[
     for n in source.extent:
         k = -(-n // preset.tile_edge)
         cuts.append([(i * n // k, (i + 1) * n // k) for i in range(k)])
-    planner = Planner(preset.grid, twin.row_maps, twin.uses_context)
+    boxes = [tuple(zip(*box)) for box in itertools.product(*cuts)]
     tiles = []
-    for box in itertools.product(*cuts):
-        start, stop = zip(*box)
-        block = tuple(slice(a, b) for a, b in box)
+    for (start, stop), plan in zip(boxes, twin.plans(boxes, source.extent)):
+        block = tuple(map(slice, start, stop))
         target = torch.from_numpy(np.ascontiguousarray(np.moveaxis(source.target[block], -1, 0)))
         weight = None if source.weight is None else torch.from_numpy(np.ascontiguousarray(source.weight[block]))
-        plan = planner.block(start, stop, source.extent)
         quiet = twin.uses_context and len(plan.rows[-1]) == 0
         visits = _QUIET_VISITS if quiet else 1.0
         tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits))
-    if not twin.uses_context:
-        share_out([t.plan for t in tiles], preset.grid)
     return tiles

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..header import mlp_shapes
+from ..activations import load
+from ..header import MAX_SHIFT, mlp_shapes
 from ..pack import Frozen
 from ..spec import SHAPE_PARTS, FieldSpec
-from . import fused
+from . import activations, fused
 from .encodings import GridTwin, Rounding
-from .plan import Plan, along
+from .plan import Plan
 from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
+_NUMBER_BITS = 12  # of the largest number of an activation
+_WIDEST = 48  # neurons; of wider layers matrix products are the work
 
 
 class FieldModel(nn.Module):
@@ -26,21 +29,30 @@ class FieldModel(nn.Module):
     `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded. Once `shifts` is set, every use of the network sees its tensors rounded to multiples of 2**-shift.
     """
 
-    def __init__(self, spec: FieldSpec, grid: GridTwin, skip: np.ndarray, bias: np.ndarray):
-        """skip (C, F), bias (C,): the linear map that the fit starts from; the hidden layers start silent."""
+    def __init__(
+        self, spec: FieldSpec, grid: GridTwin, skip: np.ndarray, bias: np.ndarray, numbers: tuple[float, ...] | None = None
+    ):
+        """skip (C, F), bias (C,): the linear map that the fit starts from; the hidden layers start silent, but without a grid,
+        where they are all that there is. numbers: of the activation, its usual ones if None."""
         super().__init__()
         self.spec, self.grid = spec, grid
-        self.tensors = nn.ParameterList()
-        shapes = mlp_shapes(spec.mlp)
-        for k, shape in enumerate(shapes):
-            is_weight = len(shape) == 2
-            start = torch.zeros(shape)
-            if is_weight and k < len(shapes) - 3:  # hidden layers; the output layer's weights stay 0
-                start = torch.randn(shape) * math.sqrt(2.0 / shape[1])
-            self.tensors.append(nn.Parameter(start))
+        self.activation = activations.load(spec.mlp.activation)
+        parameters = load(spec.mlp.activation).parameters if spec.mlp.n_hidden_layers else ()
+        numbers = tuple(p.default for p in parameters) if numbers is None else numbers
+        shapes = mlp_shapes(spec.mlp)[: -1 if parameters else None]
+        self.tensors = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
+        pairs = list(zip(self.tensors[:-1:2], self.tensors[1:-1:2])) if spec.mlp.n_hidden_layers else []
         with torch.no_grad():
+            for k, (weight, offset) in enumerate(pairs[: -1 if len(grid.theta) else None]):
+                self.activation.start(weight, offset, k == 0, *numbers)
             self.tensors[-1].copy_(torch.from_numpy(skip))
-            self.tensors[-2 if len(shapes) > 2 else 0].copy_(torch.from_numpy(bias))
+            self.tensors[-2 if pairs else 0].copy_(torch.from_numpy(bias))
+        # (hidden layers, P) the numbers, and the shift of their rounding: they are few, and exact enough at once
+        self.numbers, self.numbers_shift = None, 0
+        if parameters:
+            start = torch.tensor([numbers] * spec.mlp.n_hidden_layers)
+            self.numbers = nn.Parameter(start, requires_grad=self.activation.learns)
+            self.numbers_shift = int(np.clip(_NUMBER_BITS - math.ceil(math.log2(max(map(abs, numbers)) + 1e-6)), 0, MAX_SHIFT))
         self.shifts: list[int] | None = None
         self.register_buffer("shapes", torch.tensor(spec.grid.shapes) if spec.grid.shapes else None)
 
@@ -55,7 +67,18 @@ class FieldModel(nn.Module):
         *layers, skip = self.tensors
         if len(layers) == 1:  # no hidden layers: biases and skip are the only layer
             return [[skip, layers[0]]]
-        return [*([w, b] for w, b in zip(layers[::2], layers[1::2])), [skip]]
+        learned = [[self.numbers]] if self.numbers is not None and self.numbers.requires_grad else []
+        return [*([w, b] for w, b in zip(layers[::2], layers[1::2])), [skip], *learned]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network is what kernels and second-order steps are for: a small one of ReLUs."""
+        return self.spec.mlp.activation == "relu" and self.spec.mlp.n_neurons <= _WIDEST
+
+    def rounded_numbers(self) -> torch.Tensor:
+        """(hidden layers, P): the activation's numbers as the decoder will see them."""
+        scale = 2.0**self.numbers_shift
+        return straight_through(self.numbers, torch.round(self.numbers * scale) / scale)
 
     def choose_shifts(self, fineness: float) -> None:
         """Fixes the rounding of the network: steps of about rms / fineness, a power of two a tensor.
@@ -86,22 +109,7 @@ class FieldModel(nn.Module):
         """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis. shapes: (L, 2) other than the
         model's own."""
         shapes = self.rounded_shapes() if shapes is None else shapes
-        parts = []
-        for block in plan.blocks:
-            shape = None if shapes is None else shapes[block.read.level]
-            if fused.interpolates(v, block, stride, shape):
-                parts.append(fused.interpolate(v, block, phase, stride, shape))
-                continue
-            x = block.cut(v)
-            for k, weights in enumerate(block.weights):
-                if weights is None:
-                    if phase[k] or stride > 1:
-                        x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
-                    continue
-                matrix = weights.matrix(shape)
-                x = along(x, matrix[phase[k] :: stride], k + 1)
-            parts.append(x.reshape(x.shape[0], -1))
-        return torch.cat(parts)
+        return self.grid.features(v, plan, phase, stride, shapes)
 
     def mlp(self, features: torch.Tensor) -> torch.Tensor:
         """Features (F, M) -> outputs (C, M)."""
@@ -109,13 +117,14 @@ class FieldModel(nn.Module):
         if not self.spec.mlp.n_hidden_layers:
             return torch.addmm(layers[0][:, None], skip, features)
         h = features
-        for w, b in zip(layers[:-2:2], layers[1:-2:2]):
-            h = torch.relu(torch.addmm(b[:, None], w, h))
+        numbers = [()] * self.spec.mlp.n_hidden_layers if self.numbers is None else self.rounded_numbers()
+        for w, b, own in zip(layers[:-2:2], layers[1:-2:2], numbers):
+            h = self.activation(torch.addmm(b[:, None], w, h), *own)
         return torch.addmm(torch.addmm(layers[-1][:, None], skip, features), layers[-2], h)
 
     def squared_error(self, features: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         """Sum over the points of weight * mean over channels of squared error; target (C, M), weight (M,) or None."""
-        if self.spec.mlp.n_hidden_layers and fused.is_available(features):
+        if self.spec.mlp.n_hidden_layers and self.is_plain and fused.is_available(features):
             *layers, skip = self.network()
             return fused.squared_error(features, target, weight, layers[::2], layers[1::2], skip)
         error = (self.mlp(features) - target).square().mean(0)
@@ -133,7 +142,11 @@ class FieldModel(nn.Module):
         tensors = [
             torch.round(t.detach() * 2.0**s).cpu().numpy().astype(np.int32) for t, s in zip(self.tensors, self.shifts)
         ]
-        return Frozen(self.grid.freeze(), tensors, list(self.shifts), self.grid.context_net())
+        shifts = list(self.shifts)
+        if self.numbers is not None:
+            numbers = torch.round(self.numbers.detach() * 2.0**self.numbers_shift)
+            tensors, shifts = [*tensors, numbers.cpu().numpy().astype(np.int32)], [*shifts, self.numbers_shift]
+        return Frozen(self.grid.freeze(), tensors, shifts, self.grid.context_net())
 
 
 def network_shift(tensor: torch.Tensor, fineness: float) -> int:

@@ -1,4 +1,4 @@
-"""The two optimisers of a fit: `RowAdam` for latents, of which a step reads a part, and `Soap` for the small networks.
+"""The optimisers of a fit: `RowAdam` for latents, of which a step reads a part, `Soap` for small networks, `Adam` for wide ones.
 
 Networks are what a fit waits for: with networks that are done, latents from the first pyramid take 100 visits to where
 they take 600 otherwise. So networks get the better, costlier optimiser.
@@ -48,6 +48,20 @@ class RowAdam:
             squares.index_copy_(0, rows, square)
             scale = square.div_(1 - second**n).sqrt_().add_(self.eps)
             theta.index_copy_(0, rows, leaf.addcdiv_(mean, scale, value=-rate / (1 - first**n)))
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015), of torch, for wide networks: what their papers train them with. layers as `Soap`."""
+
+    def __init__(self, layers: Sequence[Sequence[torch.Tensor]]):
+        self.optimizer = torch.optim.Adam([t for layer in layers for t in layer], betas=BETAS, eps=EPS)
+
+    def step(self, rate: float) -> None:
+        """Moves every layer against the gradients of its tensors and forgets them."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 class Soap:

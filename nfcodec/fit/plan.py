@@ -7,6 +7,8 @@ A step looks at one tile, a block of the source's lattice. Its `Plan` holds
     gathers      the inputs of the context network for the M values whose bits this step counts, or None
     shares       (len(v) - 1,) float32: what part of each value's bits this tile counts, without one
     blocks       for each of the grid's reads what interpolation takes, a `Block`
+    axes         for each axis the coordinates (M_k,) of the tile's samples, float64, for encodings without a grid
+    parts        where encodings are side by side the plan of each, whose rows are those above
 
 so that the loop itself is gathers and small matrix products only.
 """
@@ -24,6 +26,9 @@ from ..encodings.interpolate import axis_matrix, axis_span
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
 from ..spec import GridSpec, Kernel, Read
 from .gathers import Gathers
+
+
+Box = tuple[tuple[int, ...], tuple[int, ...]]  # start and stop of samples along each axis
 
 
 class AxisWeights:
@@ -123,12 +128,14 @@ class Plan:
     shares: torch.Tensor | None = None
     gathers: Gathers | None = None
     blocks: list[Block] = field(default_factory=list)
+    axes: list[torch.Tensor] = field(default_factory=list)
+    parts: list[Plan] = field(default_factory=list)
 
     def to(self, device: str) -> "Plan":
         """The same plan with its tensors on a device."""
 
         def move(x):
-            if isinstance(x, (torch.Tensor, Block)):
+            if isinstance(x, (torch.Tensor, Block, Plan)):
                 return x.to(device)
             return type(x)(move(y) for y in x) if isinstance(x, (list, tuple)) else x
 

@@ -6,9 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import activations
+from ..choice import numbers_of, parse_activation, parse_encoding
+from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
-from ..spec import CATMULL_ROM, SURFACE_KINDS, GridSpec, MlpSpec
+from ..spec import (
+    CATMULL_ROM, GRID_ENCODINGS, SURFACE_KINDS, CompositeSpec, CoordinateSpec, GridSpec, InputSpec, MlpSpec,
+)  # fmt: skip
 from .source import SURFACE_ALIGNMENT, Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
@@ -20,6 +25,10 @@ _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
 _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
+# coordinate networks: their bits a sample at lmbda 1e-3, how these grow, bits of a weight, hidden layers
+_RATE, _RATE_SLOPE, _BITS_OF_WEIGHT, _DEPTH = 0.3, 0.6, 6.0, 3
+_NARROWEST, _WIDEST = 16, 512
+_ACTIVATION_OF_IDENTITY = "sine"
 _LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
 _SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
@@ -43,7 +52,7 @@ _COARSEST_OF_SMALL = {1: 32, 2: 16, 3: 8, 4: 4}
 class Preset:
     """Everything that shapes a fit beside the signal."""
 
-    grid: GridSpec
+    grid: InputSpec
     mlp: MlpSpec
     context_neurons: int
     context_layers: int
@@ -52,6 +61,7 @@ class Preset:
     step_fine: float  # one integer step of the finest level, in target units
     step_ratio: float  # from a level to the next coarser one
     lmbda: float = 0.0  # the weight of a bit
+    activation_numbers: tuple[float, ...] | None = None  # None for the usual ones
 
 
 def lmbda_of(quality: float, kind: str) -> float:
@@ -72,9 +82,66 @@ def surface_resolution(quality: float, effort: int) -> int:
     return min(max(resolution, 32), 192 if effort == 1 else 640)
 
 
-def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0) -> Preset:
-    """The preset for a source, a weight of bits, an encoding ("dense", "hash" or "codebook") and an effort. n_samples: of the
-    whole signal, where the source is a part of it."""
+def choose(
+    source: Source,
+    lmbda: float,
+    encoding: str,
+    effort: int,
+    n_samples: int = 0,
+    activation: str = "auto",
+    network: tuple[int, int] | None = None,
+) -> Preset:
+    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter "auto".
+    n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be chosen.
+    """
+    parts = parse_encoding(encoding)
+    grids = [part.name for part in parts if part.name in GRID_ENCODINGS]
+    is_alone = len(parts) == 1
+    if grids:
+        preset = _grid_preset(source, lmbda, grids[0], effort, n_samples, is_alone)
+    else:
+        preset = _coordinate_preset(source, lmbda, n_samples)
+    described = []
+    for part in parts:
+        if part.name not in GRID_ENCODINGS:
+            described.append(load(part.name).describe(len(source.extent), **part.numbers))
+        elif part.name == grids[0]:
+            described.append(preset.grid)
+        else:
+            described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone).grid)
+    sees = described[0] if is_alone else CompositeSpec(tuple(described))
+    if activation == "auto":
+        activation = _ACTIVATION_OF_IDENTITY if [part.name for part in parts] == ["identity"] else "relu"
+    chosen = parse_activation(activation)
+    parameters = activations.load(chosen.name).parameters
+    numbers = numbers_of(parameters, chosen.numbers, f"the activation {chosen.name}")
+    n_neurons, n_hidden_layers = network or (preset.mlp.n_neurons, preset.mlp.n_hidden_layers)
+    mlp = MlpSpec(sees.n_inputs, n_neurons, n_hidden_layers, source.channels, chosen.name)
+    return replace(preset, grid=sees, mlp=mlp, activation_numbers=numbers)
+
+
+def _coordinate_preset(source: Source, lmbda: float, n_samples: int) -> Preset:
+    """Without a grid the network is the whole field: as wide as its bits may be many."""
+    n_samples = n_samples or math.prod(source.extent)
+    n_weights = n_samples * _RATE * (1e-3 / lmbda) ** _RATE_SLOPE / _BITS_OF_WEIGHT
+    width = round(math.sqrt(n_weights / (_DEPTH - 1)))
+    return Preset(
+        grid=CoordinateSpec("identity", len(source.extent), (), (len(source.extent),)),
+        mlp=MlpSpec(len(source.extent), min(max(width, _NARROWEST), _WIDEST), _DEPTH, source.channels),
+        context_neurons=0,
+        context_layers=0,
+        tile_edge=_TILE_EDGE[len(source.extent)],
+        stride=2,
+        step_fine=1.0,
+        step_ratio=1.0,
+        lmbda=lmbda,
+    )
+
+
+def _grid_preset(
+    source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0, is_alone: bool = True
+) -> Preset:
+    """The preset of a grid. is_alone: whether it is all that the network sees."""
     extent, d, channels = source.extent, len(source.extent), source.channels
     n_samples = n_samples or math.prod(extent)
     finest = extent
@@ -102,7 +169,7 @@ def choose(source: Source, lmbda: float, encoding: str, effort: int, n_samples: 
     if finest != extent:
         step_fine *= ratio
     log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
-    interpolation = "linear" if encoding == "hash" else "cubic" if small else "mitchell"
+    interpolation = "linear" if encoding == "hash" else "cubic" if small or not is_alone else "mitchell"
     shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
     n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 else 0
     grid = GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded)
@@ -191,7 +258,7 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     is_surface = kind in SURFACE_KINDS
-    share = _STEP_SHARE[encoding] * (_SURFACE_STEPS if is_surface else 1.0)
+    share = _STEP_SHARE.get(encoding, 1.0) * (_SURFACE_STEPS if is_surface else 1.0)
     least = (_LEAST_SURFACE_STEPS if is_surface else 20) * (9 + effort) // 10  # more effort is never the same
     return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from .. import decode, io
+from ..choice import parse_encoding
 from ..errors import NfldError, TargetError, UsageError
 from ..measure import Report, level_psnr, measure
 from ..pack import Frozen, pack
-from ..spec import SURFACE_KINDS, FieldSpec, Signal
+from ..spec import GRID_ENCODINGS, SURFACE_KINDS, FieldSpec, Signal
 from . import presets, race, residual
 from .build import build
 from .distance import MeshDistance
@@ -53,6 +54,8 @@ class Settings:
     kind_is_free: bool = False
     progressive: bool = False
     closes_holes: bool = False
+    activation: str = "auto"
+    network: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Session:
         self.start = time.monotonic()
         self.is_surface = signal.kind in SURFACE_KINDS
         self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
+        # whether all bits are those of the network: a fit does not count them as it runs
+        self._is_network_alone = all(part.name not in GRID_ENCODINGS for part in parse_encoding(settings.encoding))
         self._distance: MeshDistance | None = None
         if self.is_surface:
             self.signal, self._distance, self._rim = measure_mesh(signal, settings.kind_is_free, settings.closes_holes)
@@ -201,7 +206,7 @@ class Session:
         """Fits ready for a whole run, of which the better one will do, and its recipe."""
         fits = [self._build(lmbda)]
         n_steps = self._n_steps(len(fits[0].tiles))
-        if self._is_patient(len(fits[0].tiles)):
+        if self._is_patient(len(fits[0].tiles)) and not self._is_network_alone:
             fits.append(self._build(lmbda, from_nothing=True))
         return fits, self._recipe(fits[0], n_steps, lmbda)
 
@@ -239,7 +244,7 @@ class Session:
             if steps * 3 > full or time.monotonic() > self.settings.deadline:
                 break
             self._run([fit], self._recipe(fit, steps, lmbda))
-            if self.is_surface or self.goal.what == "max_error" or not self._can_steer:
+            if self.is_surface or self._is_network_alone or self.goal.what == "max_error" or not self._can_steer:
                 excess = self.goal.excess(self._finish(fit, lmbda), self.n_samples)
             else:
                 distortion, bits = fit.measure()
@@ -260,6 +265,8 @@ class Session:
             return None
         limit = self.goal.bytes_for(self.n_samples)
         if limit is not None:
+            if self._is_network_alone:
+                return None
             bits = 8 * max(limit * _ROOM - presets.fixed_bytes(fit.n_samples), 0.3 * limit)
             return Target(bits_per_sample=bits / fit.n_samples)
         if self.goal.what == "psnr" and self._can_steer:
@@ -297,7 +304,10 @@ class Session:
         if self._source is None or resolution != self._resolution:
             self._source = from_mesh(self.signal, self._distance, resolution, self._rim)
             self._resolution = resolution
-        preset = presets.choose(self._source, lmbda, self.settings.encoding, self.settings.effort)
+        preset = presets.choose(
+            self._source, lmbda, self.settings.encoding, self.settings.effort, activation=self.settings.activation,
+            network=self.settings.network,
+        )
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         if self._on_gpu or (self._is_patient(n_tiles) and not is_brief):
             preset = presets.with_large_tiles(preset)
@@ -321,7 +331,7 @@ class Session:
 
         for fit in fits:
             fit.model.train()
-        with _one_thread() if self.is_surface else nullcontext():
+        with _one_thread() if self.is_surface and not self._is_network_alone else nullcontext():
             return race.run(fits, recipe, target, tell if self.on_progress is not None else None)
 
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:

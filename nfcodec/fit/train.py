@@ -23,13 +23,14 @@ from .encodings import Rounding
 from .fast import FastStep
 from .gathers import LANES
 from .model import FieldModel
-from .optimizer import Soap
+from .optimizer import Adam, Soap
 from .plan import Plan
 from .step import Look, PlainStep, Tile, error, features, shape_gradient
 
 _WARM_UP_TILES = 16
 _WARM_UP_RATE = 0.02
 _SEARCH_TILES = 4
+_FINEST_OF_WIDE = 1024.0  # networks that are the whole field need more
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
 _WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
@@ -162,7 +163,7 @@ class Fit:
 
     def steps(self, recipe: Recipe, target: Target | None = None, n_threads: int = 1) -> Iterator[Progress]:
         """Fits, step by step, or on a GPU some steps at a time; n_threads: as `threads` says, around it."""
-        if gpu.is_available(self.model.grid.theta[0]) and not recipe.progressive:
+        if gpu.is_available(self.model.tensors[0]) and not recipe.progressive:
             from .gpu import loop
 
             if loop.is_available(self):
@@ -172,7 +173,7 @@ class Fit:
         stepper = FastStep(self.model, self.tiles, self.generator, n_threads) if is_fast else PlainStep(self.model)
         model = self.model
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
-        networks = Soap([*model.layers(), *model.grid.layers()])
+        networks = self._optimizers(recipe)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
@@ -193,7 +194,8 @@ class Fit:
             wait = stepper.move(index, tile, rates[1]) if rates[1] else None
             if recipe.network_price:
                 weights.add_price(model, recipe.network_price / self.n_samples)
-            networks.step(rates[0])
+            for optimizer, pace in networks:
+                optimizer.step(rates[0] * pace)
             if wait is not None:
                 wait()
             if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
@@ -213,6 +215,13 @@ class Fit:
             if at == 1.0:
                 break
 
+    def _optimizers(self, recipe: Recipe) -> list[tuple[Soap | Adam, float]]:
+        """What moves the networks, each with its pace: what the recipe's rate of networks is multiplied by."""
+        own, others = self.model.layers(), self.model.grid.layers()
+        if self.model.is_plain:
+            return [(Soap([*own, *others]), 1.0)]
+        return [(Adam(own), self.model.activation.rate / recipe.network_rate), (Soap(others), 1.0)]
+
     def follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, network_rate: float) -> None:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
         stride = look.stride * _SHAPE_STRIDE
@@ -227,11 +236,13 @@ class Fit:
         grid = self.model.grid
         if not grid.uses_context:
             return
-        networks = Soap(grid.layers())
         rounding = Rounding(hard=True)
         chosen = self.generator.permutation(len(self.tiles))[:_WARM_UP_TILES]
+        plans = [grid.contextual(self.tiles[i].plan)[1] for i in chosen]
+        grid, _ = grid.contextual(self.tiles[0].plan)
+        networks = Soap(grid.layers())
         with torch.no_grad():
-            known = [(self.tiles[i].plan, grid.values(self.tiles[i].plan, rounding)[0]) for i in chosen]
+            known = [(plan, grid.values(plan, rounding)[0]) for plan in plans]
         known = [(plan, v) for plan, v in known if len(plan.gathers) >= LANES]
         for step in range(n_steps if known else 0):
             plan, v = known[step % len(known)]
@@ -247,7 +258,7 @@ class Fit:
         chosen = [self.tiles[i] for i in self.generator.permutation(len(self.tiles))[:_SEARCH_TILES]]
         scale = self.n_samples / sum(tile.target[0].numel() for tile in chosen)
         known = [(tile, *self._hard_features(tile)) for tile in chosen]
-        model.choose_shifts(_FINEST)
+        model.choose_shifts(_FINEST if model.is_plain else _FINEST_OF_WIDE)
 
         def distortion(shifts: list[int]) -> float:
             model.shifts = shifts

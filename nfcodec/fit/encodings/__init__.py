@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from ...entropy.context import ContextNet
-from ...spec import GridSpec
+from ...spec import InputSpec
 from .. import fused
 from ..context import ContextModel
-from ..plan import Plan
+from ..plan import Box, Plan, Planner, along, share_out
 from ..quantizers import hard_round, noisy_round
 
 
@@ -43,7 +43,7 @@ class GridTwin(nn.Module):
 
     uses_context = False
 
-    def __init__(self, spec: GridSpec, steps: tuple[float, ...]):
+    def __init__(self, spec: InputSpec, steps: tuple[float, ...]):
         super().__init__()
         self.spec = spec
         self.steps = steps
@@ -59,6 +59,40 @@ class GridTwin(nn.Module):
 
         picked: the plan's rows of every level, where an optimiser has taken them out already.
         """
+
+    def features(
+        self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis, from the second of `values`.
+        shapes: (L, 2) of the levels' kernels, where they have any."""
+        parts = []
+        for block in plan.blocks:
+            shape = None if shapes is None else shapes[block.read.level]
+            if fused.interpolates(v, block, stride, shape):
+                parts.append(fused.interpolate(v, block, phase, stride, shape))
+                continue
+            x = block.cut(v)
+            for k, weights in enumerate(block.weights):
+                if weights is None:
+                    if phase[k] or stride > 1:
+                        x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
+                    continue
+                matrix = weights.matrix(shape)
+                x = along(x, matrix[phase[k] :: stride], k + 1)
+            parts.append(x.reshape(x.shape[0], -1))
+        return torch.cat(parts)
+
+    def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
+        """The plans of tiles, which are boxes (start, stop) of samples that cover a lattice of this extent."""
+        planner = Planner(self.spec, self.row_maps, self.uses_context)
+        plans = [planner.block(start, stop, extent) for start, stop in boxes]
+        if not self.uses_context:
+            share_out(plans, self.spec)
+        return plans
+
+    def contextual(self, plan: Plan) -> tuple[GridTwin, Plan]:
+        """Of a twin that uses a context network, the part that does, and what of a plan is that part's."""
+        return self, plan
 
     @abstractmethod
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
@@ -88,4 +122,4 @@ def lay_out(theta, steps, plan: Plan, rounding: Rounding, picked) -> tuple[torch
 
 def load(name: str) -> type[GridTwin]:
     """The twin of the encoding of that name."""
-    return importlib.import_module(f"{__name__}.{name}").Twin
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Twin

@@ -38,7 +38,9 @@ _PRECISION = "float16"  # of an image of 13 KB no worse than float32, and half t
 def is_available(fit: Fit) -> bool:
     """Whether a fit's steps can be captured: dense levels without gaps, every sample of a tile seen, small networks."""
     model = fit.model
-    if model.grid.context is None or not model.spec.mlp.n_hidden_layers or fit.stride > 1 or len(fit.tiles) > _MOST_TILES:
+    if getattr(model.grid, "flat", None) is None or not model.spec.mlp.n_hidden_layers or not model.is_plain:
+        return False
+    if fit.stride > 1 or len(fit.tiles) > _MOST_TILES:
         return False
     layers = [t for layer in _layers(model) for t in layer]
     if any(len(t) > LARGEST or t.numel() // len(t) >= LARGEST for t in layers):

@@ -1,0 +1,19 @@
+"""Torch twin of the activation laplacian."""
+
+from __future__ import annotations
+
+import torch
+
+from . import ActivationTwin, uniform
+
+
+class Twin(ActivationTwin):
+    """exp(-|v| / a)"""
+
+    rate = 1e-3
+
+    def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
+        uniform(weight, bias, weight.shape[1] ** -0.5)
+
+    def __call__(self, v: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-v.abs() / a)

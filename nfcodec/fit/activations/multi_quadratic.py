@@ -1,0 +1,19 @@
+"""Torch twin of the activation multi-quadratic."""
+
+from __future__ import annotations
+
+import torch
+
+from . import ActivationTwin, uniform
+
+
+class Twin(ActivationTwin):
+    """1 / sqrt(1 + (a v)^2)"""
+
+    rate = 1e-3
+
+    def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
+        uniform(weight, bias, weight.shape[1] ** -0.5)
+
+    def __call__(self, v: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        return torch.rsqrt(1 + (a * v).square())
