@@ -10,14 +10,17 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["Field", "Signal", "encode", "errors", "open"]
+__all__ = ["Field", "Signal", "encode", "errors", "on_device", "open", "to_torch"]
 
 
 def __getattr__(name: str):
     # imported on use, so that the command line can print its help without numpy
     import importlib
 
-    homes = {"Field": "field", "Signal": "spec", "encode": "encoder", "open": "decode", "errors": "errors"}
+    homes = {
+        "Field": "field", "Signal": "spec", "encode": "encoder", "open": "decode", "errors": "errors",
+        "on_device": "torch_field", "to_torch": "torch_field",
+    }  # fmt: skip
     if name not in homes:
         raise AttributeError(f"module 'nfcodec' has no attribute {name!r}")
     module = importlib.import_module(f".{homes[name]}", __name__)

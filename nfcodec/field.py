@@ -51,14 +51,16 @@ class Field:
         meta: dict[str, Any],
         sizes: dict[str, Any],
         residual: Residual | None = None,
+        evaluation: Evaluation | None = None,
     ):
+        """evaluation: what takes the values; numpy and the kernels if None."""
         self.spec = spec
         self.grid = grid
         self.mlp = mlp
         self.meta = meta
         self.sizes = sizes
         self.residual = residual
-        self._evaluation = Evaluation(spec, grid, mlp)
+        self._evaluation = Evaluation(spec, grid, mlp) if evaluation is None else evaluation
         self._seeds: dict[tuple[int, float], Seeds] = {}  # of `closest_point`, by level and iso
         self._lock = threading.Lock()
 

@@ -12,7 +12,7 @@ from nfcodec.spec import ACTIVATIONS, ENCODINGS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "nfcodec"
 DOORS = {"__init__", "__main__"}
-TORCH_ROOMS = {"fit", "cli"}  # encode reaches torch through fit; cli only asks it for devices
+TORCH_ROOMS = {"fit", "torch_field", "cli"}  # encode reaches torch through fit; cli only asks it for devices
 
 
 def rooms() -> dict[str, tuple[int, set[str]]]:

@@ -46,12 +46,13 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
 @click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")
+@click.option("--device", default="cpu", metavar="NAME", help="What evaluates the field: cpu, or cuda through torch.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--allow-truncated", is_flag=True, help="Of a file cut short, decode the levels that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each file on stdout.")
 @click.option("--quiet", is_flag=True, help="No summary.")
 def decode(files: tuple[str, ...], **options: Any) -> int:
-    """Decode .nfld files at any resolution. Needs no torch.
+    """Decode .nfld files at any resolution. Needs no torch, unless --device asks for it.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
     distances where the output is of a lattice's format (npy, nrrd ...). --level K is also the level of detail of meshes,
@@ -84,6 +85,8 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     start = time.monotonic()
     source = sys.stdin.buffer if job.source == STREAM else job.source
     field = nfcodec.open(source, allow_truncated=options["allow_truncated"])
+    if options["device"] != "cpu":
+        field = nfcodec.on_device(field, options["device"])
     _tell_what_is_missing(job, field)
     wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method")}
     wanted["region"] = fractions_of(options["region"], field.spec.extent)
