@@ -20,6 +20,7 @@ from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
 _NUMBER_BITS = 12  # of the largest number of an activation
+_USUAL_WIDTH = 64
 _WIDEST = 48  # neurons; of wider layers matrix products are the work
 
 
@@ -74,6 +75,11 @@ class FieldModel(nn.Module):
     def is_plain(self) -> bool:
         """Whether the network is what kernels and second-order steps are for: a small one of ReLUs."""
         return self.spec.mlp.activation == "relu" and self.spec.mlp.n_neurons <= _WIDEST
+
+    @property
+    def adam_rate(self) -> float:
+        """The rate that suits the network, where `Adam` moves it."""
+        return self.activation.rate * min(1.0, _USUAL_WIDTH / max(self.spec.mlp.n_neurons, 1))
 
     def rounded_numbers(self) -> torch.Tensor:
         """(hidden layers, P): the activation's numbers as the decoder will see them."""

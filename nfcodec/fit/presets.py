@@ -258,7 +258,7 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     is_surface = kind in SURFACE_KINDS
-    share = _STEP_SHARE.get(encoding, 1.0) * (_SURFACE_STEPS if is_surface else 1.0)
+    share = min(_STEP_SHARE.get(part.name, 1.0) for part in parse_encoding(encoding)) * (_SURFACE_STEPS if is_surface else 1.0)
     least = (_LEAST_SURFACE_STEPS if is_surface else 20) * (9 + effort) // 10  # more effort is never the same
     return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 

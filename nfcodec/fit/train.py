@@ -34,6 +34,7 @@ _FINEST_OF_WIDE = 1024.0  # networks that are the whole field need more
 _FINEST = 128.0  # parts of a tensor's RMS from which the search for coarser steps starts
 _WARM_FROM = 0.7  # share of a run at which one that continues a fit begins
 _NOTHING = 1e-12  # bits or squared error a sample that stand for none: constant signals have none
+_NETWORK_BITS_EVERY = 16  # steps
 _SHAPE_STEPS, _SHAPES_EVERY = 200, 8  # of the kernels' shapes in a run, each after so many steps at least
 _SHAPE_RATE = 6.0  # of the networks' rate
 _SHAPE_STRIDE = 2
@@ -201,6 +202,10 @@ class Fit:
             if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
                 self.follow_shapes(shapes, tile, look, rates[0])
 
+            if not model.grid.theta:  # the network is all that there is
+                if step % _NETWORK_BITS_EVERY == 0:
+                    own_bits = weights.network_bits(model).item() / len(self.tiles)
+                b = own_bits / factor
             # running means over about two epochs, weighted like the loss
             d_now, b_now = d * factor, b * factor
             keep = 1 - 1 / min(step + 1, 2 * len(self.tiles))
@@ -220,7 +225,7 @@ class Fit:
         own, others = self.model.layers(), self.model.grid.layers()
         if self.model.is_plain:
             return [(Soap([*own, *others]), 1.0)]
-        return [(Adam(own), self.model.activation.rate / recipe.network_rate), (Soap(others), 1.0)]
+        return [(Adam(own), self.model.adam_rate / recipe.network_rate), (Soap(others), 1.0)]
 
     def follow_shapes(self, optimizer: Soap, tile: Tile, look: Look, network_rate: float) -> None:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
