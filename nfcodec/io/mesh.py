@@ -31,7 +31,7 @@ from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.paint import some_faces, vertex_colours
 from nfcodec.spec import Mesh, Paint, Signal
 
-from .paint import Painter, glb_colours, read_texture, to_bytes
+from .paint import Painter, glb_colours, has_one_texture, read_texture, textured_surface, to_bytes
 from .pieces import chosen, instances, piece, piece_ids
 
 __all__ = ["clean", "part_names", "read", "topology", "write"]
@@ -310,8 +310,11 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
         raise UsageError(
             f"writing {name!r}: got normals of shape {np.shape(normals)}, expected {vertices.shape}, one a vertex"
         )
-    surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
     with_normals = normals is not None
+    if format == "glb" and has_one_texture(mesh.paint):
+        path.write_bytes(textured_surface(trimesh, mesh, normals).export(file_type=format, include_normals=with_normals))
+        return
+    surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
     colours = None if mesh.paint is None else vertex_colours(mesh)
     if colours is not None and format in ("obj", "ply"):
         surface.visual.vertex_colors = to_bytes(colours)
