@@ -12,9 +12,10 @@ from . import io
 from .atomic import check_output
 from .errors import UsageError
 from .field import Field, Region
+from .geometry import area_vectors
 from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
 
-__all__ = ["default_suffix", "export", "vertex_normals"]
+__all__ = ["default_suffix", "export", "mean_normals", "vertex_normals"]
 
 _FALLBACK = {"image": ".png", "volume": ".npy"}
 _PNG_CHANNELS = 4
@@ -89,7 +90,9 @@ def export(
         mesh = field.to_mesh(resolution, level, iso, **({} if method is None else {"method": method}))
         if texture is not None:
             mesh = _textured(field, mesh, texture, level)
-        io.write_mesh(path, mesh, field.meta, normals=vertex_normals(field, mesh.vertices, level), overwrite=overwrite)
+        # at its surface a distance without sign has no slope
+        normals = mean_normals(mesh) if field.draws_in(iso) else vertex_normals(field, mesh.vertices, level)
+        io.write_mesh(path, mesh, field.meta, normals=normals, overwrite=overwrite)
         return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
     for name, value in (("iso", iso), ("method", method), ("texture", texture)):
         if value is not None:
@@ -105,10 +108,18 @@ def vertex_normals(field: Field, vertices: np.ndarray, level: int | None = None)
     """Unit normals (V, 3) float64 as (x, y, z) at world points (V, 3): the direction of the field's gradient, outwards."""
     slopes = field.gradient(field.from_world(vertices), level)[:, 0] / field.box_size
     normals = slopes[:, ::-1].astype(np.float64)
-    if field.kind == "occupancy":
-        normals = -normals  # it grows inwards
+    return _unit(-normals if field.kind == "occupancy" else normals)  # occupancy grows inwards
+
+
+def mean_normals(mesh: Mesh) -> np.ndarray:
+    """Unit normals (V, 3) float64: of the faces around each vertex, weighted by their areas."""
+    vectors, vertices = np.repeat(area_vectors(mesh), 3, axis=0), mesh.faces.reshape(-1)
+    return _unit(np.stack([np.bincount(vertices, x, len(mesh.vertices)) for x in vectors.T], 1))
+
+
+def _unit(normals: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    # where the field is flat any direction is as good, but it has to be a unit vector
+    # where there is no direction any one is as good, but it has to be a unit vector
     return np.where(lengths > 0, normals / np.maximum(lengths, np.finfo(float).tiny), [0.0, 0.0, 1.0])
 
 

@@ -16,6 +16,7 @@ from .errors import UsageError
 from .evaluate import Evaluation
 from .mlp import Mlp
 from .residual import Residual
+from .shell import GAP, drawn_in
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 if TYPE_CHECKING:
@@ -175,11 +176,11 @@ class Field:
 
         resolution: 256 by default, and with `level` (levels of detail) fewer by as much as that level is coarser than
         the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
-        occupancy, 1.2 source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot
-        hold the crease. method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or
-        "marching-cubes", all of whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the
-        surface keeps a sample away from the box's sides and no trim channel ends it. Trimmed where the field has one, with
-        `paint` where it has colours. UsageError for fields that are no surfaces.
+        occupancy; without it a udf gives the shell at 1.2 source cells, drawn together onto the surface (see `shell`).
+        method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or "marching-cubes", all of
+        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the surface keeps a sample
+        away from the box's sides and no trim channel ends it. Trimmed where the field has one, with `paint` where it has
+        colours. UsageError for fields that are no surfaces.
         """
         from .isosurface import isosurface
 
@@ -209,7 +210,12 @@ class Field:
             is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
             gradient=gradient,
         )
-        world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
+        world = (vertices + 0.5) * step
+        if self.draws_in(iso):
+            values, slopes = self._evaluation.gradient(world / self.box_size, n_levels)
+            slopes = slopes[:, 0] / self.box_size
+            world = drawn_in(world, values[:, 0], slopes, lambda at: points(at / self.box_size), GAP * self.spec.cell)
+        world += np.asarray(self.spec.origin)
         mesh = Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
         return dressed(mesh, self.spec, lambda points: self.sample(self.from_world(points), level))
 
@@ -219,7 +225,7 @@ class Field:
         Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
         as close, another one than the closest may be found: of points in a scan's box 1 in 400 is more than a source
         cell farther, of points up to a box away from it 1 in 100 by more than 1 % of the distance (results/queries.tsv);
-        near the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
+        near the surface none. iso as in `to_mesh`; to a udf without it distances have no sign. The first call for a level makes a coarse mesh to start from.
         UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
         """
         from .queries import closest_points
@@ -237,7 +243,7 @@ class Field:
         Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
         min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
         ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
-        through what is thinner along it. iso as in `to_mesh`. UsageError for fields that are no surfaces.
+        through what is thinner along it. iso as in `to_mesh`, but that rays hit the shell of a udf. UsageError for fields that are no surfaces.
         """
         from .queries import cast_rays
 
@@ -261,6 +267,10 @@ class Field:
     def _iso(self, iso: float | None) -> float:
         """The value at the surface."""
         return {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0) if iso is None else float(iso)
+
+    def draws_in(self, iso: float | None) -> bool:
+        """Whether a surface at `iso` is what an unsigned distance is of, and no shell around it."""
+        return self.kind == "udf" and iso is None
 
     @property
     def _outward(self) -> np.float32:

@@ -113,12 +113,13 @@ def test_the_global_one_of_several_surfaces_is_found_where_values_do_not_lead_to
     np.testing.assert_allclose(found.distances, balls(points - CENTRE), atol=0.1 * CELL)
 
 
-def test_of_an_unsigned_distance_the_shell_is_closest():
+def test_of_an_unsigned_distance_the_surface_is_closest_or_a_shell_around_it():
     field, points = field_of(ball, "udf"), drawn(300, 0.9)
     points = points[np.abs(ball(points - CENTRE)) > 2 * CELL]
     found = field.closest_point(points)
     away = np.abs(ball(points - CENTRE))
-    np.testing.assert_allclose(found.distances, away - 1.2 * CELL, atol=0.1 * CELL)
+    np.testing.assert_allclose(found.distances, away, atol=0.1 * CELL)
+    np.testing.assert_allclose(np.linalg.norm(found.points - CENTRE, axis=1), 2.0, atol=0.1 * CELL)
     half = field.closest_point(points, iso=2 * CELL)
     np.testing.assert_allclose(half.distances, away - 2 * CELL, atol=0.1 * CELL)
 

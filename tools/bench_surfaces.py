@@ -8,7 +8,7 @@ results/surfaces.tsv.
 The decoded mesh is taken as finely as --resolution says, so that the field and not its extraction is measured. --peers: the
 folder of the tables that `anchors` reads; bytes of others are those at equal RMS, "<" and ">" bounds beyond what
 was measured of them. Meshes with holes count from source to decoded, since others close them. --set: a constant of a module of nfcodec, for
-experiments. --keep: where files are left. --again: works out the others' columns of the rows that are there, and encodes nothing.
+experiments. --keep: where files are left; those that are there are measured and not made again. --again: works out the others' columns of the rows that are there, and encodes nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +60,19 @@ class Sampling:
         session.from_mesh = timed
 
 
+def made(path: Path, quality: float, args: argparse.Namespace, kept: Path | None) -> tuple[bytes, tuple]:
+    """A file, and the seconds, seconds of the processor and seconds of sampling that it took; None for one that was kept."""
+    if kept is not None and kept.exists():
+        return kept.read_bytes(), (None, None, None)
+    sampling, cpu = Sampling(), time.process_time()
+    encoded = encode(path, quality=quality, effort=args.effort, seed=args.seed, kind=args.kind)
+    cpu = time.process_time() - cpu
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(encoded.data)
+    return encoded.data, (encoded.seconds, cpu, sampling.seconds)
+
+
 def again(path: Path, folder: Path) -> None:
     """The rows of a table with the others' columns worked out anew."""
     with path.open() as file:
@@ -98,30 +111,25 @@ def main() -> None:
         signal = io.read(path, args.kind)
         is_closed = count_edges(weld(signal.mesh)).boundary == 0
         for quality in map(float, args.quality.split(",")):
-            sampling, cpu = Sampling(), time.process_time()
-            encoded = encode(path, quality=quality, effort=args.effort, seed=args.seed, kind=args.kind)
-            cpu = time.process_time() - cpu
-            field = nfcodec.open(encoded.data)
+            kept = args.keep / f"{path.stem}-q{quality:g}-e{args.effort}.nfld" if args.keep else None
+            data, times = made(path, quality, args, kept)
+            field = nfcodec.open(data)
             start = time.perf_counter()
             field.to_mesh(256)
             decode_s = time.perf_counter() - start
             mesh = field.to_mesh(args.resolution)
             found = surface_error(signal.mesh, mesh)
             rms = found.rms if is_closed else found.source_to_decoded.rms
-            others = anchors.columns(args.peers, path.name, rms, len(encoded.data), is_open=not is_closed)
+            others = anchors.columns(args.peers, path.name, rms, len(data), is_open=not is_closed)
             info = field.info()
             levels = info["level_bytes"]
             normal = found.normal_deg if is_closed else found.source_to_decoded.normal_deg
             table.add(
-                path.name, encoded.kind, quality, args.effort, args.seed, " ".join(args.set), len(encoded.data),
-                "+".join(map(str, levels)), len(encoded.data) - sum(levels), "x".join(map(str, field.spec.extent)),
+                path.name, field.kind, quality, args.effort, args.seed, " ".join(args.set), len(data),
+                "+".join(map(str, levels)), len(data) - sum(levels), "x".join(map(str, field.spec.extent)),
                 args.resolution, rms, found.source_to_decoded.rms, found.decoded_to_source.rms, found.hausdorff, normal,
-                *others, encoded.seconds, cpu, sampling.seconds, decode_s,
+                *others, *times, decode_s,
             )  # fmt: skip
-            if args.keep:
-                args.keep.mkdir(parents=True, exist_ok=True)
-                name = f"{path.stem}-q{quality:g}-e{args.effort}"
-                (args.keep / f"{name}.nfld").write_bytes(encoded.data)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..roots import zeros
+from ..shell import drawn_in
 from ..spec import Mesh
 from .descent import CLOSE, REACH, descend, distance_left, tangent, towards
 from .surface import Surface, in_chunks, normals_of
@@ -137,7 +138,7 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
     with field._lock:
         if key not in field._seeds:
             resolution = min(_SEED_RESOLUTION, 2 * max(field.spec.extent))
-            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, iso, "marching-cubes"))
+            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, surface.iso, "marching-cubes"))
         seeds = field._seeds[key]
     out = ClosestPoints(np.empty((n, 3)), np.empty(n), np.empty((n, 3)))
 
@@ -145,8 +146,13 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
         here = np.ascontiguousarray(points[part, ::-1])
         offset, slope = surface.slope(here)
         found = _slide(surface, here, *_starts(surface, seeds, here, offset, slope))
-        out.points[part], out.normals[part] = found[:, ::-1], normals_of(surface.slope(found)[1])[:, ::-1]
-        out.distances[part] = np.where(offset < 0, -1.0, 1.0) * np.linalg.norm(here - found, axis=1)
+        left, slope = surface.slope(found)
+        signs = np.where(offset < 0, -1.0, 1.0)
+        if surface.draws_in:
+            found = drawn_in(found, left + surface.iso, slope, lambda at: surface.offset(at) + surface.iso)
+            signs = 1.0
+        out.points[part], out.normals[part] = found[:, ::-1], normals_of(slope)[:, ::-1]
+        out.distances[part] = signs * np.linalg.norm(here - found, axis=1)
 
     in_chunks(work, n, field._evaluation.is_quick_at_points(n))
     return out

@@ -28,6 +28,7 @@ class Surface:
         self.low, self.size = np.asarray(field.spec.origin, np.float64), field.box_size
         self.cell = max(field.spec.cell, float(self.size.max()) / _MOST_CELLS)
         self.iso, self.sign = field._iso(iso), float(field._outward)
+        self.draws_in = field.draws_in(iso)
         self.n_levels = field._levels(level)
         self.is_distance = field.kind != "occupancy"
         self._trim = next(iter(field.spec.channels_of("trim")), None)  # its channel
