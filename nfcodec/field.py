@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .attributes import dressed
 from .casting import block_mean, cast, converted, dtype_of, short
 from .encodings import Encoding
 from .errors import UsageError
 from .evaluate import Evaluation
 from .mlp import Mlp
 from .residual import Residual
-from .shell import GAP, drawn_in
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 if TYPE_CHECKING:
@@ -178,46 +176,15 @@ class Field:
         the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
         occupancy; without it a udf gives the shell at 1.2 source cells, drawn together onto the surface (see `shell`).
         method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or "marching-cubes", all of
-        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the surface keeps a sample
-        away from the box's sides and no trim channel ends it. Trimmed where the field has one, with `paint` where it has
-        colours. UsageError for fields that are no surfaces.
+        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds, also where a coarse level leaves the
+        box, unless a trim channel ends the surface; with `paint` where the field has colours. UsageError for fields that
+        are no surfaces.
         """
-        from .isosurface import isosurface
+        from .meshing import mesh_of
 
         self._check_surface("meshing")
         resolution = self._mesh_resolution(level) if resolution is None else resolution
-        shape = self._shape(None, None, resolution, self._region(None))
-        step = self.box_size / np.array(shape)
-        sign, n_levels = self._outward, self._levels(level)
-
-        def evaluate(axes: list[np.ndarray]) -> np.ndarray:
-            return self.sample_lattice(axes, level)[..., 0] * sign
-
-        def points(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.sample(coords, n_levels)[:, 0] * sign
-
-        def gradient(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.gradient(coords, n_levels)[1][:, 0] * sign
-
-        vertices, faces = isosurface(
-            evaluate,
-            shape,
-            float(sign) * self._iso(iso),
-            method=method,
-            step=None if self.kind == "occupancy" else tuple(step),
-            truncation=self.spec.truncation or None,
-            points=points,
-            is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
-            gradient=gradient,
-        )
-        world = (vertices + 0.5) * step
-        if self.draws_in(iso):
-            values, slopes = self._evaluation.gradient(world / self.box_size, n_levels)
-            slopes = slopes[:, 0] / self.box_size
-            world = drawn_in(world, values[:, 0], slopes, lambda at: points(at / self.box_size), GAP * self.spec.cell)
-        world += np.asarray(self.spec.origin)
-        mesh = Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
-        return dressed(mesh, self.spec, lambda points: self.sample(self.from_world(points), level))
+        return mesh_of(self, self._shape(None, None, resolution, self._region(None)), level, iso, method)
 
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
         """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
@@ -225,8 +192,9 @@ class Field:
         Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
         as close, another one than the closest may be found: of points in a scan's box 1 in 400 is more than a source
         cell farther, of points up to a box away from it 1 in 100 by more than 1 % of the distance (results/queries.tsv);
-        near the surface none. iso as in `to_mesh`; to a udf without it distances have no sign. The first call for a level makes a coarse mesh to start from.
-        UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
+        near the surface none. iso as in `to_mesh`; to a udf without it distances have no sign. The first call for a level
+        makes a coarse mesh to start from. UsageError for fields that are no surfaces, NfldError for those that are nowhere
+        at their level.
         """
         from .queries import closest_points
 
