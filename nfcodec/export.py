@@ -12,12 +12,15 @@ from . import io
 from .atomic import check_output
 from .errors import UsageError
 from .field import Field, Region
-from .spec import MAX_OUTPUT_VALUES
+from .geometry import area_vectors
+from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
 
-__all__ = ["default_suffix", "export", "vertex_normals"]
+__all__ = ["default_suffix", "export", "mean_normals", "vertex_normals"]
 
 _FALLBACK = {"image": ".png", "volume": ".npy"}
 _PNG_CHANNELS = 4
+TEXTURED_RESOLUTION = 96  # of a mesh whose colours are in a texture: unwrapping takes the longer the more faces there are
+_TEXTURED = ".glb"
 
 
 def default_suffix(field: Field) -> str:
@@ -50,6 +53,7 @@ def export(
     dtype: Any = None,
     iso: float | None = None,
     method: str | None = None,
+    texture: int | None = None,
     overwrite: bool = False,
     max_values: int = MAX_OUTPUT_VALUES,
 ) -> dict[str, Any]:
@@ -57,7 +61,8 @@ def export(
 
     shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution or scale set the
     lattice of the isosurface, level, iso and method are as in `Field.to_mesh`, and vertices get normals from the field's
-    gradient; shape, region and dtype do not apply. Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
+    gradient; shape, region and dtype do not apply. texture: for GLB, the edge of a texture in texels, that the field's colours
+    are written to instead of vertices; the lattice then has TEXTURED_RESOLUTION samples where nothing else is said. Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
     Raises UsageError before anything is decoded where the options do not fit; the file appears whole or not at all.
     """
     path = Path(path)
@@ -79,10 +84,17 @@ def export(
             raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
         if scale is not None:
             resolution = round(max(field.spec.extent) * scale)
+        if texture is not None:
+            _check_texture(field, path)
+            resolution = TEXTURED_RESOLUTION if resolution is None and level is None else resolution
         mesh = field.to_mesh(resolution, level, iso, **({} if method is None else {"method": method}))
-        io.write_mesh(path, mesh, field.meta, normals=vertex_normals(field, mesh.vertices, level), overwrite=overwrite)
+        if texture is not None:
+            mesh = _textured(field, mesh, texture, level)
+        # at its surface a distance without sign has no slope
+        normals = mean_normals(mesh) if field.draws_in(iso) else vertex_normals(field, mesh.vertices, level)
+        io.write_mesh(path, mesh, field.meta, normals=normals, overwrite=overwrite)
         return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
-    for name, value in (("iso", iso), ("method", method)):
+    for name, value in (("iso", iso), ("method", method), ("texture", texture)):
         if value is not None:
             raise UsageError(f"writing {str(path)!r}: {name} applies to meshes only; leave it out")
     values = field.decode(
@@ -96,11 +108,33 @@ def vertex_normals(field: Field, vertices: np.ndarray, level: int | None = None)
     """Unit normals (V, 3) float64 as (x, y, z) at world points (V, 3): the direction of the field's gradient, outwards."""
     slopes = field.gradient(field.from_world(vertices), level)[:, 0] / field.box_size
     normals = slopes[:, ::-1].astype(np.float64)
-    if field.kind == "occupancy":
-        normals = -normals  # it grows inwards
+    return _unit(-normals if field.kind == "occupancy" else normals)  # occupancy grows inwards
+
+
+def mean_normals(mesh: Mesh) -> np.ndarray:
+    """Unit normals (V, 3) float64: of the faces around each vertex, weighted by their areas."""
+    vectors, vertices = np.repeat(area_vectors(mesh), 3, axis=0), mesh.faces.reshape(-1)
+    return _unit(np.stack([np.bincount(vertices, x, len(mesh.vertices)) for x in vectors.T], 1))
+
+
+def _unit(normals: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    # where the field is flat any direction is as good, but it has to be a unit vector
+    # where there is no direction any one is as good, but it has to be a unit vector
     return np.where(lengths > 0, normals / np.maximum(lengths, np.finfo(float).tiny), [0.0, 0.0, 1.0])
+
+
+def _check_texture(field: Field, path: Path) -> None:
+    if not path.name.lower().endswith(_TEXTURED):
+        raise UsageError(f"writing {str(path)!r}: a texture goes into GLB only; name a file with {_TEXTURED}")
+    if not field.spec.channels_of(*COLOUR_ROLES):
+        raise UsageError(f"writing {str(path)!r}: got a texture for a field without colours; leave it out")
+
+
+def _textured(field: Field, mesh: Mesh, size: int, level: int | None) -> Mesh:
+    from .texture import textured
+
+    colours = field.spec.channels_of(*COLOUR_ROLES)
+    return textured(mesh, lambda points: field.sample(field.from_world(points), level)[:, colours], size)
 
 
 def _is_mesh_format(path: Path) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .attributes import dressed
 from .casting import block_mean, cast, converted, dtype_of, short
 from .encodings import Encoding
 from .errors import UsageError
@@ -190,43 +189,17 @@ class Field:
 
         resolution: 256 by default, and with `level` (levels of detail) fewer by as much as that level is coarser than
         the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
-        occupancy, 1.2 source cells for udf, whose surface is then a thin closed shell: nearer than that a lattice cannot
-        hold the crease. method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or
-        "marching-cubes", all of whose vertices lie on the surface (see `isosurface`). Both are closed manifolds where the
-        surface keeps a sample away from the box's sides and no trim channel ends it. Trimmed where the field has one, with
-        `paint` where it has colours. UsageError for fields that are no surfaces.
+        occupancy; without it a udf gives the shell at 1.2 source cells, drawn together onto the surface (see `shell`).
+        method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or "marching-cubes", all of
+        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds, also where a coarse level leaves the
+        box, unless a trim channel ends the surface; with `paint` where the field has colours. UsageError for fields that
+        are no surfaces.
         """
-        from .isosurface import isosurface
+        from .meshing import mesh_of
 
         self._check_surface("meshing")
         resolution = self._mesh_resolution(level) if resolution is None else resolution
-        shape = self._shape(None, None, resolution, self._region(None))
-        step = self.box_size / np.array(shape)
-        sign, n_levels = self._outward, self._levels(level)
-
-        def evaluate(axes: list[np.ndarray]) -> np.ndarray:
-            return self.sample_lattice(axes, level)[..., 0] * sign
-
-        def points(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.sample(coords, n_levels)[:, 0] * sign
-
-        def gradient(coords: np.ndarray) -> np.ndarray:
-            return self._evaluation.gradient(coords, n_levels)[1][:, 0] * sign
-
-        vertices, faces = isosurface(
-            evaluate,
-            shape,
-            float(sign) * self._iso(iso),
-            method=method,
-            step=None if self.kind == "occupancy" else tuple(step),
-            truncation=self.spec.truncation or None,
-            points=points,
-            is_quick=self._evaluation.is_quick_at_points(max(shape) ** 2),
-            gradient=gradient,
-        )
-        world = np.asarray(self.spec.origin) + (vertices + 0.5) * step
-        mesh = Mesh(np.ascontiguousarray(world[:, ::-1]), faces)
-        return dressed(mesh, self.spec, lambda points: self.sample(self.from_world(points), level))
+        return mesh_of(self, self._shape(None, None, resolution, self._region(None)), level, iso, method)
 
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
         """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.
@@ -234,8 +207,9 @@ class Field:
         Found points lie on the field's zero to a hundredth of a source cell. Where several parts of the surface are about
         as close, another one than the closest may be found: of points in a scan's box 1 in 400 is more than a source
         cell farther, of points up to a box away from it 1 in 100 by more than 1 % of the distance (results/queries.tsv);
-        near the surface none. iso as in `to_mesh`. The first call for a level makes a coarse mesh to start from.
-        UsageError for fields that are no surfaces, NfldError for those that are nowhere at their level.
+        near the surface none. iso as in `to_mesh`; to a udf without it distances have no sign. The first call for a level
+        makes a coarse mesh to start from. UsageError for fields that are no surfaces, NfldError for those that are nowhere
+        at their level.
         """
         from .queries import closest_points
 
@@ -252,7 +226,7 @@ class Field:
         Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
         min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
         ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
-        through what is thinner along it. iso as in `to_mesh`. UsageError for fields that are no surfaces.
+        through what is thinner along it. iso as in `to_mesh`, but that rays hit the shell of a udf. UsageError for fields that are no surfaces.
         """
         from .queries import cast_rays
 
@@ -277,6 +251,10 @@ class Field:
     def _iso(self, iso: float | None) -> float:
         """The value at the surface."""
         return {"occupancy": 0.5, "udf": UDF_ISO * self.spec.cell}.get(self.kind, 0.0) if iso is None else float(iso)
+
+    def draws_in(self, iso: float | None) -> bool:
+        """Whether a surface at `iso` is what an unsigned distance is of, and no shell around it."""
+        return self.kind == "udf" and iso is None
 
     @property
     def _outward(self) -> np.float32:

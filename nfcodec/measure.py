@@ -31,7 +31,7 @@ class Report:
     source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
     surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
-    surfaces: decoded to source; of a udf, whose surface is a shell around the source's, that of the shell.
+    surfaces: decoded to source.
     color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
     = white. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
@@ -57,22 +57,7 @@ class Report:
 
 def measure(field: Field, signal: Signal) -> Report:
     """Decodes at the source's resolution and compares. UsageError where they are of different kinds or shapes."""
-    if field.kind != "udf" or signal.mesh is None:
-        return measure_decoded(decode_for(field, signal), signal)
-    # an unsigned field has no surface to extract exactly where it is 0: take its values on the source's surface
-    points, _ = sample_surface(signal.mesh, _N_SURFACE_SAMPLES, np.random.default_rng(0))
-    values = np.abs(field.sample(field.from_world(points))[:, 0].astype(np.float64)) / bounding_box_diagonal(signal.mesh)
-    rms = float(np.sqrt(np.mean(values**2)))
-    shell = field.to_mesh(max(field.spec.extent))
-    back = metrics.surface_distance(shell, signal.mesh, _N_SURFACE_SAMPLES, 1, diagonal=bounding_box_diagonal(signal.mesh))
-    return Report(
-        _surface_psnr(rms),
-        float(values.max()),
-        rms,
-        rms_back=back.rms,
-        max_back=back.hausdorff,
-        color_psnr_db=_colour_psnr(signal.mesh, shell),
-    )
+    return measure_decoded(decode_for(field, signal), signal)
 
 
 def level_psnr(field: Field, signal: Signal) -> list[float]:

@@ -269,6 +269,9 @@ def test_a_texture_given_by_hand(textured):
     assert io.read(textured / "m.obj").mesh.paint is None
     paint = io.read(textured / "m.obj", texture=textured / "t.png").mesh.paint
     assert len(paint.textures) == 1 and paint.textures[0].shape == (2, 2, 3)
+    first = int(np.flatnonzero((paint.uv == [[0.25, 0.75], [0.75, 0.75], [0.25, 0.25]]).all((1, 2)))[0])
+    found = colours_at(paint, np.full(3, first), np.eye(3))
+    np.testing.assert_allclose(found, np.eye(3), atol=1e-6, err_msg="the picture's own colours")
     with pytest.raises(UsageError, match="no such file"):
         io.read(textured / "m.obj", texture=textured / "none.png")
     with pytest.raises(SignalError, match="no image"):

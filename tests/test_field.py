@@ -15,6 +15,7 @@ import nfcodec
 from nfcodec import evaluate
 from nfcodec.errors import UsageError
 from nfcodec.casting import cast
+from nfcodec.export import mean_normals
 from nfcodec.fixed import blocks_of
 from nfcodec.pack import Frozen, pack
 
@@ -265,10 +266,17 @@ def test_a_sphere_becomes_a_mesh(kind, resolution):
     np.testing.assert_allclose(volumes.sum(), 4 / 3 * np.pi * 0.9**3, rtol=0.08)
 
 
-def test_an_unsigned_distance_becomes_a_thin_shell():
+def test_the_shell_of_an_unsigned_distance_is_drawn_onto_its_surface():
     field, centre = sphere("udf")
-    radii = np.linalg.norm(field.to_mesh(40).vertices - centre, axis=1)
-    assert 0.5 < radii.min() < 0.7 and 1.1 < radii.max() < 1.3  # 1.2 cells of 0.25 on either side
+    shell = field.to_mesh(40, iso=0.3)
+    radii = np.linalg.norm(shell.vertices - centre, axis=1)
+    assert 0.5 < radii.min() < 0.7 and 1.1 < radii.max() < 1.3  # cells are 0.25
+    mesh = field.to_mesh(40)
+    np.testing.assert_allclose(np.linalg.norm(mesh.vertices - centre, axis=1), 0.9, atol=0.04)
+    assert np.array_equal(mesh.faces, shell.faces), "closed as the shell is"
+    outwards = np.einsum("ij,ij->i", mean_normals(mesh), mesh.vertices - centre) / 0.9
+    outside = radii > 0.9
+    assert outwards[outside].min() > 0.9 and outwards[~outside].max() < -0.9, "a side for each side"
 
 
 def test_another_level_of_the_distance():

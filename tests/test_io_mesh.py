@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from nfcodec import io
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.io.mesh import clean, topology
+from nfcodec.paint import of_vertices, vertex_colours
 from nfcodec.spec import Mesh
+from surfaces import sphere
 
 trimesh = pytest.importorskip("trimesh", reason="meshes need trimesh")
 
@@ -268,3 +270,33 @@ def test_kinds_of_surfaces(tmp_path):
     assert io.read(tmp_path / "a.obj", "udf").kind == "udf"
     with pytest.raises(UsageError, match="obj holds sdf or tsdf or occupancy or udf, got the kind 'volume'"):
         io.read(tmp_path / "a.obj", "volume")
+
+
+@pytest.mark.parametrize("suffix, tolerance", [(".ply", 0.0), (".glb", 2e-7), (".obj", 1e-8)])
+@pytest.mark.parametrize("is_painted", [False, True])
+def test_positions_far_from_the_origin_come_back(tmp_path, suffix, tolerance, is_painted):
+    """In the coordinates of a map float32 has steps of half a metre."""
+    at = np.array([500000.123456, -4200000.5, 120.125])
+    ball = sphere(2, 3.0)
+    paint = of_vertices(ball.vertices / 6 + 0.5, ball.faces) if is_painted else None
+    mesh = Mesh(ball.vertices + at, ball.faces, paint)
+    io.write_mesh(tmp_path / f"a{suffix}", mesh, normals=ball.vertices / 3)
+    found = io.read(tmp_path / f"a{suffix}").mesh
+    np.testing.assert_allclose(found.vertices, mesh.vertices, atol=tolerance, rtol=0)
+    np.testing.assert_array_equal(found.faces, mesh.faces)
+    if is_painted:
+        np.testing.assert_allclose(vertex_colours(found), ball.vertices / 6 + 0.5, atol=0.03)
+    (part,) = trimesh.load_scene(tmp_path / f"a{suffix}", process=False).geometry.values()
+    np.testing.assert_allclose(part.vertex_normals, ball.vertices / 3, atol=1e-6)
+
+
+def test_stl_says_what_it_cannot_hold(tmp_path):
+    mesh = Mesh(sphere(1).vertices + 1e6, sphere(1).faces)
+    with pytest.warns(UserWarning, match="STL has 32 bits.*off by up to 0.06"):
+        io.write_mesh(tmp_path / "a.stl", mesh)
+
+
+def test_units_of_glb_come_back(tmp_path):
+    for units in ("mm", "m", "inches"):
+        io.write_mesh(tmp_path / "a.glb", sphere(1), {"units": units}, overwrite=True)
+        assert io.read(tmp_path / "a.glb").meta["units"] == units

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from distance_fields import CELL, CENTRE, SIZE, N, ball, block, field_of, ring
 from entropy_cases import zero_net
 from field_cases import make_field, make_spec
 
@@ -13,48 +14,12 @@ from nfcodec.errors import NfldError, UsageError
 from nfcodec.pack import Frozen, pack
 from nfcodec.queries import surface
 
-CELL, N = 0.25, 32
-SIZE = CELL * N
-CENTRE = np.array([0.5, 2.0, -1.0]) + SIZE / 2  # of the box of make_spec, as (x, y, z)
-
 
 @pytest.fixture(params=["numpy", "numba"])
 def kernels(request, monkeypatch):
     if request.param == "numba":
         pytest.importorskip("numba", reason="the kernels need numba")
     monkeypatch.setenv("NFCODEC_KERNELS", request.param)
-
-
-def field_of(distance, kind="sdf"):
-    """A field whose only level holds a distance of world points (N, 3) around the middle of the box, to 1/1024."""
-    spec = make_spec(
-        kind, (N, N, N), ((N, N, N),), "dense", "cubic", 1, n_features=(1,), n_hidden_layers=0, scale=1.0, offset=0.0,
-        step=2.0**-10,
-    )  # fmt: skip
-    z, y, x = np.meshgrid(*[(np.arange(N) + 0.5) / N * SIZE - SIZE / 2] * 3, indexing="ij")
-    values = distance(np.stack([x, y, z], -1).reshape(-1, 3)).reshape(N, N, N)
-    values = {
-        "sdf": values,
-        "tsdf": np.clip(values, -spec.truncation, spec.truncation),
-        "udf": np.abs(values),
-        "occupancy": np.clip(0.5 - values / CELL / 2, 0, 1),
-    }[kind]
-    latents = np.rint(values / spec.steps[0]).astype(np.int32)[None]
-    tensors = [np.zeros(1, np.int32), np.ones((1, 1), np.int32)]
-    return nfcodec.open(pack(spec, Frozen([{"latents": latents}], tensors, [0, 0], zero_net(3, False, 300))))
-
-
-def ball(points, radius=2.0):
-    return np.linalg.norm(points, axis=1) - radius
-
-
-def block(points, half=(1.5, 2.0, 1.0)):
-    away = np.abs(points) - half
-    return np.linalg.norm(np.maximum(away, 0), axis=1) + np.minimum(away.max(axis=1), 0)
-
-
-def ring(points):
-    return np.hypot(np.hypot(points[:, 0], points[:, 1]) - 2.2, points[:, 2]) - 0.8
 
 
 def drawn(n, spread, seed=0):
@@ -110,12 +75,13 @@ def test_the_global_one_of_several_surfaces_is_found_where_values_do_not_lead_to
     np.testing.assert_allclose(found.distances, balls(points - CENTRE), atol=0.1 * CELL)
 
 
-def test_of_an_unsigned_distance_the_shell_is_closest():
+def test_of_an_unsigned_distance_the_surface_is_closest_or_a_shell_around_it():
     field, points = field_of(ball, "udf"), drawn(300, 0.9)
     points = points[np.abs(ball(points - CENTRE)) > 2 * CELL]
     found = field.closest_point(points)
     away = np.abs(ball(points - CENTRE))
-    np.testing.assert_allclose(found.distances, away - 1.2 * CELL, atol=0.1 * CELL)
+    np.testing.assert_allclose(found.distances, away, atol=0.1 * CELL)
+    np.testing.assert_allclose(np.linalg.norm(found.points - CENTRE, axis=1), 2.0, atol=0.1 * CELL)
     half = field.closest_point(points, iso=2 * CELL)
     np.testing.assert_allclose(half.distances, away - 2 * CELL, atol=0.1 * CELL)
 
@@ -197,13 +163,77 @@ def test_rays_find_what_is_a_quarter_of_a_cell_thick():
     assert np.abs(hits.points[inside][:, 0] - CENTRE[0] + 0.55 * CELL).max() < 0.3 * CELL
 
 
+# ---------------------------------------------------------------- surfaces that end
+
+
+def open_ball(kind="sdf"):
+    """A ball of radius 2 without what is above z = 1."""
+    return field_of(ball, kind, trim=lambda points: points[:, 2] - 1.0)
+
+
+def to_open_ball(points):
+    """Distances (N,) of points (N, 3) around the middle."""
+    x, y, z = points.T
+    above = 2.0 * z > np.linalg.norm(points, axis=1)  # of those the rim is closest
+    return np.where(above, np.hypot(np.hypot(x, y) - 3**0.5, z - 1.0), np.abs(ball(points)))
+
+
+@pytest.mark.parametrize("kind", ["sdf", "tsdf", "occupancy"])
+def test_no_closest_point_is_one_that_is_cut_off(kind, kernels):
+    field, points = open_ball(kind), drawn(1000, 1.3)
+    found, true = field.closest_point(points), to_open_ball(points - CENTRE)
+    tolerance = (0.05 if kind != "occupancy" else 0.15) * CELL
+    np.testing.assert_allclose(np.abs(found.distances), true, atol=tolerance)
+    np.testing.assert_allclose(np.linalg.norm(found.points - points, axis=1), np.abs(found.distances))
+    x, y, z = (found.points - CENTRE).T
+    assert z.max() < 1.0 + tolerance and (z > 1.0 - tolerance).sum() > 100  # many of them on the rim
+    np.testing.assert_allclose(np.linalg.norm(found.points - CENTRE, axis=1), 2.0, atol=tolerance)
+    np.testing.assert_allclose(found.normals, (found.points - CENTRE) / 2, atol=0.15)
+
+
+def test_closest_points_of_a_disc():
+    """A sheet, of which the field knows no inside."""
+    field = field_of(lambda p: p[:, 2], trim=lambda p: np.hypot(p[:, 0], p[:, 1]) - 2.0)
+    points = drawn(1000, 1.5)
+    found = field.closest_point(points)
+    x, y, z = (points - CENTRE).T
+    beyond = np.maximum(np.hypot(x, y) - 2.0, 0)
+    np.testing.assert_allclose(found.distances, np.where(z < 0, -1, 1) * np.hypot(beyond, z), atol=0.05 * CELL)
+    assert (beyond > CELL).sum() > 300
+
+
+def test_rays_go_on_through_what_is_cut_off(kernels):
+    field, rng = open_ball(), np.random.default_rng(0)
+    origins = CENTRE + rng.uniform([-5.0, -5.0, 1.0], [5.0, 5.0, 4.0], (300, 3))
+    directions = unit(CENTRE + rng.uniform(-1.1, 1.1, (300, 3)) - origins)
+    entry = true_hits(origins, directions)
+    leave = entry + true_hits(origins + (entry + 1e-6)[:, None] * directions, directions)
+    height, last = ((origins + t[:, None] * directions - CENTRE)[:, 2] - 1.0 for t in (entry, leave))
+    true = np.where(height < 0, entry, np.where(last < 0, leave, np.inf))
+    clear = np.isfinite(leave) & (np.minimum(np.abs(height), np.abs(last)) > 0.1 * CELL)
+    hits = field.raycast(origins, directions)
+    assert np.array_equal(hits.hit[clear], np.isfinite(true)[clear])
+    sure, through = clear & hits.hit, clear & hits.hit & (height > 0)
+    assert through.sum() > 50 and (sure & ~through).sum() > 50 and (clear & ~hits.hit).any()
+    np.testing.assert_allclose(hits.t[sure], true[sure], atol=0.1 * CELL)
+    np.testing.assert_allclose(hits.normals[through], ((hits.points - CENTRE) / 2)[through], atol=0.1)
+
+
+def test_rays_leave_through_a_hole():
+    field, out = open_ball(), unit(np.random.default_rng(0).normal(size=(500, 3)))
+    hits = field.raycast(CENTRE[None], out)
+    clear = np.abs(2 * out[:, 2] - 1.0) > 0.1 * CELL
+    assert np.array_equal(hits.hit[clear], (2 * out[:, 2] < 1.0)[clear]) and not hits.hit.all()
+
+
 # ---------------------------------------------------------------- batches, threads, refusals
 
 
-def test_chunks_and_threads_do_not_change_answers(monkeypatch):
+@pytest.mark.parametrize("make", [lambda: field_of(ring), open_ball], ids=["closed", "open"])
+def test_chunks_and_threads_do_not_change_answers(make, monkeypatch):
     pytest.importorskip("numba", reason="the kernels need numba")
     monkeypatch.setenv("NFCODEC_KERNELS", "numba")
-    field, points, directions = field_of(ring), drawn(1000, 1.5), unit(np.random.default_rng(0).normal(size=(1000, 3)))
+    field, points, directions = make(), drawn(1000, 1.5), unit(np.random.default_rng(0).normal(size=(1000, 3)))
 
     def answers(_=None):
         close, hits = field.closest_point(points), field.raycast(points, directions)

@@ -56,13 +56,14 @@ class Table:
             sys.exit(f"bench: {path} has other columns, expected {header}; name another file with -o")
 
     def add(self, *values) -> None:
-        row = "\t".join(_cell(v) for v in [*values, *self.tail])
+        row = "\t".join(cell(v) for v in [*values, *self.tail])
         with self.path.open("a") as file:
             file.write(row + "\n")
         print(row, flush=True)
 
 
-def _cell(value) -> str:
+def cell(value) -> str:
+    """A value as tables have it."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

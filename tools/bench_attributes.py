@@ -3,12 +3,15 @@
     python tools/bench_attributes.py MESH ... [--texture IMAGE] [--effort 2] [-o results/attributes.tsv]
 
 Each mesh is encoded as it comes, with its holes closed, and, where it is open, as an unsigned field; meshes with colours
-with and without them. The names hemisphere and sheet stand for surfaces that are made here.
+with and without them. The names hemisphere and sheet stand for surfaces that are made here. color_psnr_db: of colours at the vertices of
+a mesh as fine as the source's lattice; vertices_db, texture_db: of a mesh for a texture, with colours at its vertices and with the
+texture.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 import warnings
 from dataclasses import replace
@@ -19,10 +22,13 @@ from bench import ROOT, Table
 
 import nfcodec
 from nfcodec import io
+from nfcodec.export import TEXTURED_RESOLUTION, export
 from nfcodec.geometry import count_edges, weld
+from nfcodec.measure import measure_decoded
 from nfcodec.spec import Mesh, Signal
 
-COLUMNS = "input n_faces what quality effort seed kind bytes rms rms_back max_back normal_deg color_psnr_db cpu_s"
+COLUMNS = "input n_faces what quality effort seed kind bytes rms rms_back max_back normal_deg color_psnr_db vertices_db texture_db cpu_s"
+_TEXTURE = 1024  # texels an edge
 _SIDE = 80  # vertices of the made sheet's edge
 
 
@@ -71,6 +77,18 @@ def cases(signal: Signal):
         yield "without colours", replace(signal, mesh=replace(signal.mesh, paint=None)), {}
 
 
+def of_textures(data: bytes, signal: Signal) -> tuple[float | None, float | None]:
+    """PSNR in dB of colours at the vertices of a mesh for a texture, and of that texture; None for surfaces without."""
+    if signal.mesh.paint is None:
+        return None, None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.glb"
+        field = nfcodec.open(data)
+        export(field, path, texture=_TEXTURE)
+        meshes = field.to_mesh(TEXTURED_RESOLUTION), io.read(path).mesh
+    return tuple(measure_decoded(mesh, signal).color_psnr_db for mesh in meshes)
+
+
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,11 +106,11 @@ def main() -> None:
         for what, changed, settings in cases(signal):
             start = time.process_time()
             encoded = nfcodec.encode(changed, quality=args.quality, effort=args.effort, seed=args.seed, **settings)
-            r = encoded.report
+            cpu_s, r = time.process_time() - start, encoded.report
             table.add(
                 Path(name).name, len(signal.mesh.faces), what, args.quality, args.effort, args.seed, encoded.kind,
                 len(encoded.data), r.rms, r.rms_back, r.max_back, r.normal_deg, r.color_psnr_db,
-                time.process_time() - start,
+                *of_textures(encoded.data, changed), cpu_s,
             )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ parts, and from points in the box in any direction.
 
 farther_cell, farther_percent: shares of found points that are farther than the closest one by more than a source cell, by
 more than 1 % of the distance and a tenth of a cell. missed, extra: shares of rays that hit one of both only. later,
-earlier: shares of hits more than half a cell behind or before the true one. off_cells: the largest value of the field at a
+earlier: shares of hits more than half a cell behind or before the true one. off_cells: the largest distance of the field at a
 point found, in source cells.
 """
 
@@ -40,7 +40,7 @@ def timed(call, n: int) -> tuple:
 
 
 def off(field: Field, points: np.ndarray) -> float:
-    return float(np.abs(field.sample(field.from_world(points))).max()) / field.spec.cell
+    return float(np.abs(field.sample(field.from_world(points))[:, 0]).max()) / field.spec.cell
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

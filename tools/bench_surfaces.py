@@ -1,12 +1,14 @@
-"""Rate and distortion of surfaces beside simplification with Draco; rows are appended to results/surfaces.tsv.
+"""Rate and distortion of surfaces beside simplification with Draco, voxels and OpenVDB; rows are appended to
+results/surfaces.tsv.
 
-    python tools/bench_surfaces.py MESH ... [--quality 30,50,70] [--effort 5] [--resolution 512] [--peers CSV]
+    python tools/bench_surfaces.py MESH ... [--quality 30,50,70] [--effort 5] [--resolution 512] [--peers FOLDER]
                                    [--set fit.source._FALLOFF=1.5 ...] [--keep FOLDER]
+    python tools/bench_surfaces.py --again --peers FOLDER
 
-The decoded mesh is taken as finely as --resolution says, so that the field and not its extraction is measured. --peers: a table
-with columns mesh, codec, bytes, rms_sym, rms_o2d, normal_deg_mean; bytes and normals of the best simplification at equal RMS are read off
-it by log-log interpolation along its lower hull. Meshes with holes, which signed fields close, count from source to
-decoded. --set: a constant of a module of nfcodec, for experiments. --keep: where files and meshes are left.
+The decoded mesh is taken as finely as --resolution says, so that the field and not its extraction is measured. --peers: the
+folder of the tables that `anchors` reads; bytes of others are those at equal RMS, "<" and ">" bounds beyond what
+was measured of them. Meshes with holes count from source to decoded, since others close them. --set: a constant of a module of nfcodec, for
+experiments. --keep: where files are left; those that are there are measured and not made again. --again: works out the others' columns of the rows that are there, and encodes nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +17,11 @@ import argparse
 import ast
 import csv
 import importlib
-import math
 import time
 from pathlib import Path
 
-import numpy as np
-from bench import ROOT, Table, signals
+import anchors
+from bench import ROOT, Table, cell, signals
 
 import nfcodec
 from nfcodec import encode, io
@@ -28,29 +29,7 @@ from nfcodec.geometry import count_edges, weld
 from nfcodec.metrics import surface_error
 
 _COLUMNS = "input kind quality effort seed settings bytes level_bytes network_bytes extent resolution rms rms_there rms_back hausdorff "
-_COLUMNS += "normal_deg peer_bytes peer_normal_deg ratio encode_s encode_cpu_s sampling_s decode_256_s"
-_CODEC = "simplify+Draco"
-
-
-def front(path: Path, mesh: str, error: str) -> list[tuple[float, float, float]]:
-    """(error, bytes, degrees) of the files of `_CODEC` that none beats in both, coarse first."""
-    with path.open() as file:
-        rows = [r for r in csv.DictReader(file) if r["mesh"].split("/")[-1] == mesh and r["codec"] == _CODEC]
-    points = sorted((float(r["bytes"]), float(r[error]), float(r["normal_deg_mean"])) for r in rows)
-    kept, least = [], math.inf
-    for size, value, degrees in points:
-        if value < least:
-            kept.append((value, size, degrees))
-            least = value
-    return kept
-
-
-def at_error(points: list[tuple[float, float, float]], error: float) -> tuple[float | None, float | None]:
-    """Bytes and degrees at an error, by log-log interpolation; beyond the ends None."""
-    x = np.log([p[0] for p in points])[::-1]
-    if not points or not x[0] <= math.log(error) <= x[-1]:
-        return None, None
-    return tuple(float(np.exp(np.interp(math.log(error), x, np.log([p[k] for p in points])[::-1]))) for k in (1, 2))
+_COLUMNS += f"normal_deg {' '.join(anchors.COLUMNS)} encode_s encode_cpu_s sampling_s decode_256_s"
 
 
 def override(settings: list[str]) -> None:
@@ -81,10 +60,37 @@ class Sampling:
         session.from_mesh = timed
 
 
+def made(path: Path, quality: float, args: argparse.Namespace, kept: Path | None) -> tuple[bytes, tuple]:
+    """A file, and the seconds, seconds of the processor and seconds of sampling that it took; None for one that was kept."""
+    if kept is not None and kept.exists():
+        return kept.read_bytes(), (None, None, None)
+    sampling, cpu = Sampling(), time.process_time()
+    encoded = encode(path, quality=quality, effort=args.effort, seed=args.seed, kind=args.kind)
+    cpu = time.process_time() - cpu
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(encoded.data)
+    return encoded.data, (encoded.seconds, cpu, sampling.seconds)
+
+
+def again(path: Path, folder: Path) -> None:
+    """The rows of a table with the others' columns worked out anew."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    names = [*_COLUMNS.split(), "machine", "commit"]
+    lines = [names]
+    for row in rows:
+        is_open = row["rms"] == row["rms_there"]
+        found = anchors.columns(folder, row["input"], float(row["rms"]), int(row["bytes"]), is_open=is_open)
+        row |= {name: cell(value) for name, value in zip(anchors.COLUMNS, found)}
+        lines.append([row[name] for name in names])
+    path.write_text("".join("\t".join(line) + "\n" for line in lines))
+
+
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+")
+    parser.add_argument("paths", nargs="*")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "surfaces.tsv")
     parser.add_argument("--quality", default="30,50,70")
     parser.add_argument("--effort", type=int, default=5)
@@ -94,39 +100,36 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
+    if args.again:
+        again(args.output, args.peers)
+        return
     override(args.set)
     table = Table(args.output, _COLUMNS.split())
     for path in signals(args.paths):
         signal = io.read(path, args.kind)
         is_closed = count_edges(weld(signal.mesh)).boundary == 0
-        peers = front(args.peers, path.name, "rms_sym" if is_closed else "rms_o2d") if args.peers else []
         for quality in map(float, args.quality.split(",")):
-            sampling, cpu = Sampling(), time.process_time()
-            encoded = encode(path, quality=quality, effort=args.effort, seed=args.seed, kind=args.kind)
-            cpu = time.process_time() - cpu
-            field = nfcodec.open(encoded.data)
+            kept = args.keep / f"{path.stem}-q{quality:g}-e{args.effort}.nfld" if args.keep else None
+            data, times = made(path, quality, args, kept)
+            field = nfcodec.open(data)
             start = time.perf_counter()
             field.to_mesh(256)
             decode_s = time.perf_counter() - start
             mesh = field.to_mesh(args.resolution)
             found = surface_error(signal.mesh, mesh)
             rms = found.rms if is_closed else found.source_to_decoded.rms
-            n_bytes, degrees = at_error(peers, rms)
+            others = anchors.columns(args.peers, path.name, rms, len(data), is_open=not is_closed)
             info = field.info()
             levels = info["level_bytes"]
             normal = found.normal_deg if is_closed else found.source_to_decoded.normal_deg
             table.add(
-                path.name, encoded.kind, quality, args.effort, args.seed, " ".join(args.set), len(encoded.data),
-                "+".join(map(str, levels)), len(encoded.data) - sum(levels), "x".join(map(str, field.spec.extent)),
+                path.name, field.kind, quality, args.effort, args.seed, " ".join(args.set), len(data),
+                "+".join(map(str, levels)), len(data) - sum(levels), "x".join(map(str, field.spec.extent)),
                 args.resolution, rms, found.source_to_decoded.rms, found.decoded_to_source.rms, found.hausdorff, normal,
-                n_bytes, degrees, None if n_bytes is None else len(encoded.data) / n_bytes, encoded.seconds, cpu,
-                sampling.seconds, decode_s,
+                *others, *times, decode_s,
             )  # fmt: skip
-            if args.keep:
-                args.keep.mkdir(parents=True, exist_ok=True)
-                name = f"{path.stem}-q{quality:g}-e{args.effort}"
-                (args.keep / f"{name}.nfld").write_bytes(encoded.data)
 
 
 if __name__ == "__main__":

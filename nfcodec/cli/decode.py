@@ -47,6 +47,12 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
 @click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")
 @click.option("--device", default="cpu", metavar="NAME", help="What evaluates the field: cpu, or cuda through torch.")
+@click.option(
+    "--texture",
+    type=click.IntRange(1),
+    metavar="N",
+    help="GLB: colours as a texture of N x N texels instead of at vertices.  [resolution then: 96]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--allow-truncated", is_flag=True, help="Of a file cut short, decode the levels that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each file on stdout.")
@@ -88,7 +94,7 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     if options["device"] != "cpu":
         field = nfcodec.on_device(field, options["device"])
     _tell_what_is_missing(job, field)
-    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method")}
+    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "texture")}
     wanted["region"] = fractions_of(options["region"], field.spec.extent)
     if job.output == STREAM:
         # libraries want names and places to seek in, so the bytes go through a file

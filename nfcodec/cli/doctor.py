@@ -31,6 +31,7 @@ EXTRAS = {
         "pynrrd",
         "nibabel",
     ),
+    "texture": ("xatlas",),
     "fast": ("numba",),
     "gpu": ("triton",),
     "compare": ("DracoPy", "fast-simplification", "meshopt", "matplotlib", "platformdirs"),

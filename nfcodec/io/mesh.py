@@ -22,6 +22,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.paint import some_faces, vertex_colours
 from nfcodec.spec import Mesh, Paint, Signal
 
-from .paint import Painter, glb_colours, read_texture, to_bytes
+from .far import float32_error, placed, with_doubles
+from .paint import Painter, glb_colours, has_one_texture, read_texture, textured_surface, to_bytes
 from .pieces import chosen, instances, piece, piece_ids
 
 __all__ = ["clean", "part_names", "read", "topology", "write"]
 
 # beyond this, squares overflow float32
 MAX_COORDINATE = 1e18
+_LONG_UNITS = {"m": "meters", "mm": "millimeters"}  # as trimesh has them
 # sine of the angle below which a triangle has no area to double precision
 _FLAT = 1e-12
 
@@ -107,7 +110,7 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
         meta["part"] = part
     meta |= counts
     if scene.units:
-        meta["units"] = {"meters": "m", "millimeters": "mm"}.get(scene.units, scene.units)
+        meta["units"] = {long: short for short, long in _LONG_UNITS.items()}.get(scene.units, scene.units)
     if painter.dropped:
         meta["dropped"] = sorted(painter.dropped)
     return Signal(kind="sdf", mesh=mesh, meta=meta)
@@ -310,13 +313,17 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
         raise UsageError(
             f"writing {name!r}: got normals of shape {np.shape(normals)}, expected {vertices.shape}, one a vertex"
         )
-    surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
     with_normals = normals is not None
-    colours = None if mesh.paint is None else vertex_colours(mesh)
+    is_textured = format == "glb" and has_one_texture(mesh.paint)
+    if is_textured:
+        surface = textured_surface(trimesh, mesh, normals)
+    else:
+        surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False, validate=False)
+    colours = None if mesh.paint is None or is_textured else vertex_colours(mesh)
     if colours is not None and format in ("obj", "ply"):
         surface.visual.vertex_colors = to_bytes(colours)
+    units, options, error = meta.get("units"), {}, float32_error(vertices)
     if format == "obj":
-        units = meta.get("units")
         header = f"units: {units}" if isinstance(units, str) and units.isprintable() else ""
         options = {"digits": _digits(vertices), "include_normals": with_normals, "header": header}
         options["include_color"] = colours is not None
@@ -328,9 +335,19 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
         options = {"include_normals": with_normals}
         if colours is not None:
             options["tree_postprocessor"] = glb_colours(surface, colours)
-    else:
-        options = {}
+        if isinstance(units, str) and units != "m":
+            surface.units = _LONG_UNITS.get(units, units)
+        if error is not None:
+            surface = placed(trimesh, surface)
+    elif error is not None:
+        warnings.warn(
+            f"writing {name!r}: {format.upper()} has 32 bits for a position, which is then off by up to {error:.1g}; "
+            "choose OBJ, PLY or GLB to keep it",
+            stacklevel=2,
+        )
     data = surface.export(file_type=format, **options)
+    if format == "ply" and error is not None:
+        data = with_doubles(data, vertices)
     path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from nfcodec.errors import SignalError, UsageError
-from nfcodec.spec import Paint
+from nfcodec.spec import Mesh, Paint
 
-__all__ = ["Painter", "glb_colours", "read_texture", "to_bytes"]
+__all__ = ["Painter", "glb_colours", "has_one_texture", "read_texture", "textured_surface", "to_bytes"]
 
 _MAX_TEXELS = 1 << 28
 _UNSIGNED_SHORT = 5123  # of glTF's component types
@@ -53,6 +53,31 @@ def glb_colours(surface: Any, colours: np.ndarray) -> Any:
                 primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_COLOR_0")
 
     return name_colours
+
+
+def has_one_texture(paint: Paint | None) -> bool:
+    """Whether all colours are those of a single texture."""
+    return paint is not None and len(paint.textures) == 1 and bool((paint.which == 0).all() and (paint.corners == 1).all())
+
+
+def textured_surface(trimesh: Any, mesh: Mesh, normals: np.ndarray | None) -> Any:
+    """A trimesh mesh with the one texture of a painted mesh: vertices on seams become several."""
+    from PIL import Image
+
+    vertices = mesh.faces.reshape(-1)
+    rows = np.empty(len(vertices), [("vertex", np.int64), ("u", np.float32), ("v", np.float32)])
+    rows["vertex"] = vertices
+    rows["u"], rows["v"] = mesh.paint.uv.reshape(-1, 2).T
+    found, index = np.unique(rows, return_inverse=True)
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.fromarray(mesh.paint.textures[0]), metallicFactor=0.0, roughnessFactor=1.0
+    )
+    visual = trimesh.visual.TextureVisuals(uv=np.stack([found["u"], found["v"]], 1), material=material)
+    ids = found["vertex"]
+    return trimesh.Trimesh(
+        mesh.vertices[ids], index.reshape(-1, 3), vertex_normals=None if normals is None else normals[ids], visual=visual,
+        process=False, validate=False,
+    )  # fmt: skip
 
 
 def has_wide_colours(path: Path) -> bool:
@@ -123,7 +148,8 @@ class Painter:
             elif found is not None:
                 self.dropped.add("uv")
             plain = _plain(material, self.is_linear)
-            if plain is not None and (image is None or self.is_linear):
+            is_given = which >= 0 and self.texture is not None
+            if plain is not None and not is_given and (image is None or self.is_linear):
                 colours = colours * plain
                 if which < 0:
                     self._plain.add(tuple(plain.tolist()))

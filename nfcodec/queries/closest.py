@@ -3,7 +3,8 @@
 Values of a fitted field are distances near the surface only, so that they alone do not lead to the closest point from afar.
 One start follows the field's value and gradient; the other is the nearest of a few thousand points of the surface, kept in
 a coarse lattice around the box. The nearer one is brought onto the surface and moved along it towards the point asked
-for, with steps by Barzilai and Borwein (IMA J. Numer. Anal. 1988), until the line between both is a normal.
+for, with steps by Barzilai and Borwein (IMA J. Numer. Anal. 1988), until the line between both is a normal, or leads beyond
+the rim of a surface that ends.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..roots import zeros
+from ..shell import drawn_in
 from ..spec import Mesh
+from .descent import CLOSE, REACH, descend, distance_left, tangent, towards
 from .surface import Surface, in_chunks, normals_of
 
 if TYPE_CHECKING:
@@ -28,9 +31,7 @@ _SEED_CELLS = 64  # of a lattice of seeds, on the longest axis
 _BEYOND = (0.05, 1.0)  # how far lattices go beyond the box on every side, in boxes
 _N_ROUNDS = 2  # over the axes, to spread seeds
 _N_STEPS = 24  # along the surface
-_N_NEWTON = 4  # onto the surface, from wherever a step along it has led
-_REACH = 2.0  # source cells: the longest step onto the surface; values are distances within so much
-_CLOSE = 1e-3  # source cells: a distance that is as good as 0; of the way to the surface: a step along it that is
+_SMALL = 1e-3  # of the distance: a step along the surface that is as good as 0
 _SHORT, _GAIN = 1e-2, 1e-8  # source cells, of the distance: steps and gains that end the search
 _OFF = 1e-2  # source cells: what is farther from the surface is nowhere
 _FACTORS = (0.05, 20.0)  # of the tangent: what a step may be
@@ -137,7 +138,7 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
     with field._lock:
         if key not in field._seeds:
             resolution = min(_SEED_RESOLUTION, 2 * max(field.spec.extent))
-            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, iso, "marching-cubes"))
+            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, surface.iso, "marching-cubes"))
         seeds = field._seeds[key]
     out = ClosestPoints(np.empty((n, 3)), np.empty(n), np.empty((n, 3)))
 
@@ -145,8 +146,13 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
         here = np.ascontiguousarray(points[part, ::-1])
         offset, slope = surface.slope(here)
         found = _slide(surface, here, *_starts(surface, seeds, here, offset, slope))
-        out.points[part], out.normals[part] = found[:, ::-1], normals_of(surface.slope(found)[1])[:, ::-1]
-        out.distances[part] = np.where(offset < 0, -1.0, 1.0) * np.linalg.norm(here - found, axis=1)
+        left, slope = surface.slope(found)
+        signs = np.where(offset < 0, -1.0, 1.0)
+        if surface.draws_in:
+            found = drawn_in(found, left + surface.iso, slope, lambda at: surface.offset(at) + surface.iso)
+            signs = 1.0
+        out.points[part], out.normals[part] = found[:, ::-1], normals_of(slope)[:, ::-1]
+        out.distances[part] = signs * np.linalg.norm(here - found, axis=1)
 
     in_chunks(work, n, field._evaluation.is_quick_at_points(n))
     return out
@@ -154,19 +160,19 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
 
 def _starts(
     surface: Surface, seeds: Seeds, points: np.ndarray, offset: np.ndarray, slope: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of both starts the nearer one, on the surface: points, what is left to it, and slopes; as `_descend`."""
+) -> tuple[np.ndarray, ...]:
+    """Of both starts the nearer one, on the surface: as `descend`."""
     values = np.abs(offset)
     # where a distance is flat, it was cut off there and leads anywhere
-    direct = list(_descend(surface, _towards(points, offset, slope, 2 * values if surface.is_distance else np.inf)))
+    direct = list(descend(surface, towards(points, offset, slope, 2 * values if surface.is_distance else np.inf)))
     others = np.arange(len(points))
     if surface.is_distance:
         # near the surface values are distances, and what agrees with them needs no other guess
         far = np.linalg.norm(points - direct[0], axis=1)
-        sure = (values < _REACH * surface.cell) & (direct[1] < _CLOSE * surface.cell)
+        sure = (values < REACH * surface.cell) & (direct[1] < CLOSE * surface.cell)
         sure &= far < 1.2 * values + _OFF * surface.cell
         others = np.flatnonzero(~sure)
-    seeded = _descend(surface, seeds.near(points[others]))
+    seeded = descend(surface, seeds.near(points[others]))
     lost = direct[1][others] > _OFF * surface.cell
     nearer = ((points[others] - seeded[0]) ** 2).sum(axis=1) < ((points[others] - direct[0][others]) ** 2).sum(axis=1)
     for ours, theirs in zip(direct, seeded):
@@ -174,76 +180,43 @@ def _starts(
     return tuple(direct)
 
 
-def _slide(surface: Surface, points: np.ndarray, x: np.ndarray, left: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def _slide(
+    surface: Surface, points: np.ndarray, x: np.ndarray, left: np.ndarray, slope: np.ndarray, rim: np.ndarray
+) -> np.ndarray:
     """Points (N, 3) of the surface near x that are no farther from `points` than what lies around them."""
     best = x.copy()
     least = np.linalg.norm(points - x, axis=1) + left
-    which, tangent = np.arange(len(points)), _tangent(points - x, slope)
-    factor, radius = np.ones(len(points)), np.maximum(0.5 * least, _REACH * surface.cell)
+    which, along = np.arange(len(points)), tangent(points - x, slope, rim)
+    factor, radius = np.ones(len(points)), np.maximum(0.5 * least, REACH * surface.cell)
     for _ in range(_N_STEPS):
-        length = np.linalg.norm(tangent, axis=1)
-        go_on = length > _CLOSE * np.maximum(least[which], surface.cell)
+        length = np.linalg.norm(along, axis=1)
+        go_on = length > _SMALL * np.maximum(least[which], surface.cell)
         if not go_on.any():
             break
-        which, tangent, factor, radius, length = (a[go_on] for a in (which, tangent, factor, radius, length))
+        which, along, factor, radius, length = (a[go_on] for a in (which, along, factor, radius, length))
         factor = np.minimum(factor, radius / length)
-        there, left, slope = _descend(surface, best[which] + factor[:, None] * tangent)
+        there, left, slope, rim = descend(surface, best[which] + factor[:, None] * along)
         distance = np.linalg.norm(points[which] - there, axis=1)
         better = (distance + left < least[which]) & (left <= _OFF * surface.cell)
-        turned = _tangent(points[which] - there, slope)
-        moved, change = there - best[which], tangent - turned
+        turned = tangent(points[which] - there, slope, rim)
+        moved, change = there - best[which], along - turned
         bend = np.einsum("ij,ij->i", moved, change)
         bowed = np.einsum("ij,ij->i", moved, moved) / np.where(bend > 0, bend, np.inf)
         gain = np.where(better, least[which] - distance - left, np.inf)
         radius = np.where(better, 2 * radius, 0.25 * factor * length)
         factor = np.where(better, np.where(bend > 0, np.clip(bowed, *_FACTORS), 2 * factor), 0.25 * factor)
-        tangent = np.where(better[:, None], turned, tangent)
+        along = np.where(better[:, None], turned, along)
         best[which[better]], least[which[better]] = there[better], distance[better]
         # at an edge of the surface the tangent does not vanish, but steps and gains do
         go_on = (radius > _SHORT * surface.cell) & (gain > _GAIN * np.maximum(distance, surface.cell))
-        which, tangent, factor, radius = (a[go_on] for a in (which, tangent, factor, radius))
+        which, along, factor, radius = (a[go_on] for a in (which, along, factor, radius))
     return _closed_in(surface, best)
-
-
-def _descend(surface: Surface, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x (N, 3) after steps of Newton's method onto the surface, to first order the distance (N,) left to it, and slopes."""
-    x, which = x.copy(), np.arange(len(x))
-    left, slopes = np.empty(len(x)), np.empty_like(x)
-    for n in range(_N_NEWTON + 1):
-        offset, slope = surface.slope(x[which])
-        slopes[which], left[which] = slope, _first_order(offset, slope)
-        far = left[which] > _CLOSE * surface.cell
-        if n == _N_NEWTON or not far.any():
-            break
-        which = which[far]
-        x[which] = _towards(x[which], offset[far], slope[far], _REACH * surface.cell)
-    return x, left, slopes
-
-
-def _first_order(offset: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """The distance (N,) to the surface, were the slope the same on the way; infinite without a slope."""
-    length = np.linalg.norm(slope, axis=1)
-    sound = np.isfinite(length) & (length > 0)
-    return np.divide(np.abs(offset), length, out=np.full(len(offset), np.inf), where=sound)
-
-
-def _towards(x: np.ndarray, offset: np.ndarray, slope: np.ndarray, reach: float | np.ndarray) -> np.ndarray:
-    """x (N, 3) after one step of Newton's method along the slope, at most `reach` long."""
-    step = np.minimum(_first_order(offset, slope), reach)
-    step[~np.isfinite(step)] = 0.0
-    return x - (np.sign(offset) * step)[:, None] * normals_of(slope)
-
-
-def _tangent(towards: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """What of vectors (N, 3) lies along the surface."""
-    normal = normals_of(slope)
-    return towards - np.einsum("ij,ij->i", towards, normal)[:, None] * normal
 
 
 def _closed_in(surface: Surface, x: np.ndarray) -> np.ndarray:
     """x (N, 3); those that steps have left off the surface are moved along their normals to where the sign changes."""
     offset, slope = surface.slope(x)
-    some = np.flatnonzero(~(_first_order(offset, slope) <= _CLOSE * surface.cell))
+    some = np.flatnonzero(~(distance_left(offset, slope) <= CLOSE * surface.cell))
     normals = normals_of(slope)[some] * -np.sign(offset[some])[:, None]
     for width in _WIDTHS:
         if not len(some):
@@ -254,7 +227,7 @@ def _closed_in(surface: Surface, x: np.ndarray) -> np.ndarray:
         low = offset[some[across]]
         along = zeros(
             lambda k, t, line=line: surface.offset(line[0][k] + t[:, None] * line[1][k]),
-            low, far[across], _CLOSE * np.maximum(np.abs(low), np.abs(far[across])), _N_ZERO,
+            low, far[across], CLOSE * np.maximum(np.abs(low), np.abs(far[across])), _N_ZERO,
         )  # fmt: skip
         x[some[across]] = line[0] + along[:, None] * line[1]
         rest = np.setdiff1d(np.arange(len(some)), across)

@@ -3,7 +3,7 @@
 A ray goes on by a part of the offset at hand, which for a distance cannot lead through the surface, and at least by a
 part of a source cell. Fields are distances near their surface, about distances elsewhere, and cut off beyond a truncation,
 where rays make steps of that length. A hit is where the sign changes: it is bracketed by the last step and
-closed in on by false position.
+closed in on by false position. Where a trim cuts the surface off, the ray goes on behind the change of sign.
 """
 
 from __future__ import annotations
@@ -87,6 +87,23 @@ def _first_crossings(
     which = np.flatnonzero(enter < leave)
     t, end = enter[which], leave[which]
     offset = surface.offset(start[which] + t[:, None] * along[which])
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    while len(which):
+        which, near, far, low, high, end = _next_changes(surface, start, along, which, t, end, offset)
+        at = near + _zeros(surface, start[which], along[which], near, far, low, high) * (far - near)
+        there = surface.is_there(start[which] + at[:, None] * along[which])
+        found.append((which[there], at[there]))
+        which, t, end, offset = (a[~there] for a in (which, far, end, high))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0)
+    return tuple(np.concatenate(parts) for parts in zip(*found))
+
+
+def _next_changes(
+    surface: Surface, start: np.ndarray, along: np.ndarray, which: np.ndarray, t: np.ndarray, end: np.ndarray, offset: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Of rays `which` at distances t with these offsets, those whose sign changes before the end: which, the distances before and
+    behind the change, the offsets there, and ends."""
     found: list[tuple[np.ndarray, ...]] = []
     least_step = _LEAST_STEP * surface.cell
     while len(which):
@@ -94,20 +111,24 @@ def _first_crossings(
         further = np.minimum(t + step, end)
         there = surface.offset(start[which] + further[:, None] * along[which])
         crossed = (there < 0) != (offset < 0)
-        found.append(tuple(a[crossed] for a in (which, t, further, offset, there)))
+        found.append(tuple(a[crossed] for a in (which, t, further, offset, there, end)))
         go_on = ~crossed & (further < end)
         which, t, end, offset = which[go_on], further[go_on], end[go_on], there[go_on]
-    if not found:
-        return np.empty(0, np.int64), np.empty(0)
-    which, near, far, low, high = (np.concatenate(parts) for parts in zip(*found))
+    return tuple(np.concatenate(parts) for parts in zip(*found))
+
+
+def _zeros(
+    surface: Surface, start: np.ndarray, along: np.ndarray, near: np.ndarray, far: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Where between `near` (0) and `far` (1) the offsets of rays, `low` and `high` there, are 0: (N,)."""
 
     def value(some: np.ndarray, part: np.ndarray) -> np.ndarray:
         at = near[some] + part * (far - near)[some]
-        return surface.offset(start[which[some]] + at[:, None] * along[which[some]])
+        return surface.offset(start[some] + at[:, None] * along[some])
 
     # offsets of an occupancy are no distances: there a part of their change along the step counts
-    close = np.full(len(which), _CLOSE * surface.cell) if surface.is_distance else _CLOSE * np.abs(high - low)
-    return which, near + zeros(value, low, high, close, _N_STEPS) * (far - near)
+    close = np.full(len(near), _CLOSE * surface.cell) if surface.is_distance else _CLOSE * np.abs(high - low)
+    return zeros(value, low, high, close, _N_STEPS)
 
 
 def _within_box(

@@ -1,4 +1,4 @@
-"""A field's surface in world coordinates, as queries see it."""
+"""A field's surface in world coordinates, as queries see it: where its offset is 0 and no trim cuts it off."""
 
 from __future__ import annotations
 
@@ -28,20 +28,37 @@ class Surface:
         self.low, self.size = np.asarray(field.spec.origin, np.float64), field.box_size
         self.cell = max(field.spec.cell, float(self.size.max()) / _MOST_CELLS)
         self.iso, self.sign = field._iso(iso), float(field._outward)
+        self.draws_in = field.draws_in(iso)
         self.n_levels = field._levels(level)
         self.is_distance = field.kind != "occupancy"
+        self._trim = next(iter(field.spec.channels_of("trim")), None)  # its channel
 
     def offset(self, points: np.ndarray) -> np.ndarray:
         """(N,) float64."""
-        values = self.field._evaluation.sample((points - self.low) / self.size, self.n_levels, shared=False)
-        return self.sign * (values[:, 0].astype(np.float64) - self.iso)
+        return self.sign * (self._sample(points)[:, 0].astype(np.float64) - self.iso)
+
+    def is_there(self, points: np.ndarray) -> np.ndarray:
+        """Which points (N, 3) of offset 0 are of the surface and not cut off, (N,) bool."""
+        if self._trim is None:
+            return np.ones(len(points), bool)
+        return self._sample(points)[:, self._trim] <= 0
 
     def slope(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Offsets (N,) and their derivatives (N, 3) by world distance, float64; beyond the box those of its side."""
+        return self.slopes(points)[:2]
+
+    def slopes(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+        """Offsets and derivatives as `slope`, and the same of the trim (N,), (N, 3), at most 0 on the surface; None without one."""
         coords = np.clip((points - self.low) / self.size, 0.0, 1.0)
         values, slopes = self.field._evaluation.gradient(coords, self.n_levels, shared=False)
         offset = self.sign * (values[:, 0].astype(np.float64) - self.iso)
-        return offset, self.sign * slopes[:, 0].astype(np.float64) / self.size
+        slope = self.sign * slopes[:, 0].astype(np.float64) / self.size
+        if self._trim is None:
+            return offset, slope, None
+        return offset, slope, (values[:, self._trim].astype(np.float64), slopes[:, self._trim].astype(np.float64) / self.size)
+
+    def _sample(self, points: np.ndarray) -> np.ndarray:
+        return self.field._evaluation.sample((points - self.low) / self.size, self.n_levels, shared=False)
 
 
 def normals_of(slopes: np.ndarray) -> np.ndarray:
