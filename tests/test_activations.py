@@ -140,3 +140,23 @@ def test_a_photograph_has_no_guarantee_with_a_sine():
     for settings in (dict(activation="sine"), dict(encoding="identity"), dict(encoding="dense+frequency")):
         with pytest.raises(nfcodec.errors.UsageError, match="guarantee"):
             nfcodec.encode(signal, lossless=True, **settings)
+
+
+def test_steps_of_a_fit_step_aside():
+    """Kernels make the steps of small networks of ReLUs on one dense grid; all else is torch's."""
+    pytest.importorskip("torch", reason="fitting needs torch")
+    pytest.importorskip("numba", reason="kernels need numba")
+    from nfcodec.fit import presets
+    from nfcodec.fit.build import build
+    from nfcodec.fit.fast import FastStep
+    from nfcodec.fit.source import from_lattice
+
+    source = from_lattice(Signal("image", np.random.default_rng(0).integers(0, 256, (90, 96, 1)).astype(np.uint8)))
+    for settings, network, wanted in (
+        (("dense", "auto"), None, True), (("dense", "sine"), None, False), (("dense", "auto"), (64, 2), False),
+        (("dense+identity", "auto"), None, False), (("identity", "relu"), None, False),
+    ):  # fmt: skip
+        encoding, activation = settings
+        with kernels("numba"):
+            fit = build(source, presets.choose(source, 1e-3, encoding, 5, activation=activation, network=network), 0)
+            assert FastStep.is_available(fit.model) == wanted, settings

@@ -29,7 +29,7 @@ def encoding(name, d, rng, **numbers):
 def test_derivatives_are_differences(name, d):
     rng = np.random.default_rng(d)
     found, x, step = encoding(name, d, rng), rng.random((9, d)) * 0.9 + 0.05, 1e-5
-    tolerance = 0.02 if name == "random-fourier" else 1e-6  # of float32
+    tolerance = 0.02 if name == "random-fourier" else 1e-4  # the former is float32
     value, first, second = found.terms(x, 2)
     assert value.shape == (9, found.spec.n_inputs)
     for k in range(d):

@@ -84,8 +84,7 @@ def fit(values: np.ndarray, encoding: str, activation: str, args) -> tuple[bytes
     lmbda = LMBDA[args.study]
     preset = presets.choose(source, lmbda, encoding, 5, activation=activation, network=parse_network(args.network))
     fitted = build(source, replace(preset, stride=args.stride), args.seed)
-    fitted.on_progress = tell
-    fitted.run(Recipe(n_steps=args.steps, lmbda=lmbda))
+    fitted.run(Recipe(n_steps=args.steps, lmbda=lmbda), tell=tell)
     model = fitted.model.eval()
     return pack(model.spec, model.freeze()), time.monotonic() - start
 

@@ -25,9 +25,11 @@ _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
 _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 _STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
-# coordinate networks: their bits a sample at lmbda 1e-3, how these grow, bits of a weight, hidden layers
-_RATE, _RATE_SLOPE, _BITS_OF_WEIGHT, _DEPTH = 0.3, 0.6, 6.0, 3
-_NARROWEST, _WIDEST = 16, 512
+# coordinate networks: their bits a sample at lmbda 1e-3 by axes, which are about those of grids, how these grow, bits of a
+# weight, hidden layers
+_RATE, _RATE_SLOPE, _BITS_OF_WEIGHT, _DEPTH = {1: 2.0, 2: 0.3, 3: 0.05, 4: 0.02}, 0.6, 6.0, 3
+_SURFACE_RATE = 2.0  # a cell that the surface passes through, about as many as the lattice has samples to the power of 2/3
+_NARROWEST, _WIDEST = 16, 256
 _ACTIVATION_OF_IDENTITY = "sine"
 _LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
@@ -123,8 +125,11 @@ def choose(
 def _coordinate_preset(source: Source, lmbda: float, n_samples: int) -> Preset:
     """Without a grid the network is the whole field: as wide as its bits may be many."""
     n_samples = n_samples or math.prod(source.extent)
-    n_weights = n_samples * _RATE * (1e-3 / lmbda) ** _RATE_SLOPE / _BITS_OF_WEIGHT
-    width = round(math.sqrt(n_weights / (_DEPTH - 1)))
+    if source.kind in SURFACE_KINDS:
+        n_bits = _SURFACE_RATE * n_samples ** (2 / 3) * (1e-2 / lmbda) ** _RATE_SLOPE
+    else:
+        n_bits = _RATE[len(source.extent)] * n_samples * (1e-3 / lmbda) ** _RATE_SLOPE
+    width = round(math.sqrt(n_bits / _BITS_OF_WEIGHT / (_DEPTH - 1)))
     return Preset(
         grid=CoordinateSpec("identity", len(source.extent), (), (len(source.extent),)),
         mlp=MlpSpec(len(source.extent), min(max(width, _NARROWEST), _WIDEST), _DEPTH, source.channels),
