@@ -47,7 +47,7 @@ def pack(
     chunks = _chunks(spec, frozen)
     grids = [len(chunk.data) for chunk in chunks if chunk.type == GRID]
     is_small = len(grids) == 1 and grids[0] <= _SINGLE_CHUNK
-    if compact and is_small and residual is None and frozen.context is not None:
+    if compact and is_small and residual is None and spec.grid.encoding == "dense":
         levels = [level["latents"] for level in frozen.levels]
         data = pack_single(spec, levels, frozen.tensors, frozen.shifts, frozen.context)
         if len(data) < sum(len(chunk.data) for chunk in chunks):

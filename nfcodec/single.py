@@ -13,7 +13,7 @@ import numpy as np
 from . import header
 from . import spec as s
 from .binary import Reader
-from .encodings import LevelData, load
+from .encodings import LevelData
 from .entropy import streams
 from .entropy.context import MAX_HIDDEN_LAYERS, MAX_NEURONS, ContextNet
 from .entropy.laplace import LaplaceDecoder
@@ -53,7 +53,7 @@ def unpack_single(data: bytes, check_size: Any) -> tuple[FieldSpec, Mlp, list[Le
     """
     reader = Reader(data, "the field")
     spec = header.read_spec(reader)
-    if not load(spec.grid.encoding).uses_context:
+    if spec.grid.encoding != "dense":
         raise FormatError(f"reading the field: got {spec.grid.encoding} levels in FULL, expected dense ones", "fhdr-encoding")
     check_size(spec)
     decoder = LaplaceDecoder(reader.bytes(reader.left))

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 import nfcodec
 from nfcodec import container, decode, header
 from nfcodec.container import FULL, GRID, META, RANS, RAW, ZSTD, Chunk
+from nfcodec.encodings import load
 from nfcodec.errors import FormatError, LimitError, NfldError, TruncatedError
 from nfcodec.pack import pack
 from nfcodec.single import pack_single, unpack_single
+from nfcodec.spec import CompositeSpec
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
 PLAIN = make_spec("image", (9, 8), ((5, 4), (9, 8)), dtype="u1", channels=3, n_features=(3, 1), offset=0.0, scale=255.0)
@@ -22,6 +24,11 @@ PLAIN = make_spec("image", (9, 8), ((5, 4), (9, 8)), dtype="u1", channels=3, n_f
 
 def full_of(data):
     return container.read(data).get(FULL)
+
+
+def beside():
+    """A dense grid, with a context network, beside another encoding."""
+    return make_spec(sees=CompositeSpec((PLAIN.grid, load("identity").describe(2))))
 
 
 def content(spec, seed=0, spread=3.0):
@@ -74,7 +81,7 @@ def test_it_saves_what_chunks_and_streams_cost():
 
 def test_large_fields_and_other_encodings_stay_in_parts():
     large = make_spec("volume", (90, 90, 4), ((90, 90, 4),), n_features=(1,))
-    for spec in (large, make_spec(encoding="hash"), make_spec(encoding="codebook")):
+    for spec in (large, make_spec(encoding="hash"), make_spec(encoding="codebook"), beside()):
         data = pack(spec, make_frozen(spec, np.random.default_rng(0)), compact=True)
         assert full_of(data) is None and container.read(data).all(GRID)
 
@@ -101,8 +108,8 @@ def test_what_stands_beside_it():
     assert code(Chunk(FULL, 0, RANS, data + b"\0")) == "rans-length"
     assert code(Chunk(FULL, 0, RANS, data[:20])) == "truncated"
     assert code(Chunk(FULL, 0, RANS, header.pack_spec(PLAIN))) == "rans-length"
-    hashed = header.pack_spec(make_spec(encoding="hash"))
-    assert code(Chunk(FULL, 0, RANS, hashed + bytes(8))) == "fhdr-encoding"
+    for other in (make_spec(encoding="hash"), beside()):
+        assert code(Chunk(FULL, 0, RANS, header.pack_spec(other) + bytes(8))) == "fhdr-encoding"
 
 
 def test_it_is_whole_or_nothing():
