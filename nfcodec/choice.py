@@ -40,8 +40,8 @@ def parse_network(text: str) -> tuple[int, int]:
     if width.isdecimal() and depth.isdecimal() and 1 <= int(width) <= MAX_MLP_WIDTH and 1 <= int(depth) < MAX_MLP_LAYERS:
         return int(width), int(depth)
     raise UsageError(
-        f"choosing a network: got {text!r}, expected 1 to {MAX_MLP_WIDTH} neurons x 1 to {MAX_MLP_LAYERS - 1} hidden layers, "
-        "such as 256x4"
+        f"choosing a network: got {text!r}, expected 1 to {MAX_MLP_WIDTH} neurons x 1 to {MAX_MLP_LAYERS - 1} hidden "
+        "layers, such as 256x4"
     )
 
 

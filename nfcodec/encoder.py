@@ -19,7 +19,7 @@ from .choice import Choice, parse_activation, parse_encoding, parse_network
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
-from .spec import GRID_ENCODINGS, KINDS, SURFACE_KINDS, Mesh, Signal
+from .spec import GRID_ENCODINGS, KINDS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal
 
 __all__ = ["Encoded", "Report", "Status", "encode"]
 
@@ -80,9 +80,9 @@ def encode(
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: a key of
     `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
-    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60". network:
-    its neurons and hidden layers, such as "256x4", or None for what suits the signal. One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see
-    `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
+    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60".
+    network: its neurons and hidden layers, such as "256x4", or None for what suits the signal. One of these at most:
+    quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
     coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
     which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
@@ -151,10 +151,10 @@ def encode(
 def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
     """UsageError where integers do not give the field's values, which residuals are added to."""
     is_grid = len(parts) == 1 and parts[0].name in GRID_ENCODINGS
-    if not is_grid or activation not in ("auto", "relu", "identity"):
+    if not is_grid or activation not in ("auto", *PLAIN_ACTIVATIONS):
         raise UsageError(
-            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, expected "
-            f"one of {', '.join(GRID_ENCODINGS)}, and relu or identity, whose values are the same on every machine"
+            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, "
+            f"expected one of {', '.join(GRID_ENCODINGS)}, and relu or identity, whose values are the same on every machine"
         )
 
 

@@ -14,14 +14,13 @@ from .encodings.interpolate import n_taps
 from .fixed import blocks_of
 from .kernels import is_loaded, use_numba
 from .mlp import Mlp
-from .spec import COLOUR_ROLES, FieldSpec
+from .spec import COLOUR_ROLES, PLAIN_ACTIVATIONS, FieldSpec
 
 __all__ = ["POINTS_PER_BLOCK", "Evaluation", "Lattice", "Values", "points_per_block", "quiet"]
 
 POINTS_PER_BLOCK = 1 << 16
 VALUES_PER_BLOCK = 1 << 22  # of the widest array
 MAX_BENT = np.float32(40.0)
-KERNEL_ACTIVATIONS = ("identity", "relu")  # all that the kernels know
 _POINTS_PER_PART = 1 << 13  # of a thread's turn
 # numpy takes some 30 ns for a tap of a level at a point and 300 ns for a sample of a lattice, the first use of the
 # kernels a second; in units of `use_numba`
@@ -103,7 +102,7 @@ class Evaluation:
     def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp):
         self.spec, self.grid, self.mlp = spec, grid, mlp
         self.values = Values(spec)
-        self._has_kernels = isinstance(grid, LatticeEncoding) and mlp.spec.activation in KERNEL_ACTIVATIONS
+        self._has_kernels = isinstance(grid, LatticeEncoding) and mlp.spec.activation in PLAIN_ACTIVATIONS
         self._kernels = None
         self._lock = threading.Lock()
 

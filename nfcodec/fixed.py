@@ -18,7 +18,7 @@ from .encodings.interpolate import n_taps
 from .errors import FormatError
 from .kernels import use_numba
 from .mlp import Mlp
-from .spec import SHAPE_PARTS, FieldSpec, Kernel, Read
+from .spec import PLAIN_ACTIVATIONS, SHAPE_PARTS, FieldSpec, Kernel, Read
 
 __all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "is_available", "outputs", "shifted"]
 
@@ -119,7 +119,7 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
 
 def is_available(spec: FieldSpec) -> bool:
     """Whether integers give a field's values: those of one grid, through a network of sums and ReLUs."""
-    return issubclass(load(spec.grid.encoding), LatticeEncoding) and spec.mlp.activation in ("identity", "relu")
+    return issubclass(load(spec.grid.encoding), LatticeEncoding) and spec.mlp.activation in PLAIN_ACTIVATIONS
 
 
 def check(mlp: Mlp) -> None:

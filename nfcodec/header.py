@@ -12,7 +12,9 @@ from . import spec as s
 from .binary import Reader, Writer
 from .entropy import streams
 from .errors import FormatError
-from .layout import FLAG_HALVING, FLAG_SHARED_FEATURES, flags_of, halved, limited, named, pack_input, read_input, step_code, step_value
+from .layout import (
+    FLAG_HALVING, FLAG_SHARED_FEATURES, flags_of, halved, limited, named, pack_input, read_input, step_code, step_value,
+)  # fmt: skip
 from .mlp import Mlp
 from .spec import FieldSpec, MlpSpec
 
@@ -164,8 +166,8 @@ def _positive(value: float, what: str) -> float:
 
 
 def mlp_shapes(spec: MlpSpec) -> list[tuple[int, ...]]:
-    """Shapes of the network's tensors in the file's order: weights and bias of each layer, the skip, and where the activation
-    has numbers those of each hidden layer."""
+    """Shapes of the network's tensors in the file's order: weights and bias of each layer, the skip, and where the
+    activation has numbers those of each hidden layer."""
     if not spec.n_hidden_layers:
         return [(spec.n_outputs,), (spec.n_outputs, spec.n_inputs)]
     shapes: list[tuple[int, ...]] = []

@@ -65,8 +65,8 @@ def read_input(r: Reader, extent: tuple[int, ...], flags: int) -> tuple[InputSpe
     names = [part.encoding for part in parts]
     if len(set(names)) < len(names) or sum(load(name).uses_context for name in names) > 1:
         raise FormatError(
-            f"reading the field header: got the encodings {'+'.join(names)}, expected each once, and one with a context network "
-            "at most",
+            f"reading the field header: got the encodings {'+'.join(names)}, expected each once, and one with a context "
+            "network at most",
             "fhdr-encoding",
         )
     return parts[0] if len(parts) == 1 else CompositeSpec(tuple(parts)), tuple(steps)

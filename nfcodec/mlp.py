@@ -4,8 +4,8 @@
     h_i = act(h_{i-1} W_i^T + b_i)                   (N, W)   hidden layers
     y   = h_last W_out^T + b_out + features S^T      (N, C)
 
-Weights are integers times a power of two in the file; here they are the resulting float32. act is one of `activations`, with
-numbers of its own in each layer.
+Weights are integers times a power of two in the file; here they are the resulting float32. act is one of `activations`,
+with numbers of its own in each layer.
 """
 
 from __future__ import annotations

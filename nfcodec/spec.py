@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "identity": 0, "relu": 1, "prelu": 2, "sine": 3, "tanh": 4, "sigmoid": 5, "silu": 6, "softplus": 7, "gaussian": 8,
     "quadratic": 9, "multi-quadratic": 10, "laplacian": 11, "super-gaussian": 12, "expsin": 13, "gabor": 14, "finer": 15,
 }  # fmt: skip
+PLAIN_ACTIVATIONS = ("identity", "relu")  # all that kernels and the field in integers know
 # what the channels of a surface hold; the first is the distance or occupancy
 ROLES = {"other": 0, "distance": 1, "trim": 2, "red": 3, "green": 4, "blue": 5}
 COLOUR_ROLES = ("red", "green", "blue")
@@ -240,16 +241,16 @@ class MlpSpec:
 class FieldSpec:
     """All that shapes a field, without its integers.
 
-    extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the
-    finest level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). grid: what the network
-    sees. steps: for each level the float value of one integer step of its features, 1 where it has none. value_offset, value_scale: (C,) each; value = offset +
-    scale * network output. knee: 0, or the distance from the offset at which values begin to be stored on a logarithmic
-    scale: value = offset + knee * sinh(scale * network output / knee), so that far parts of a surface need no precision,
-    and highlights of a picture no more than its shadows. clip:
-    whether values are clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in axis order)
-    of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis. truncation:
-    world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of ROLES, the
-    first "distance"; the knee and `clip` are that one's, which like colours is clipped to [0, 1].
+    extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the finest
+    level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). grid: what the network sees.
+    steps: for each level the float value of one integer step of its features, 1 where it has none. value_offset,
+    value_scale: (C,) each; value = offset + scale * network output. knee: 0, or the distance from the offset at which values
+    begin to be stored on a logarithmic scale: value = offset + knee * sinh(scale * network output / knee), so that far parts
+    of a surface need no precision, and highlights of a picture no more than its shadows. clip: whether values are clipped to
+    those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in
+    axis order) of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis.
+    truncation: world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of
+    ROLES, the first "distance"; the knee and `clip` are that one's, which like colours is clipped to [0, 1].
     """
 
     kind: str

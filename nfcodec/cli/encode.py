@@ -124,8 +124,8 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "effort", "time_limit", "seed", "device")
-    passed_on += ("overwrite",)
+    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "effort", "time_limit")
+    passed_on += ("seed", "device", "overwrite")
     try:
         encoded = nfcodec.encode(
             job.source,

@@ -1,7 +1,7 @@
 """Coordinate encodings: coordinates (N, d) in [0, 1] -> features (N, F), from the integers of a file.
 
-One file an encoding. Each offers a subclass of `LatticeEncoding` or, where there is no grid, of `CoordinateEncoding`, and is
-listed in `spec.ENCODINGS`; `load` imports the file of that name. `composite.py` has several side by side.
+One file an encoding. Each offers a subclass of `LatticeEncoding` or, where there is no grid, of `CoordinateEncoding`, and
+is listed in `spec.ENCODINGS`; `load` imports the file of that name. `composite.py` has several side by side.
 """
 
 from __future__ import annotations

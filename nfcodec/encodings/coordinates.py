@@ -43,9 +43,8 @@ class CoordinateEncoding(Encoding):
     def describe(cls, n_dims: int, **numbers: float) -> CoordinateSpec:
         """The description of an encoding of d axes; numbers that are not given have their defaults. UsageError."""
         if n_dims not in cls.dims:
-            raise UsageError(
-                f"choosing the encoding {cls.name}: got a signal of {n_dims} axes, expected {' or '.join(map(str, cls.dims))}"
-            )
+            expected = " or ".join(map(str, cls.dims))
+            raise UsageError(f"choosing the encoding {cls.name}: got a signal of {n_dims} axes, expected {expected}")
         return cls.make(n_dims, numbers_of(cls.parameters, numbers, f"the encoding {cls.name}"))
 
     @classmethod

@@ -1,7 +1,7 @@
 """Random Fourier features (Tancik et al. 2020): cos(2 pi B x), sin(2 pi B x) with B normal of deviation sigma.
 
-B comes from integers, so that every decoder has the same: sums of twelve 16-bit words, whose deviation is 2^16, of a hash of
-their number and the seed.
+B comes from integers, so that every decoder has the same: sums of twelve 16-bit words, whose deviation is 2^16, of a hash
+of their number and the seed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Real spherical harmonics of a direction: of a volume's axes seen from its centre, of a panorama's pixels as it is laid out.
+"""Real spherical harmonics of a direction: what a volume is seen in from its centre, or a panorama's pixels lie in.
 
-    Y_lm = N_lm Q_lm(z) A_m(x, y)     A_m + i B_m = (x + i y)^m,  B_|m| for m < 0;  Q_lm: the m-th derivative of Legendre's P_l
+    Y_lm = N_lm Q_lm(z) A_m(x, y)     A_m + i B_m = (x + i y)^m,  B_|m| for m < 0
+                                      Q_lm: the m-th derivative of Legendre's P_l
 
 which are polynomials, so their derivatives are exact. (Ramamoorthi & Hanrahan 2001, section 3; Instant-NGP, Mueller et al.
 2022, section 4, of degree 4.)
@@ -47,7 +48,7 @@ def harmonics(u: np.ndarray, degree: int) -> tuple[np.ndarray, np.ndarray, np.nd
     x, y, z = u.T
     powers = [(x + 1j * y) ** m for m in range(degree)]
     n_features = degree * degree
-    value, gradient, hessian = np.empty((len(u), n_features)), np.empty((len(u), 3, n_features)), np.empty((len(u), 3, 3, n_features))
+    value, gradient, hessian = (np.empty((len(u), *(3,) * k, n_features)) for k in range(3))
     for order in range(degree):
         for m in range(order + 1):
             norm = math.sqrt((2 * order + 1) / (4 * math.pi) * math.factorial(order - m) / math.factorial(order + m))

@@ -13,7 +13,8 @@ MAX_WIDTH = 256  # of the integers of widths, on either side
 
 
 class Grid(AxisEncoding):
-    """For each axis exp(-(x - t)^2 / (2 s^2))^power for n places t. levels[0] = {"widths": (d, n) int32}: s = 2^(w / 8) / n."""
+    """For each axis exp(-(x - t)^2 / (2 s^2))^power for n places t. levels[0] = {"widths": (d, n) int32}, of which each is
+    s = 2^(w / 8) / n."""
 
     name = "super-gaussian"
     parameters = (Parameter("n_places", 1, 256, 32, is_integer=True), Parameter("power", 1e-2, 100, 1.0))

@@ -33,8 +33,8 @@ class FieldModel(nn.Module):
     def __init__(
         self, spec: FieldSpec, grid: GridTwin, skip: np.ndarray, bias: np.ndarray, numbers: tuple[float, ...] | None = None
     ):
-        """skip (C, F), bias (C,): the linear map that the fit starts from; the hidden layers start silent, but without a grid,
-        where they are all that there is. numbers: of the activation, its usual ones if None."""
+        """skip (C, F), bias (C,): the linear map that the fit starts from; the hidden layers start silent, but without a
+        grid, where they are all that there is. numbers: of the activation, its usual ones if None."""
         super().__init__()
         self.spec, self.grid = spec, grid
         self.activation = activations.load(spec.mlp.activation)
@@ -53,7 +53,8 @@ class FieldModel(nn.Module):
         if parameters:
             start = torch.tensor([numbers] * spec.mlp.n_hidden_layers)
             self.numbers = nn.Parameter(start, requires_grad=self.activation.learns)
-            self.numbers_shift = int(np.clip(_NUMBER_BITS - math.ceil(math.log2(max(map(abs, numbers)) + 1e-6)), 0, MAX_SHIFT))
+            whole_bits = math.ceil(math.log2(max(map(abs, numbers)) + 1e-6))
+            self.numbers_shift = min(max(_NUMBER_BITS - whole_bits, 0), MAX_SHIFT)
         self.shifts: list[int] | None = None
         self.register_buffer("shapes", torch.tensor(spec.grid.shapes) if spec.grid.shapes else None)
 

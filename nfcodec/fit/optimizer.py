@@ -1,4 +1,5 @@
-"""The optimisers of a fit: `RowAdam` for latents, of which a step reads a part, `Soap` for small networks, `Adam` for wide ones.
+"""The optimisers of a fit: `RowAdam` for latents, of which a step reads a part, `Soap` for small networks and `Adam` for
+wide ones.
 
 Networks are what a fit waits for: with networks that are done, latents from the first pyramid take 100 visits to where
 they take 600 otherwise. So networks get the better, costlier optimiser.

@@ -93,8 +93,9 @@ def choose(
     activation: str = "auto",
     network: tuple[int, int] | None = None,
 ) -> Preset:
-    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter "auto".
-    n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be chosen.
+    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter
+    "auto". n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be
+    chosen.
     """
     parts = parse_encoding(encoding)
     grids = [part.name for part in parts if part.name in GRID_ENCODINGS]
@@ -263,7 +264,8 @@ def n_steps(effort: int, n_tiles: float, kind: str, encoding: str) -> int:
     if effort not in _STEPS:
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     is_surface = kind in SURFACE_KINDS
-    share = min(_STEP_SHARE.get(part.name, 1.0) for part in parse_encoding(encoding)) * (_SURFACE_STEPS if is_surface else 1.0)
+    share = min(_STEP_SHARE.get(part.name, 1.0) for part in parse_encoding(encoding))
+    share *= _SURFACE_STEPS if is_surface else 1.0
     least = (_LEAST_SURFACE_STEPS if is_surface else 20) * (9 + effort) // 10  # more effort is never the same
     return max(least, round(_STEPS[effort] * (max(n_tiles, _LEAST_TILES) / 8) ** (1 / 3) * share))
 

@@ -1,4 +1,5 @@
-"""Torch twin of the sine, with SIREN's start: outputs of every layer are distributed alike (Sitzmann et al. 2020, section 3.2)."""
+"""Torch twin of the sine, with SIREN's start, from which outputs of every layer are distributed alike (Sitzmann et al.
+2020, section 3.2)."""
 
 from __future__ import annotations
 
