@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from field_cases import make_frozen, make_spec
+from test_golden import data_of
 
 import nfcodec
 from nfcodec import header
@@ -152,6 +153,15 @@ def test_what_can_be_chosen():
     for text in ("256", "0x3", "2000x2", "16x16", "ax2"):
         with pytest.raises(UsageError, match="such as 256x4"):
             parse_network(text)
+
+
+def test_info_says_what_the_network_sees():
+    pytest.importorskip("click", reason="the command line needs click")
+    from nfcodec.cli.inspect import describe
+
+    lines = "\n".join(describe(nfcodec.open(data_of("image-parts")).info()))
+    assert "frequency+one-blob+dense" in lines and "of the coordinate, 8 features" in lines and ", silu" in lines
+    assert "interpolation" not in "\n".join(describe(nfcodec.open(data_of("image-frequency")).info()))
 
 
 # ---------------------------------------------------------------- fits

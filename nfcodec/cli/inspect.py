@@ -125,17 +125,19 @@ def describe(facts: dict[str, Any]) -> list[str]:
         return "x".join(map(str, numbers))
 
     size = size_text
+    interpolation = "" if facts["interpolation"] == "none" else f", {facts['interpolation']} interpolation"
     lines = [
         f"kind       {facts['kind']}",
         f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",
-        f"encoding   {facts['encoding']}" + f", {facts['interpolation']} interpolation" * (facts["interpolation"] != "none"),
+        f"encoding   {facts['encoding']}{interpolation}",
         f"network    {' -> '.join(map(str, facts['network']))}, {facts['activation']}",
         f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, "
         f"network {size(facts['network_bytes'])}, context {size(facts['context_bytes'])}, "
         f"metadata {size(facts['meta_bytes'])}",
     ]
     for level, n_bytes in enumerate(facts["level_bytes"]):
-        resolution, n_features = times(facts["resolutions"][level]), facts["n_features"][level]
+        resolution = times(facts["resolutions"][level]) or "of the coordinate"
+        n_features = facts["n_features"][level]
         lines.append(f"level {level:<4} {resolution}, {n_features} features, {size(n_bytes)}{_level_db(facts, level)}")
     if facts["max_error"] is not None:
         held = "lossless" if facts["lossless"] else f"max error {facts['max_error']:g}"
