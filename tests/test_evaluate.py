@@ -156,7 +156,7 @@ def test_gradients(encoding, interpolation, d, level, both):
     field = make(d, encoding, interpolation)
     coords = points(d, 130)
     plain, fast = both(lambda: field.gradient(coords, level))
-    assert plain.std() > 0.01
+    assert plain.std() > 0.01 or interpolation == "nearest"
     assert_close_slopes(fast, plain)
     outside = (coords < 0) | (coords > 1)
     assert outside.any() and not fast.transpose(0, 2, 1)[outside].any()

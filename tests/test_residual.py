@@ -243,11 +243,19 @@ def test_numba_equals_numpy(spec, seed, hard):
     assert np.array_equal(*found)
 
 
-@pytest.mark.parametrize("encoding, interpolation", [("dense", "cubic"), ("dense", "mitchell"), ("hash", "linear"), ("codebook", "cubic")])
-def test_the_integer_field_is_the_float_field(encoding, interpolation):
+@pytest.mark.parametrize(
+    "encoding, interpolation, boundary",
+    [
+        ("dense", "cubic", ()), ("dense", "mitchell", ()), ("hash", "linear", ()), ("codebook", "cubic", ()),
+        ("dense", "nearest", ()), ("dense", "smoothstep", ("wrap", "clamp")), ("dense", "mitchell", ("reflect", "wrap")),
+        ("hash", "nearest", ("wrap", "reflect")),
+    ],
+)  # fmt: skip
+def test_the_integer_field_is_the_float_field(encoding, interpolation, boundary):
     field = make_field(
-        extent=(23, 17), resolutions=((4, 3), (12, 9), (23, 17)), encoding=encoding, interpolation=interpolation, step=0.02
-    )
+        extent=(23, 17), resolutions=((4, 3), (12, 9), (23, 17)), encoding=encoding, interpolation=interpolation, step=0.02,
+        boundary=boundary,
+    )  # fmt: skip
     y = np.moveaxis(outputs(field), 0, -1) * 2.0**-20
     found = y * np.array(field.spec.value_scale) + np.array(field.spec.value_offset)
     assert np.abs(found - field.decode(dtype="f8")).max() < 1e-3 * np.ptp(found)
