@@ -10,7 +10,7 @@ from field_cases import FACTORED, make_field, make_frozen, make_spec, suits
 import nfcodec
 from nfcodec import decode, fixed, header
 from nfcodec.encodings import interpolate, load
-from nfcodec.errors import FormatError, LimitError
+from nfcodec.errors import FormatError, LimitError, UsageError
 
 CASES = [(name, d) for name in FACTORED for d in (2, 3, 4) if suits(name, d)]
 EXTENT = (7, 5, 6, 4)
@@ -173,5 +173,5 @@ def test_a_matrix_of_low_rank_is_a_product():
 
 
 def test_a_signal_without_those_axes_is_refused():
-    with pytest.raises(nfcodec.UsageError, match="3 or 4"):
+    with pytest.raises(UsageError, match="3 or 4"):
         nfcodec.encode(np.zeros((8, 8), np.uint8), kind="image", encoding="kplanes")

@@ -12,7 +12,7 @@ from nfcodec.binary import Writer
 from nfcodec.encodings import load
 from nfcodec.encodings.points import Cloud
 from nfcodec.entropy import streams
-from nfcodec.errors import FormatError, LimitError
+from nfcodec.errors import FormatError, LimitError, UsageError
 from nfcodec.spec import MAX_NEIGHBOURS
 
 RESOLUTIONS = {1: ((9,), (30,)), 2: ((5, 4), (11, 13)), 3: ((3, 4, 3), (7, 6, 8))}
@@ -118,5 +118,5 @@ def test_points_go_where_something_is():
     assert field.spec.grid.encoding == "points" and encoded.report.psnr_db > 34
     finest = field.grid.levels[-1]["positions"] * (64 / field.spec.grid.resolutions[-1][0])
     assert len(finest) < 500 and (np.hypot(finest[:, 1] - 20, finest[:, 0] - 40) < 24).mean() > 0.9
-    with pytest.raises(nfcodec.UsageError, match="guarantee"):
+    with pytest.raises(UsageError, match="guarantee"):
         nfcodec.encode(np.zeros((8, 8), np.uint8), kind="image", encoding="points", lossless=True)

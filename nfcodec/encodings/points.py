@@ -1,7 +1,7 @@
 """Point cloud of features: local kernels around points, summed (Local Deep Implicit Functions, Genova et al. 2020, section 3).
 
-LDIF's elements are Gaussians; here they are (1 - t)^3 of the squared distance t in units of the squared radius, close to a
-Gaussian whose deviation is radius / sqrt(6) but 0 from the radius on. So a sum has few terms, and which ones follows from
+LDIF's elements are Gaussians; here they are (1 - t)^3 of the squared distance t in units of the squared radius, which at its
+centre has the curvature of a Gaussian of deviation radius / sqrt(6), and is 0 from the radius on. So a sum has few terms, and which ones follows from
 integers: positions are vertices of the level's lattice, radii are whole parts of the level's `reach`, and the points that
 may matter in a cell of the lattice are listed by integer arithmetic.
 """
