@@ -138,6 +138,8 @@ def encode(
     _check(signal)
     io.check_finite(signal)
     n_axes = 3 if signal.kind in SURFACE_KINDS else len(signal.extent)
+    if (interpolation, boundary) != ("auto", "clamp") and not any(load_encoding(part.name).is_interpolated for part in parts):
+        raise UsageError(f"choosing an interpolation: got {encoding}, which has no lattice, expected auto and the boundary clamp")
     for part in parts:
         if n_axes not in load_encoding(part.name).dims:
             expected = " or ".join(map(str, load_encoding(part.name).dims))
@@ -173,7 +175,7 @@ def encode(
 
 def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
     """UsageError where integers do not give the field's values, which residuals are added to."""
-    fixed = [name for name in GRID_ENCODINGS if load_encoding(name).is_fixed]
+    fixed = [name for name in GRID_ENCODINGS if load_encoding(name).is_interpolated]
     if len(parts) > 1 or parts[0].name not in fixed or activation not in ("auto", "relu", "identity"):
         raise UsageError(
             f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, expected "

@@ -139,7 +139,7 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
 
 def is_available(spec: FieldSpec) -> bool:
     """Whether integers give a field's values: those of one grid, through a network of sums and ReLUs."""
-    return load(spec.grid.encoding).is_fixed and spec.mlp.activation in ("identity", "relu")
+    return load(spec.grid.encoding).is_interpolated and spec.mlp.activation in ("identity", "relu")
 
 
 def check(mlp: Mlp) -> None:

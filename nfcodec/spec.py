@@ -184,6 +184,10 @@ class CoordinateSpec:
     def n_inputs(self) -> int:
         return self.n_features[0]
 
+    def width(self, level: int) -> int:
+        """As `GridSpec.width`."""
+        return self.n_features[level]
+
     @property
     def parts(self) -> tuple[CoordinateSpec]:
         return (self,)
@@ -236,6 +240,11 @@ class CompositeSpec:
     @property
     def n_inputs(self) -> int:
         return sum(part.n_inputs for part in self.parts)
+
+    def width(self, level: int) -> int:
+        """As `GridSpec.width`."""
+        k, first = self.place(level)
+        return self.parts[k].width(level - first)
 
     def place(self, level: int) -> tuple[int, int]:
         """(number of the part, its first level) that a level belongs to."""

@@ -35,7 +35,7 @@ def test_features_are_sums_of_local_kernels(d):
         square = data["reach"][0] ** 2 * (16 - data["sizes"]) / 16
         kernel = np.maximum(1 - np.square(away).sum(-1) / square, 0) ** 3
         parts.append(kernel @ (data["features"] * grid.steps[level]))
-    assert found.dtype == np.float32 and (np.abs(found) > 0.01).mean() > 0.5
+    assert found.dtype == np.float32 and (np.abs(found) > 0.01).mean() > 0.2
     np.testing.assert_allclose(found, np.concatenate(parts, 1), atol=1e-4)
     assert not grid.features(coords, 1)[:, 2:].any()
 

@@ -33,7 +33,7 @@ class Encoding(ABC):
 
     name: str
     uses_context = False  # whether levels are coded with the file's context network
-    is_fixed: ClassVar[bool] = False  # whether `fixed` gives its features in integers
+    is_interpolated: ClassVar[bool] = False  # whether features come from lattices alone, which `fixed` reads in integers too
     dims: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # numbers of axes that it is there for
 
     def __init__(self, spec: InputSpec, levels: list[LevelData], steps: tuple[float, ...]):
@@ -77,7 +77,7 @@ class Encoding(ABC):
 class LatticeEncoding(Encoding):
     """An encoding with a feature vector at every vertex of a lattice; a subclass says how to look one up."""
 
-    is_fixed = True
+    is_interpolated = True
 
     @abstractmethod
     def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:

@@ -43,7 +43,7 @@ class FactoredEncoding(Encoding):
     Integers are coded with one Laplace scale for each feature of a factor.
     """
 
-    is_fixed = True
+    is_interpolated = True
 
     def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
         super().__init__(spec, levels, steps)

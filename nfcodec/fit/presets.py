@@ -180,7 +180,9 @@ def _grid_preset(
         resolutions = resolutions[-n_levels:]
         n_features = [n] * len(resolutions)
     log2_size = {"hash": 14 if d == 2 else 16, "codebook": 6, "points": MAX_LOG2_POINTS}.get(encoding, 0)
-    plain = encoding in ("hash", "points") or encoding in _FACTORED
+    if encoding == "points":  # which are not interpolated
+        interpolation, boundary = "linear", ()
+    plain = encoding == "hash" or encoding in _FACTORED
     interpolation = interpolation or ("linear" if plain else "cubic" if small or not is_alone else "mitchell")
     shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
     n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 else 0

@@ -6,6 +6,8 @@ those of least squares.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import signal, sparse
 from scipy.sparse import linalg
@@ -17,15 +19,15 @@ _REACH = 2  # cells of a level's lattice
 _SIZES = (0, 6, 10)  # that points start with
 _BITS = 12.0  # of a point with its features, roughly
 _N_STEPS = 12  # of conjugate gradients
-_STEPS_BACK = 1e-3  # damping, against neighbours that undo each other
+_DAMPING = 1e-3  # against neighbours that undo each other
+_SAMPLES_A_CELL = 2  # along an axis, which least squares see of coarse levels
+_AT_ONCE = 1 << 17  # samples
 
 
 def scatter(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, lmbda: float) -> list[dict[str, np.ndarray]]:
     """planes (*extent, C) float32 -> the levels of a cloud, with features in the units of planes. weight: as in `Source`;
     lmbda: points that save less than they cost are left out."""
     extent, left, out = planes.shape[:-1], planes.astype(np.float32).copy(), []
-    axes = [(np.arange(n) + 0.5) / n for n in extent]
-    coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
     for level, f in enumerate(spec.n_features):
         resolution = spec.resolutions[level]
         explained, sizes = _explained(left[..., :f], resolution, weight)
@@ -33,25 +35,33 @@ def scatter(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, lmbda
         kept = np.sort(order[explained[order] > _BITS * lmbda])
         positions = np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32)
         data = {"positions": positions, "sizes": sizes[kept].astype(np.int32), "reach": np.array([_REACH], np.int32)}
-        flat = left.reshape(-1, left.shape[-1])
-        if len(kept):
-            matrix = _matrix(Cloud.of(data, resolution), coords)
-            root = None if weight is None else np.sqrt(weight.reshape(-1))
-            scaled = matrix if root is None else sparse.diags(root) @ matrix
-            found = [
-                linalg.lsqr(scaled, flat[:, k] * (1 if root is None else root), damp=_STEPS_BACK, iter_lim=_N_STEPS)[0]
-                for k in range(f)
-            ]
-            data["features"] = np.stack(found, 1).astype(np.float32)
-            flat[:, :f] -= (matrix @ data["features"]).astype(np.float32)
-        else:
-            data["features"] = np.zeros((0, f), np.float32)
+        cloud = Cloud.of(data, resolution)
+        data["features"] = _least_squares(cloud, left[..., :f], weight)
+        for start in range(0, math.prod(extent), _AT_ONCE):
+            index = np.arange(start, min(start + _AT_ONCE, math.prod(extent)))
+            left.reshape(-1, left.shape[-1])[index, :f] -= _matrix(cloud, extent, index) @ data["features"]
         out.append(data)
     return out
 
 
-def _matrix(cloud: Cloud, coords: np.ndarray) -> sparse.csr_matrix:
-    """(samples, points): every point's kernel at every sample."""
+def _least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Features (P, F) float32 of the points whose sums come close to target (*extent, F), on some samples of each cell."""
+    extent, f = target.shape[:-1], target.shape[-1]
+    strides = [max(1, m // (_SAMPLES_A_CELL * n)) for m, n in zip(extent, cloud.resolution.tolist())]
+    seen = np.zeros(extent, bool)
+    seen[tuple(slice(stride // 2, None, stride) for stride in strides)] = True
+    index = np.flatnonzero(seen)
+    matrix, values = _matrix(cloud, extent, index), target.reshape(-1, f)[index]
+    if weight is not None:
+        root = np.sqrt(weight.reshape(-1)[index])
+        matrix, values = sparse.diags(root) @ matrix, values * root[:, None]
+    found = [linalg.lsqr(matrix, column, damp=_DAMPING, iter_lim=_N_STEPS)[0] for column in values.T if len(cloud.positions)]
+    return np.stack(found, 1).astype(np.float32) if found else np.zeros((0, f), np.float32)
+
+
+def _matrix(cloud: Cloud, extent: tuple[int, ...], index: np.ndarray) -> sparse.csr_matrix:
+    """(samples, points): every point's kernel at the samples of an extent with these indices."""
+    coords = (np.stack(np.unravel_index(index, extent), 1) + 0.5) / np.array(extent)
     parts = [(sample, point, terms[0]) for sample, point, terms in cloud.near(coords, 0)]
     sample, point, kernel = (np.concatenate(part) for part in zip(*parts))
     return sparse.csr_matrix((kernel, (sample, point)), (len(coords), len(cloud.positions)))

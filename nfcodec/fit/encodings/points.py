@@ -13,6 +13,7 @@ from ...spec import GridSpec
 from ..plan import Box, Plan, share_out
 from .tables import Tables
 
+_MOST_PAIRS = 1 << 25  # that are kept from one visit of a tile to the next
 # samples, rows of the plan and kernels of the pairs of a level that see each other
 Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -31,6 +32,7 @@ class Twin(Tables):
         """latents[l]: as the numpy encoding keeps a level, but for features, which are float, in units of steps."""
         super().__init__(spec, steps)
         self.levels = latents
+        self._n_kept = 0
         self.clouds = [Cloud.of(level, resolution) for level, resolution in zip(latents, spec.resolutions)]
         self.theta.extend(nn.Parameter(torch.tensor(level["features"], dtype=torch.float32)) for level in latents)
 
@@ -52,10 +54,12 @@ class Twin(Tables):
         self, v: torch.Tensor, plan: PointPlan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
     ) -> torch.Tensor:
         key = (*phase, stride)
-        if key not in plan.pairs:
-            plan.pairs[key] = self._pairs(plan, phase, stride)
+        pairs = plan.pairs.get(key) or self._pairs(plan, phase, stride)
+        if key not in plan.pairs and self._n_kept < _MOST_PAIRS:
+            plan.pairs[key] = pairs
+            self._n_kept += sum(len(kernel) for _, _, kernel in pairs)
         n, start, out = self._n_samples(plan, phase, stride), 0, []
-        for f, rows, (sample, row, kernel) in zip(self.spec.n_features, plan.rows, plan.pairs[key]):
+        for f, rows, (sample, row, kernel) in zip(self.spec.n_features, plan.rows, pairs):
             values = v[start : start + f * len(rows)].view(f, len(rows))
             out.append(v.new_zeros(f, n).index_add(1, sample, values.index_select(1, row) * kernel))
             start += f * len(rows)
