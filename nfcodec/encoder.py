@@ -85,10 +85,10 @@ def encode(
     `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
     may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60". network:
     its neurons and hidden layers, such as "256x4", or None for what suits the signal. interpolation: of grids, a key of
-    `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge), "wrap" (the
-    image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap". One of these at
-    most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole file), bpp
-    (bits a source sample), lossless. progressive: train the
+    `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge), "wrap"
+    (the image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap". One of
+    these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole
+    file), bpp (bits a source sample), lossless. progressive: train the
     coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
     which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
@@ -138,8 +138,9 @@ def encode(
     _check(signal)
     io.check_finite(signal)
     n_axes = 3 if signal.kind in SURFACE_KINDS else len(signal.extent)
-    if (interpolation, boundary) != ("auto", "clamp") and not any(load_encoding(part.name).is_interpolated for part in parts):
-        raise UsageError(f"choosing an interpolation: got {encoding}, which has no lattice, expected auto and the boundary clamp")
+    has_lattice = any(load_encoding(part.name).is_interpolated for part in parts)
+    if (interpolation, boundary) != ("auto", "clamp") and not has_lattice:
+        raise UsageError(f"choosing an interpolation: got {encoding}, which has no lattice; expected auto, and clamp")
     for part in parts:
         if n_axes not in load_encoding(part.name).dims:
             expected = " or ".join(map(str, load_encoding(part.name).dims))

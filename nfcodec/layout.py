@@ -16,12 +16,13 @@ from .errors import FormatError, LimitError
 from .spec import CompositeSpec, CoordinateSpec, GridSpec, InputSpec
 
 __all__ = [
-    "BOUNDED", "FLAG_HALVING", "FLAG_SHARED_FEATURES", "boundary_of", "flags_of", "halved", "limited", "named", "pack_input", "read_input",
-    "step_code", "step_value",
+    "BOUNDED", "FLAG_HALVING", "FLAG_SHARED_FEATURES", "boundary_of", "flags_of", "halved", "limited", "named",
+    "pack_input", "read_input", "step_code", "step_value",
 ]  # fmt: skip
 
 FLAG_HALVING, FLAG_SHARED_FEATURES = 32, 64  # of all grids of a field
 MORE = 128  # in the byte of an encoding: another one follows
+_MOST_LOG2 = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS}
 BOUNDED = 128  # in the byte of an interpolation: boundaries follow
 
 
@@ -108,8 +109,7 @@ def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) ->
     joining = named(s.JOININGS, r.u8(), "joining") if encoding == "triplane" else ""
     if encoding == "points" and code != s.INTERPOLATIONS["linear"]:
         raise FormatError(f"reading the field header: got interpolation {code} of points, expected 0", "fhdr-interpolation")
-    limit = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS}.get(encoding, 0)
-    log2_size = limited(r.u8(), 0, limit, "log2_size")
+    log2_size = limited(r.u8(), 0, _MOST_LOG2.get(encoding, 0), "log2_size")
     n_levels = limited(r.u8(), 1, s.MAX_LEVELS, "levels")
     resolutions = [
         tuple(limited(r.varint(), 1, s.MAX_RESOLUTION, "resolution") for _ in extent)

@@ -86,16 +86,16 @@ class Read(NamedTuple):
 class GridSpec:
     """The lattices of a field, coarse level first.
 
-    encoding: a key of GRID_ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
-    of n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex.
-    log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
-    2**log2_size entries; points: a level has 2**log2_size points at most; others: 0. shapes: for each level the parameters b and c of its cubic kernel (Mitchell &
-    Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from -2 to below 2.
-    n_surrounded: of so many of the finest levels the network also sees the features around the coordinate, one vertex of the
-    finest level before and after it along each axis; dense grids with the interpolation "mitchell" only, whose finest level
-    has the source's extent. boundary: for each axis a key of BOUNDARIES, what lies beyond its ends: the last vertex again
-    ("clamp"), the axis anew ("wrap"), or backwards ("reflect"); () for clamp along all. joining: triplane: a key of JOININGS;
-    others: "".
+    encoding: a key of GRID_ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i of
+    n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex. log2_size: hash: a level's
+    table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has 2**log2_size entries; points: a level
+    has 2**log2_size points at most; others: 0. shapes: for each level the parameters b and c of its cubic kernel
+    (Mitchell & Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from
+    -2 to below 2. n_surrounded: of so many of the finest levels the network also sees the features around the
+    coordinate, one vertex of the finest level before and after it along each axis; dense grids with the interpolation
+    "mitchell" only, whose finest level has the source's extent. boundary: for each axis a key of BOUNDARIES, what
+    lies beyond its ends: the last vertex again ("clamp"), the axis anew ("wrap"), or backwards ("reflect"); () for
+    clamp along all. joining: triplane: a key of JOININGS; others: "".
     """
 
     encoding: str

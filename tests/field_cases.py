@@ -115,7 +115,7 @@ def _points(shapes, resolution, rng, spread):
     return {
         "positions": np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32),
         "sizes": rng.integers(0, RADII, len(kept)).astype(np.int32),
-        "features": np.rint(rng.laplace(0, spread, (len(kept), *shapes["features"][1:]))).clip(-(1 << 24), 1 << 24).astype(np.int32),
+        "features": _integers("features", (len(kept), *shapes["features"][1:]), None, rng, spread),
         "reach": np.array([rng.integers(1, 3)], np.int32),
     }
 

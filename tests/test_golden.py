@@ -10,6 +10,7 @@ from entropy_cases import KERNELS, kernels
 
 import nfcodec
 from nfcodec import container
+from nfcodec.encodings import load
 from nfcodec.errors import TruncatedError
 from nfcodec.spec import ACTIVATIONS, BOUNDARIES, DTYPES, ENCODINGS, INTERPOLATIONS, KINDS
 

@@ -1,11 +1,11 @@
-"""Instant-NGP's hash grid at the settings of its paper (Mueller et al. 2022, table 1) on a picture, in plain torch, beside ours.
+"""Instant-NGP's hash grid at the settings of its paper (Mueller et al. 2022, table 1) on a picture, in plain torch, and ours.
 
     python tools/ngp.py IMAGE [--crop 256] [--steps 600] [-o results/ngp.tsv]
 
-The reference is written from the paper alone: 16 levels of 2 features from 16 to half the picture's width, tables of 2^14 rows in float32,
-linear interpolation, 2 hidden layers of 64 ReLUs, Adam at 1e-2 with betas (0.9, 0.99) and eps 1e-15, and all pixels a step. Ours has the same levels,
-tables and network, is trained for as many steps with rate, rounding and all, and is judged on the finished file. What is equal is the picture that
-a structure can hold, not how it got there: vertices of the paper's levels lie at i / (n - 1), ours at (i + 0.5) / n.
+The reference is written from the paper alone: 16 levels of 2 features from 16 to half the picture's width, tables of 2^14
+rows in float32, linear interpolation, 2 hidden layers of 64 ReLUs, Adam at 1e-2 with betas (0.9, 0.99) and eps 1e-15, and
+all pixels a step. Ours has the same levels, tables and network, is trained for as many steps with rate, rounding and all, and
+is judged on the finished file. Vertices of the paper's levels lie at i / (n - 1), ours at (i + 0.5) / n.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Encoding(ABC):
 
     name: str
     uses_context = False  # whether levels are coded with the file's context network
-    is_interpolated: ClassVar[bool] = False  # whether features come from lattices alone, which `fixed` reads in integers too
+    is_interpolated: ClassVar[bool] = False  # whether features come from lattices, which `fixed` reads in integers
     dims: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # numbers of axes that it is there for
 
     def __init__(self, spec: InputSpec, levels: list[LevelData], steps: tuple[float, ...]):

@@ -1,7 +1,7 @@
 """CP decomposition (TensoRF, Chen et al. 2022, equation 3): every feature is a product of one vector an axis.
 
-The components of TensoRF are features here, and their sum the skip of the network. In two dimensions a level of F features is
-a matrix of rank F.
+The components of TensoRF are features here, and their sum the skip of the network. In two dimensions a level of F
+features is a matrix of rank F.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ class FactoredEncoding(Encoding):
         return joined[:, 0], joined[:, 1 : 1 + d], joined[:, 1 + d :].reshape(n, d, d, -1)
 
     def _jets(self, coords: np.ndarray, found: list[tuple[np.ndarray, ...]]) -> np.ndarray:
-        """Joined (N, 1 + d .., n_inputs) values, derivatives by all axes and, where found has them, second ones. found: of each
-        factor its values and derivatives by its own axes.
+        """Joined (N, 1 + d .., n_inputs) values, derivatives by all axes and, where found has them, second ones. found: of
+        each factor its values and derivatives by its own axes.
 
         A value with its derivatives is a number whose product knows the rule: (v, v') (w, w') = (v w, v w' + v' w).
         """

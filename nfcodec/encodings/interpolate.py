@@ -170,8 +170,8 @@ class Axes:
             yield index, weight, gradient
 
     def curvatures(self, coords: np.ndarray):
-        """Yields, for each of the T**d vertices around coords (N, d): indices (N, d) int64 and the second derivatives of the
-        weight (N, d, d) float32, which on the seams between vertices are those to their right."""
+        """Yields, for each of the T**d vertices around coords (N, d): indices (N, d) int64 and the second derivatives of
+        the weight (N, d, d) float32, which on the seams between vertices are those to their right."""
         axes = [(*taps(coords[:, k], *axis), bends(coords[:, k], *axis)) for k, axis in enumerate(self)]
         d = len(axes)
         for choice in itertools.product(range(n_taps(self.kernel)), repeat=d):
@@ -183,7 +183,7 @@ class Axes:
             yield index, second
 
     def all_corners(self, coords: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """What `corners` yields, at once and without gradients: d arrays of indices (N, T**d), weights (N, T**d) float32."""
+        """What `corners` yields, at once, without gradients: d arrays of indices (N, T**d), weights (N, T**d) float32."""
         axes = [taps(coords[:, k], *axis) for k, axis in enumerate(self)]
         n, d, t = len(coords), len(axes), n_taps(self.kernel)
 

@@ -1,9 +1,9 @@
-"""Point cloud of features: local kernels around points, summed (Local Deep Implicit Functions, Genova et al. 2020, section 3).
+"""Point cloud of features: local kernels, summed (Local Deep Implicit Functions, Genova et al. 2020, section 3).
 
-LDIF's elements are Gaussians; here they are (1 - t)^3 of the squared distance t in units of the squared radius, which at its
-centre has the curvature of a Gaussian of deviation radius / sqrt(6), and is 0 from the radius on. So a sum has few terms, and which ones follows from
-integers: positions are vertices of the level's lattice, radii are whole parts of the level's `reach`, and the points that
-may matter in a cell of the lattice are listed by integer arithmetic.
+LDIF's elements are Gaussians; here they are (1 - t)^3 of the squared distance t in units of the squared radius, which at
+its centre has the curvature of a Gaussian of deviation radius / sqrt(6), and is 0 from the radius on. So a sum has few
+terms, and which ones follows from integers: positions are vertices of the level's lattice, radii are whole parts of the
+level's `reach`, and the points that may matter in a cell of the lattice are listed by integer arithmetic.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def squared_radii(sizes: np.ndarray, reach: int) -> np.ndarray:
 
 
 class Grid(Encoding):
-    """levels[l] = {"positions": (P, d), "sizes": (P,), "features": (P, F), "reach": (1,)}, all int32, P of each level's own.
+    """levels[l] = {"positions": (P, d), "sizes": (P,), "features": (P, F), "reach": (1,)} int32, with a P for each level.
 
     A point of size s, 0 to RADII - 1, at vertex i has its centre at (i + 0.5) / n along each axis, and the squared radius
     reach^2 * (RADII - s) / RADII, in cells of the lattice. Points are in ascending order of their positions.
@@ -68,7 +68,8 @@ class Grid(Encoding):
         n, reach = reader.varint(), reader.varint()
         if n > n_points(spec, level) or not 1 <= reach <= MAX_REACH:
             raise LimitError(
-                f"reading points: got {n} points of reach {reach}, expected at most {n_points(spec, level)} and 1 to {MAX_REACH}",
+                f"reading points: got {n} points of reach {reach}, expected at most {n_points(spec, level)} and 1 to "
+                f"{MAX_REACH}",
                 "limit-points",
             )
         table = streams.decode_columns(reader, (n, d + 1 + spec.n_features[level]))
@@ -78,8 +79,8 @@ class Grid(Encoding):
         positions[:, 0] = np.cumsum(positions[:, 0])
         if ((positions < 0) | (positions >= resolution)).any() or ((sizes < 0) | (sizes >= RADII)).any():
             raise FormatError(
-                f"reading points: got positions outside of {tuple(resolution)} or sizes outside of 0 to {RADII - 1}; the file is "
-                "damaged",
+                f"reading points: got positions outside of {tuple(resolution)} or sizes outside of 0 to {RADII - 1}; the "
+                "file is damaged",
                 "points-place",
             )
         return {
@@ -138,7 +139,9 @@ class Cloud:
         sizes, positions, edge = np.array(resolution, np.int64), level["positions"].astype(np.int64), int(level["reach"][0])
         n_cells = -(-sizes // edge)
         if math.prod(map(int, n_cells)) >= 1 << 62:
-            raise LimitError(f"reading points: got {resolution} vertices and a reach of {edge}, expected fewer", "limit-points")
+            raise LimitError(
+                f"reading points: got {resolution} vertices and a reach of {edge}, expected fewer", "limit-points"
+            )
         first = np.maximum((2 * positions + 1 - 2 * edge) // (2 * edge), 0)
         last = np.minimum((2 * positions + 1 + 2 * edge) // (2 * edge), n_cells - 1)
         cells, owners = np.zeros(len(positions), np.int64), np.arange(len(positions))
@@ -153,15 +156,16 @@ class Cloud:
         starts = np.append(starts, len(cells))
         if len(keys) and np.diff(starts).max() > MAX_NEIGHBOURS:
             raise LimitError(
-                f"reading points: got {np.diff(starts).max()} points that reach into a cell, expected at most {MAX_NEIGHBOURS}",
+                f"reading points: got {np.diff(starts).max()} points that reach into a cell, expected at most "
+                f"{MAX_NEIGHBOURS}",
                 "limit-neighbours",
             )
         squares = squared_radii(level["sizes"], edge)
         return cls(sizes, positions, squares, edge, n_cells, keys, starts, owners[order])
 
     def near(self, coords: np.ndarray, order: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
-        """Yields pairs of samples and points within whose radius they are: indices of the samples of coords (N, d) and of the
-        points, and the kernel there, float32; then with order 1 its derivatives by each axis, with 2 also the second ones."""
+        """Yields pairs of samples and points within whose radius they are: indices of the samples of coords (N, d) and of
+        the points, and the kernel there, float32; with order 1 its derivatives by each axis, with 2 also the second ones."""
         inside = np.clip(coords, 0.0, 1.0)
         moves = ((coords >= 0) & (coords <= 1)) * self.resolution  # cells by the coordinate, 0 beyond the box
         key = np.zeros(len(coords), np.int64)
@@ -174,7 +178,8 @@ class Cloud:
         place = place[samples]
         count = self.starts[place + 1] - self.starts[place]
         ends = np.cumsum(count)
-        for part in np.split(np.arange(len(samples)), np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS))):
+        cuts = np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS))
+        for part in np.split(np.arange(len(samples)), cuts):
             here = count[part]
             step = np.arange(int(here.sum())) - np.repeat(np.cumsum(here) - here, here)
             point = self.points[np.repeat(self.starts[place[part]], here) + step]
@@ -183,17 +188,20 @@ class Cloud:
             rest = 1 - np.square(away).sum(1) / self.squares[point]
             near = rest > 0
             sample, point, away, rest = sample[near], point[near], away[near], rest[near]
-            yield sample, point, [t.astype(np.float32) for t in self._terms(away, rest, self.squares[point], moves[sample], order)]
+            terms = _terms(away, rest, self.squares[point], moves[sample], order)
+            yield sample, point, [term.astype(np.float32) for term in terms]
 
-    @staticmethod
-    def _terms(away: np.ndarray, rest: np.ndarray, square: np.ndarray, moves: np.ndarray, order: int) -> Iterator[np.ndarray]:
-        """The kernel of 1 - t = rest, and its derivatives by coordinates, along which `away` (M, d) moves by `moves`."""
-        d = away.shape[1]
-        yield rest**3
-        slopes = [-2 * away[:, k] * moves[:, k] / square for k in range(d if order else 0)]  # of rest
-        for slope in slopes:
-            yield 3 * rest * rest * slope
-        for j in range(d if order > 1 else 0):
-            for k in range(d):
-                bend = -2 * moves[:, k] ** 2 / square if j == k else 0.0
-                yield 6 * rest * slopes[j] * slopes[k] + 3 * rest * rest * bend
+
+def _terms(
+    away: np.ndarray, rest: np.ndarray, square: np.ndarray, moves: np.ndarray, order: int
+) -> Iterator[np.ndarray]:
+    """The kernel of 1 - t = rest, and its derivatives by coordinates, along which `away` (M, d) moves by `moves`."""
+    d = away.shape[1]
+    yield rest**3
+    slopes = [-2 * away[:, k] * moves[:, k] / square for k in range(d if order else 0)]  # of rest
+    for slope in slopes:
+        yield 3 * rest * rest * slope
+    for j in range(d if order > 1 else 0):
+        for k in range(d):
+            bend = -2 * moves[:, k] ** 2 / square if j == k else 0.0
+            yield 6 * rest * slopes[j] * slopes[k] + 3 * rest * rest * bend

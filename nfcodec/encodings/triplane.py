@@ -1,7 +1,7 @@
 """Triplane (EG3D, Chan et al. 2022, section 3.1; Convolutional Occupancy Networks, Peng et al. 2020, section 3.1).
 
-Three planes of features, one for each pair of the three axes. A coordinate is projected onto each of them, and what it finds
-there is summed, or stands side by side.
+Three planes of features, one for each pair of the three axes. A coordinate is projected onto each of them, and what it
+finds there is summed, or stands side by side.
 """
 
 from __future__ import annotations

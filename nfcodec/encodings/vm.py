@@ -1,8 +1,8 @@
 """Vector-matrix decomposition (TensoRF, Chen et al. 2022, equations 4 and 5): vectors times lattices of the other axes.
 
-For each axis a vector along it is multiplied with a matrix over the others; the products of all axes stand side by side, as
-TensoRF's do for appearance, and their sum is the skip of the network. In two dimensions the matrices are vectors too, in four
-they are volumes.
+For each axis a vector along it is multiplied with a matrix over the others; the products of all axes stand side by side,
+as TensoRF's do for appearance, and their sum is the skip of the network. In two dimensions the matrices are vectors too, in
+four they are volumes.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def pyramid(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None = None
 
 
 def resampling(extent: tuple[int, ...], spec: GridSpec, level: int) -> tuple[list, list, list]:
-    """(up, down, plain), each a sparse matrix an axis as `apply_axes` takes them: from a level's vertices to the samples of a
-    source, and back, as averages and as sums."""
+    """(up, down, plain), each a sparse matrix an axis as `apply_axes` takes them: from a level's vertices to the samples of
+    a source, and back, as averages and as sums."""
     up, down, plain = [], [], []
     for m, n, boundary in zip(extent, spec.resolutions[level], spec.boundaries):
         index, weights, _ = taps((np.arange(m) + 0.5) / m, n, spec.kernel(level), boundary=boundary)

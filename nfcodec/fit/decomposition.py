@@ -18,7 +18,7 @@ from ..spec import GridSpec
 from .analysis import resampling
 
 _N_SWEEPS = 6
-_LITTLE = 1e-3  # of what is left, that a product has to explain; others start at random, and the network does not see them yet
+_LITTLE = 1e-3  # of what is left, that a product has to explain; others start at random, unseen by the skip
 _DAMPING = 1e-2  # of the mean weight of a factor's values
 
 
@@ -52,7 +52,8 @@ def decompose(
                 if explains:
                     low[..., plane], owner[g, f] = rest, plane
                 for term, values in zip(group, found):
-                    size = max(math.prod(_rms(v) for v in values) if explains else math.sqrt(total), 1e-6) ** (1 / len(term))
+                    whole = math.prod(map(_rms, values)) if explains else math.sqrt(total)
+                    size = max(whole, 1e-6) ** (1 / len(term))
                     sizes.append(size ** (len(term) - 1))
                     for k, v in zip(term, values):
                         v = v if explains else rng.normal(size=v.shape)
@@ -67,11 +68,11 @@ def decompose(
 def _best_product(
     target: np.ndarray, term: tuple[int, ...], factors, weights: np.ndarray | None, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """The factors of a term, of length 1 along the axes that they have not, whose product is close to target (*resolution)."""
+    """The factors of a term, of length 1 along the axes that they have not, whose product is close to target."""
     axes = [factors[k] for k in term]
     if sum(map(len, axes)) <= target.ndim:
         return _alternate(target, [rng.normal(size=_shape(target, own)).astype(np.float32) for own in axes], weights)
-    # factors that share axes begin as one of them times what has the other axes alone, since from anywhere else they end badly
+    # factors that share axes begin as one of them times what has the other axes alone: from elsewhere they end badly
     best, least = [], math.inf
     for j, own in enumerate(axes):
         others = tuple(k for k in range(target.ndim) if k not in own)

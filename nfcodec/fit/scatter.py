@@ -55,8 +55,10 @@ def _least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) 
     if weight is not None:
         root = np.sqrt(weight.reshape(-1)[index])
         matrix, values = sparse.diags(root) @ matrix, values * root[:, None]
-    found = [linalg.lsqr(matrix, column, damp=_DAMPING, iter_lim=_N_STEPS)[0] for column in values.T if len(cloud.positions)]
-    return np.stack(found, 1).astype(np.float32) if found else np.zeros((0, f), np.float32)
+    if not len(cloud.positions):
+        return np.zeros((0, f), np.float32)
+    found = [linalg.lsqr(matrix, column, damp=_DAMPING, iter_lim=_N_STEPS)[0] for column in values.T]
+    return np.stack(found, 1).astype(np.float32)
 
 
 def _matrix(cloud: Cloud, extent: tuple[int, ...], index: np.ndarray) -> sparse.csr_matrix:
@@ -71,7 +73,7 @@ def _explained(left: np.ndarray, resolution: tuple[int, ...], weight: np.ndarray
     """For each vertex in raster order the most squared error that a point there takes away, alone, and its size then."""
     extent = left.shape[:-1]
     scale = [m / n for m, n in zip(extent, resolution)]  # samples a cell
-    vertices = np.ix_(*(np.clip(np.floor((np.arange(n) + 0.5) * s).astype(int), 0, m - 1) for n, s, m in zip(resolution, scale, extent)))
+    vertices = np.ix_(*((2 * np.arange(n) + 1) * m // (2 * n) for n, m in zip(resolution, extent)))  # the samples there
     best, sizes = np.full(resolution, -1.0), np.zeros(resolution, np.int64)
     weighted = left if weight is None else left * weight[..., None]
     for size in _SIZES:

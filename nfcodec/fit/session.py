@@ -43,8 +43,8 @@ _MAX_BALANCE = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller chose. deadline: of time.monotonic(). kind_is_free: nobody asked for the signal's kind. interpolation:
-    None for what suits best; boundary: a name for each axis, or a single one for all."""
+    """What the caller chose. deadline: of time.monotonic(). kind_is_free: nobody asked for the signal's kind.
+    interpolation: None for what suits best; boundary: a name for each axis, or a single one for all."""
 
     encoding: str
     quality: float

@@ -20,8 +20,8 @@ from .scatter import scatter
 
 @dataclass(frozen=True)
 class Start:
-    """latents: for each level what the twin takes, in units of its step. owners (n_inputs,): the plane that each input of the
-    network is a part of, -1 for none. steps: of each level."""
+    """latents: for each level what the twin takes, in units of its step. owners (n_inputs,): the plane that each input of
+    the network is a part of, -1 for none. steps: of each level."""
 
     latents: list[Any]
     owners: np.ndarray
@@ -33,9 +33,15 @@ class Start:
 
 
 def start(
-    planes: np.ndarray, part: GridSpec | CoordinateSpec, preset: Preset, weight: np.ndarray | None, from_nothing: bool, seed: int
+    planes: np.ndarray,
+    part: GridSpec | CoordinateSpec,
+    preset: Preset,
+    weight: np.ndarray | None,
+    from_nothing: bool,
+    seed: int,
 ) -> Start:
-    """The start of one encoding for planes (*extent, C) float32. weight: as in `Source`; from_nothing: latents of lattices are 0."""
+    """The start of one encoding for planes (*extent, C) float32. weight: as in `Source`; from_nothing: latents of lattices
+    are 0."""
     if isinstance(part, CoordinateSpec):
         return Start([], np.full(part.n_inputs, -1), (1.0,))
     if issubclass(load(part.encoding), FactoredEncoding):

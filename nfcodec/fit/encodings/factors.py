@@ -1,4 +1,4 @@
-"""Torch twin of the encodings of `nfcodec.encodings.factors`: a table for every factor and level, one Laplace scale a column."""
+"""Torch twin of the encodings of `nfcodec.encodings.factors`: a table for every factor and level."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FactoredTwin(Tables):
 
 
 class FactorPlanner:
-    """As `plan.Planner`, of the factors' lattices: a tile is planned along the axes of each, and the plans are put together."""
+    """As `plan.Planner`, of the factors' lattices: a tile is planned along the axes of each, and the plans joined."""
 
     def __init__(self, spec: GridSpec, factors, row_maps: list[np.ndarray]):
         n = spec.n_levels

@@ -1,4 +1,4 @@
-"""What twins share whose integers are tables of rows: the bits of one Laplace scale for each column, as `entropy.streams` codes."""
+"""What twins share whose integers are tables of rows: one Laplace scale for each column, as `entropy.streams` codes."""
 
 from __future__ import annotations
 
