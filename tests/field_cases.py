@@ -139,8 +139,9 @@ def _packed(meta, **settings):
 
 
 @st.composite
-def specs(draw, max_integers=600):
-    """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly."""
+def specs(draw, max_integers=600, in_integers=False):
+    """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly. in_integers: only those
+    whose values integers give."""
     kind = draw(st.sampled_from(["image", "volume", "volume", *SURFACE_KINDS]))
     surface = kind in SURFACE_KINDS
     d = {"image": 2, "volume": draw(st.integers(1, 4))}.get(kind, 3)
@@ -160,7 +161,8 @@ def specs(draw, max_integers=600):
         resolutions = tuple(halving)
     most = max(1, max_integers // max(map(math.prod, resolutions)))
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
-    encoding = draw(st.sampled_from([name for name in GRID_ENCODINGS if suits(name, d)]))
+    names = [name for name in GRID_ENCODINGS if suits(name, d) and not (in_integers and name == "points")]
+    encoding = draw(st.sampled_from(names))
     n_hidden_layers = draw(st.integers(0, 3))
     interpolation = draw(st.sampled_from(list(INTERPOLATIONS))) if encoding != "points" else "linear"
     part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
@@ -171,11 +173,11 @@ def specs(draw, max_integers=600):
         encoding, resolutions, n_features, interpolation,
         draw(st.integers(0, {"hash": 7, "codebook": 4, "points": 6}.get(encoding, 0))), shapes,
         draw(st.integers(0, n_levels)) if surrounds else 0,
-        draw(st.tuples(*[st.sampled_from(list(BOUNDARIES))] * d).map(lambda names: names if set(names) != {"clamp"} else ()))
+        draw(st.tuples(*[st.sampled_from(list(BOUNDARIES))] * d).map(lambda names: names if set(names) > {"clamp"} else ()))
         if encoding != "points" else (),
         draw(st.sampled_from(list(JOININGS))) if encoding == "triplane" else "",
     )  # fmt: skip
-    sees = draw(inputs(grid, d))
+    sees = grid if in_integers else draw(inputs(grid, d))
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))
@@ -187,7 +189,7 @@ def specs(draw, max_integers=600):
         grid=sees,
         mlp=MlpSpec(
             sees.n_inputs, draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
-            draw(st.sampled_from(list(ACTIVATIONS))),
+            draw(st.sampled_from(["identity", "relu"] if in_integers else list(ACTIVATIONS))),
         ),
         steps=steps_of(sees, draw(positive)),
         value_offset=offsets[:1] * channels if same_range else offsets,

@@ -55,11 +55,21 @@ def parts(value):
     return int(m * 2**53), e - 53
 
 
-def taps(j, m, n, kernel):
+def stand_in(i, n, boundary):
+    mirrored = min(i % (2 * n), 2 * n - 1 - i % (2 * n))
+    return {"clamp": min(max(i, 0), n - 1), "wrap": i % n, "reflect": mirrored}[boundary]
+
+
+def taps(j, m, n, kernel, boundary):
     a = (2 * j + 1) * n - m
     i, t = a // (2 * m), ((a % (2 * m)) * 2**15 + m) // (2 * m)
-    if kernel is None:
+    if kernel == "nearest":
+        pairs = [((a + m) // (2 * m), 2**15)]
+    elif kernel == "linear":
         pairs = [(i, 2**15 - t), (i + 1, t)]
+    elif kernel == "smoothstep":
+        s = (t * t * (3 * 2**15 - 2 * t) + 2**29) // 2**30
+        pairs = [(i, 2**15 - s), (i + 1, s)]
     else:
         b, c = (round(64 * x) for x in kernel)
 
@@ -71,34 +81,43 @@ def taps(j, m, n, kernel):
         third = weight(9 * b + 6 * c - 768, 1152 - 15 * b - 12 * c, 3 * b + 6 * c, b)
         last = weight(b + 6 * c, -6 * c, 0, 0)
         pairs = [(i - 1, first), (i, 2**15 - first - third - last), (i + 1, third), (i + 2, last)]
-    return [(min(max(k, 0), n - 1), w) for k, w in pairs]
+    return [(stand_in(k, n, boundary), w) for k, w in pairs]
 
 
 def features(field, place):
-    spec, out = field.spec, []
-    n_levels, d = spec.grid.n_levels, spec.n_dims
+    spec, grid = field.spec, field.grid
+    if spec.grid.encoding != "cp":
+        return on_lattices(grid, spec.extent, place)
+    found = [on_lattices(lattice, spec.extent[k : k + 1], place[k : k + 1]) for k, lattice in enumerate(grid.lattices)]
+    return [functools.reduce(lambda a, b: min(max(shift(a * b, -20), -(1 << 30)), 1 << 30), x) for x in zip(*found, strict=True)]
+
+
+def on_lattices(lattice, extent, place):
+    grid, out = lattice.spec, []
+    n_levels, d = grid.n_levels, grid.n_dims
     reads = [(level, (0,) * d) for level in range(n_levels)]
-    for level in range(n_levels - spec.grid.n_surrounded, n_levels):
+    for level in range(n_levels - grid.n_surrounded, n_levels):
         reads += [(level, tuple(s * (k == axis) for k in range(d))) for axis in range(d) for s in (-1, 1)]
     for level, moves in reads:
-        resolution, kernel = spec.grid.resolutions[level], spec.grid.kernel(level)
+        resolution, kernel = grid.resolutions[level], grid.kernel(level)
+        goes_through = isinstance(kernel, str) or kernel[0] == 0
         along = [
-            [(min(max(j + s, 0), n - 1), None)] if n == m and (kernel is None or kernel[0] == 0) else taps(j + s, m, n, kernel)
-            for j, m, n, s in zip(place, spec.extent, resolution, moves, strict=True)
+            [(stand_in(j + s, n, x), None)] if n == m and goes_through else taps(j + s, m, n, kernel, x)
+            for j, m, n, s, x in zip(place, extent, resolution, moves, grid.boundaries, strict=True)
         ]
-        for f in range(spec.grid.n_features[level]):
+        for f in range(grid.n_features[level]):
 
             def interpolated(prefix, axis, f=f, level=level, along=along):
                 """Axis 0 is summed first, so it is innermost here."""
                 if axis < 0:
-                    return int(field.grid.integers(level, [np.array(i) for i in prefix])[f]) << 12
+                    return int(lattice.integers(level, [np.array(i) for i in prefix])[f]) << 12
                 terms = along[axis]
                 if terms[0][1] is None:
                     return interpolated((terms[0][0], *prefix), axis - 1)
                 return right(sum(w * interpolated((i, *prefix), axis - 1) for i, w in terms), 15)
 
-            m, e = parts(spec.steps[level])
-            out.append(min(max(_scaled_step(interpolated((), spec.n_dims - 1), m, e), -(1 << 30)), 1 << 30))
+            m, e = parts(lattice.steps[level])
+            out.append(min(max(_scaled_step(interpolated((), d - 1), m, e), -(1 << 30)), 1 << 30))
     return out
 
 
