@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from entropy_cases import KERNELS, kernels, make_net
-from field_cases import make_field, make_frozen, make_spec, specs
+from field_cases import FACTORED, make_field, make_frozen, make_spec, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,10 +86,29 @@ def taps(j, m, n, kernel, boundary):
 
 def features(field, place):
     spec, grid = field.spec, field.grid
-    if spec.grid.encoding != "cp":
+    name, d = spec.grid.encoding, spec.n_dims
+    if name not in FACTORED:
         return on_lattices(grid, spec.extent, place)
-    found = [on_lattices(lattice, spec.extent[k : k + 1], place[k : k + 1]) for k, lattice in enumerate(grid.lattices)]
-    return [functools.reduce(lambda a, b: min(max(shift(a * b, -20), -(1 << 30)), 1 << 30), x) for x in zip(*found, strict=True)]
+
+    def clip(x):
+        return min(max(x, -(1 << 30)), 1 << 30)
+
+    def product(*factors):
+        return [functools.reduce(lambda a, b: clip(shift(a * b, -20)), x) for x in zip(*factors, strict=True)]
+
+    pairs, lines = list(itertools.combinations(range(d), 2)), [(k,) for k in range(d)]
+    planes = [tuple(j for j in range(d) if j != k) for k in range(d)]
+    factors = {"triplane": pairs, "kplanes": pairs, "cp": lines, "vm": lines + planes}[name]
+    found = []
+    for axes, lattice in zip(factors, grid.lattices, strict=True):
+        found.append(on_lattices(lattice, [spec.extent[k] for k in axes], [place[k] for k in axes]))
+    if name in ("cp", "kplanes"):
+        return product(*found)
+    if spec.grid.joining == "sum":
+        return [clip(sum(x)) for x in zip(*found, strict=True)]
+    terms = found if name == "triplane" else [product(found[k], found[d + k]) for k in range(d)]
+    ends = [0, *itertools.accumulate(spec.grid.n_features)]
+    return [x for a, b in itertools.pairwise(ends) for term in terms for x in term[a:b]]
 
 
 def on_lattices(lattice, extent, place):
@@ -221,7 +240,7 @@ def test_the_goldens_cover_what_a_head_can_say():
 # ---------------------------------------------------------------- the field in integers
 
 
-@given(specs().filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.sampled_from([1.0, 3.0, 1e7]), st.data())
+@given(specs(in_integers=True).filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.sampled_from([1.0, 3.0, 1e7]), st.data())
 @settings(max_examples=30, deadline=None)
 def test_outputs_hold_for_any_file(spec, seed, spread, data):
     """Against unlimited integers: no sum leaves 63 bits, whatever steps, weights and shifts."""
@@ -244,7 +263,7 @@ def test_outputs_hold_for_any_file(spec, seed, spread, data):
 
 
 @pytest.mark.skipif(len(KERNELS) < 2, reason="needs numba")
-@given(specs().filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.booleans())
+@given(specs(in_integers=True).filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_numba_equals_numpy(spec, seed, hard):
     rng = np.random.default_rng(seed)
