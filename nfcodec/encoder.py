@@ -16,10 +16,11 @@ import numpy as np
 from . import io
 from .atomic import check_output, write_atomic
 from .choice import Choice, parse_activation, parse_encoding, parse_network
+from .encodings import load as load_encoding
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
-from .spec import GRID_ENCODINGS, KINDS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal
+from .spec import BOUNDARIES, GRID_ENCODINGS, INTERPOLATIONS, KINDS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal
 
 __all__ = ["Encoded", "Report", "Status", "encode"]
 
@@ -59,6 +60,8 @@ def encode(
     encoding: str = "auto",
     activation: str = "auto",
     network: str | None = None,
+    interpolation: str = "auto",
+    boundary: str = "clamp",
     quality: float | None = None,
     psnr: float | None = None,
     max_error: float | None = None,
@@ -80,9 +83,12 @@ def encode(
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: a key of
     `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
-    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60".
-    network: its neurons and hidden layers, such as "256x4", or None for what suits the signal. One of these at most:
-    quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole file), bpp (bits a source sample), lossless. progressive: train the
+    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60". network:
+    its neurons and hidden layers, such as "256x4", or None for what suits the signal. interpolation: of grids, a key of
+    `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge), "wrap"
+    (the image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap". One of
+    these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole
+    file), bpp (bits a source sample), lossless. progressive: train the
     coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
     which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
@@ -101,6 +107,11 @@ def encode(
     parts = parse_encoding(encoding)
     if activation != "auto":
         parse_activation(activation)
+    if interpolation != "auto" and interpolation not in INTERPOLATIONS:
+        raise UsageError(f"choosing an interpolation: got {interpolation!r}, expected auto, {', '.join(INTERPOLATIONS)}")
+    boundaries = tuple(boundary.split(","))
+    if not set(boundaries) <= set(BOUNDARIES):
+        raise UsageError(f"choosing a boundary: got {boundary!r}, expected {', '.join(BOUNDARIES)}, or one for each axis")
     if effort not in range(1, 10):
         raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
     if time_limit is not None and not time_limit > 0:
@@ -120,10 +131,25 @@ def encode(
         kind_is_free=kind is None and not isinstance(source, Signal),
         progressive=progressive,
         closes_holes=close_holes,
+        interpolation=None if interpolation == "auto" else interpolation,
+        boundary=boundaries,
     )
     signal, source_bytes = _load(source, kind, read_options or {})
     _check(signal)
     io.check_finite(signal)
+    n_axes = 3 if signal.kind in SURFACE_KINDS else len(signal.extent)
+    has_lattice = any(load_encoding(part.name).is_interpolated for part in parts)
+    if (interpolation, boundary) != ("auto", "clamp") and not has_lattice:
+        raise UsageError(f"choosing an interpolation: got {encoding}, which has no lattice; expected auto, and clamp")
+    for part in parts:
+        if n_axes not in load_encoding(part.name).dims:
+            expected = " or ".join(map(str, load_encoding(part.name).dims))
+            raise UsageError(f"choosing an encoding: got {part.name} for a signal of {n_axes} axes, expected {expected}")
+    if len(boundaries) not in (1, n_axes) or (signal.kind in SURFACE_KINDS and boundary != "clamp"):
+        raise UsageError(
+            f"choosing a boundary: got {boundary!r} for a {signal.kind}, expected "
+            + ("clamp" if signal.kind in SURFACE_KINDS else f"one name or {n_axes}, an axis each")
+        )
     if lossless and signal.kind in SURFACE_KINDS:
         raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
     if goal is not None and goal.is_guarantee and signal.kind not in SURFACE_KINDS:
@@ -150,11 +176,11 @@ def encode(
 
 def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
     """UsageError where integers do not give the field's values, which residuals are added to."""
-    is_grid = len(parts) == 1 and parts[0].name in GRID_ENCODINGS
-    if not is_grid or activation not in ("auto", *PLAIN_ACTIVATIONS):
+    fixed = [name for name in GRID_ENCODINGS if load_encoding(name).is_interpolated]
+    if len(parts) > 1 or parts[0].name not in fixed or activation not in ("auto", *PLAIN_ACTIVATIONS):
         raise UsageError(
-            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, "
-            f"expected one of {', '.join(GRID_ENCODINGS)}, and relu or identity, whose values are the same on every machine"
+            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, expected "
+            f"one of {', '.join(fixed)}, and relu or identity, whose values are the same on every machine"
         )
 
 

@@ -110,7 +110,7 @@ class Evaluation:
         """Values (N, C) float32 at finite coordinates (N, d) float64. shared: by threads, which callers may not be then."""
         n = len(coords)
         out = np.empty((n, self.spec.channels), np.float32)
-        if self.is_quick_at_points(n):
+        if self._is_known(coords) and self.is_quick_at_points(n):
             kernels = self._kernels
 
             def part(here: slice) -> None:
@@ -138,7 +138,7 @@ class Evaluation:
         shared: as `sample`."""
         n, d = coords.shape
         values, out = np.empty((n, self.spec.channels), np.float32), np.empty((n, self.spec.channels, d), np.float32)
-        if self.is_quick_at_points(4 * n):
+        if self._is_known(coords) and self.is_quick_at_points(4 * n):
             kernels = self._kernels
 
             def part(here: slice) -> None:
@@ -173,7 +173,12 @@ class Evaluation:
     def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
         """The product of finite coordinates axes[k] (M_k,) float64."""
         n_samples = math.prod(map(len, axes))
-        return Lattice(self, axes, n_levels, self._choose(n_samples // _SAMPLES) if n_samples else None)
+        is_known = n_samples and all(self._is_known(a) for a in axes)
+        return Lattice(self, axes, n_levels, self._choose(n_samples // _SAMPLES) if is_known else None)
+
+    def _is_known(self, coords: np.ndarray) -> bool:
+        """Whether the kernels know what lies there: beyond the box they repeat its edge."""
+        return not self.spec.grid.boundary or bool(((coords >= 0) & (coords <= 1)).all())
 
     def _choose(self, n_items: int):
         """The kernels' `Evaluator` if this work is for them."""

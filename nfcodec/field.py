@@ -88,7 +88,8 @@ class Field:
     # ------------------------------------------------------------ points
 
     def sample(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
-        """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value."""
+        """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value, or that of the
+        axis anew or backwards, as the field's boundaries say."""
         coords, n_levels = self._coords(coords), self._levels(level)
         return self._evaluation.sample(coords, n_levels)
 
@@ -290,6 +291,7 @@ class Field:
             "roles": list(spec.roles),
             "encoding": grid.encoding,
             "interpolation": grid.interpolation,
+            "boundary": list(grid.boundary or ("clamp",) * spec.n_dims),
             "n_levels": grid.n_levels,
             "n_levels_present": self.n_levels,
             "resolutions": [list(r) for r in grid.resolutions],

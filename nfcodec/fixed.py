@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from .encodings import LatticeEncoding, load
-from .encodings.interpolate import n_taps
+from .encodings import Encoding, LatticeEncoding, load
+from .encodings.factors import FactoredEncoding, spread
+from .encodings.interpolate import fold, n_taps
 from .errors import FormatError
 from .kernels import use_numba
 from .mlp import Mlp
-from .spec import PLAIN_ACTIVATIONS, SHAPE_PARTS, FieldSpec, Kernel, Read
+from .spec import LINEAR, NEAREST, PLAIN_ACTIVATIONS, SHAPE_PARTS, SMOOTHSTEP, FieldSpec, Kernel, Read
 
 __all__ = ["FRACTION", "LIMIT", "affine", "axis_taps", "blocks", "blocks_of", "check", "is_available", "outputs", "shifted"]
 
@@ -52,18 +54,22 @@ def float_parts(value: float, n_bits: int = 24) -> tuple[int, int]:
 
 
 def axis_taps(
-    start: int, stop: int, extent: int, n: int, kernel: Kernel, shift: int = 0
+    start: int, stop: int, extent: int, n: int, kernel: Kernel, shift: int = 0, boundary: str = "clamp"
 ) -> tuple[np.ndarray, np.ndarray]:
     """For what lies `shift` samples from samples [start, stop) of `extent` on an axis of n vertices: indices (T, M) and
     weights (T, M), both int64.
 
     Weights have WEIGHT_BITS fractional bits and sum to one exactly. Positions are exact fractions of integers.
     """
-    a = (2 * (np.arange(start, stop, dtype=np.int64) + shift) + 1) * n - extent
+    a = (2 * (np.arange(start, stop, dtype=np.int64) + shift) + 1) * n - (0 if kernel == NEAREST else extent)
     i, rest = a // (2 * extent), a % (2 * extent)
     one = np.int64(1) << WEIGHT_BITS
     t = (rest * one + extent) // (2 * extent)
-    if kernel is None:
+    if kernel == NEAREST:
+        weights = np.full((1, len(i)), one)
+    elif kernel in (LINEAR, SMOOTHSTEP):
+        if kernel == SMOOTHSTEP:
+            t = t * t * (3 * one - 2 * t) + (one * one >> 1) >> 2 * WEIGHT_BITS
         weights = np.stack([one - t, t])
     else:
         b, c = (np.int64(round(x * SHAPE_PARTS)) for x in kernel)
@@ -77,14 +83,16 @@ def axis_taps(
         scale = np.int64(6 * SHAPE_PARTS) << 2 * WEIGHT_BITS
         before, after, last = ((x + scale // 2) // scale for x in sums)
         weights = np.stack([before, one - before - after - last, after, last])
-    reach = n_taps(kernel) // 2
-    index = i + np.arange(1 - reach, 1 + reach)[:, None]
-    return np.clip(index, 0, n - 1), weights
+    n_taps_here = len(weights)
+    index = i + np.arange(n_taps_here)[:, None] - (n_taps_here - 1) // 2
+    return fold(index, n, boundary), weights
 
 
-def features(spec: FieldSpec, grid: LatticeEncoding, box: Box) -> np.ndarray:
+def features(spec: FieldSpec, grid: Encoding, box: Box) -> np.ndarray:
     """Features (*box, F) int32 with FRACTION fractional bits, at the samples of a box of the source's lattice."""
     shape = tuple(s.stop - s.start for s in box)
+    if isinstance(grid, FactoredEncoding):
+        return _joined(spec, grid, box, shape)
     out = np.empty((*shape, spec.grid.n_inputs), np.int32)
     for read, part in grid.reads(spec.grid.n_levels):
         x, axes = _gathered(spec, grid, read, box)
@@ -98,6 +106,17 @@ def features(spec: FieldSpec, grid: LatticeEncoding, box: Box) -> np.ndarray:
     return out
 
 
+def _joined(spec: FieldSpec, grid: FactoredEncoding, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+    """As `features`, from those of the factors of a grid."""
+    found = []
+    for axes, lattice in zip(grid.factors(spec.grid), grid.lattices):
+        part = replace(spec, extent=tuple(spec.extent[k] for k in axes), grid=lattice.spec)
+        x = features(part, lattice, tuple(box[k] for k in axes)).astype(np.int64)
+        found.append(np.broadcast_to(spread(x, axes, len(shape)), (*shape, x.shape[-1])))
+    joined = grid.join(spec.grid, found, lambda a, b: np.clip(shifted(a * b, -FRACTION), -LIMIT, LIMIT))
+    return np.clip(joined, -LIMIT, LIMIT).astype(np.int32)
+
+
 def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
     """The vertices that a read of a box touches, and for each axis where each tap lies among them, and its weights.
 
@@ -105,12 +124,13 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
     """
     level = read.level
     axes, used, kernel = [], [], spec.grid.kernel(level)
-    for s, extent, n, shift in zip(box, spec.extent, spec.grid.resolutions[level], read.shift):
-        if n == extent and (kernel is None or kernel[0] == 0):
+    sizes = spec.extent, spec.grid.resolutions[level], read.shift, spec.grid.boundaries
+    for s, extent, n, shift, boundary in zip(box, *sizes):
+        if n == extent and (isinstance(kernel, str) or kernel[0] == 0):
             axes.append((None, None))
-            used.append(np.clip(np.arange(s.start + shift, s.stop + shift), 0, n - 1))
+            used.append(fold(np.arange(s.start + shift, s.stop + shift), n, boundary))
         else:
-            index, weights = axis_taps(s.start, s.stop, extent, n, kernel, shift)
+            index, weights = axis_taps(s.start, s.stop, extent, n, kernel, shift, boundary)
             unique, place = np.unique(index, return_inverse=True)
             axes.append((place.reshape(index.shape), weights))
             used.append(unique)
@@ -119,7 +139,7 @@ def _gathered(spec: FieldSpec, grid: LatticeEncoding, read: Read, box: Box):
 
 def is_available(spec: FieldSpec) -> bool:
     """Whether integers give a field's values: those of one grid, through a network of sums and ReLUs."""
-    return issubclass(load(spec.grid.encoding), LatticeEncoding) and spec.mlp.activation in PLAIN_ACTIVATIONS
+    return load(spec.grid.encoding).is_interpolated and spec.mlp.activation in PLAIN_ACTIVATIONS
 
 
 def check(mlp: Mlp) -> None:
@@ -169,7 +189,7 @@ def _product(h: np.ndarray, w: np.ndarray, shift: int) -> np.ndarray:
     return h @ w.T.astype(np.int64) + (1 << shift >> 1) >> shift
 
 
-def outputs(spec: FieldSpec, grid: LatticeEncoding, mlp: Mlp, box: Box) -> np.ndarray:
+def outputs(spec: FieldSpec, grid: Encoding, mlp: Mlp, box: Box) -> np.ndarray:
     """Outputs (*box, C) int32 of the network, FRACTION fractional bits, at a box of the source's own samples."""
     x = features(spec, grid, box)
     y = network(mlp, x.reshape(-1, x.shape[-1]), spec.clip)

@@ -16,12 +16,14 @@ from .errors import FormatError, LimitError
 from .spec import CompositeSpec, CoordinateSpec, GridSpec, InputSpec
 
 __all__ = [
-    "FLAG_HALVING", "FLAG_SHARED_FEATURES", "flags_of", "halved", "limited", "named", "pack_input", "read_input",
-    "step_code", "step_value",
+    "BOUNDED", "FLAG_HALVING", "FLAG_SHARED_FEATURES", "boundary_of", "flags_of", "halved", "limited", "named",
+    "pack_input", "read_input", "step_code", "step_value",
 ]  # fmt: skip
 
 FLAG_HALVING, FLAG_SHARED_FEATURES = 32, 64  # of all grids of a field
 MORE = 128  # in the byte of an encoding: another one follows
+_MOST_LOG2 = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS}
+BOUNDED = 128  # in the byte of an interpolation: boundaries follow
 
 
 def flags_of(spec: InputSpec) -> int:
@@ -53,6 +55,12 @@ def read_input(r: Reader, extent: tuple[int, ...], flags: int) -> tuple[InputSpe
         code = r.u8()
         more = bool(code & MORE)
         encoding = named(s.ENCODINGS, code & ~MORE, "encoding")
+        if len(extent) not in load(encoding).dims:
+            raise FormatError(
+                f"reading the field header: got {encoding} with {len(extent)} axes, expected "
+                f"{' or '.join(map(str, load(encoding).dims))}",
+                "fhdr-encoding",
+            )
         if issubclass(load(encoding), CoordinateEncoding):
             parts.append(_read_coordinates(r, encoding, len(extent)))
             steps.append(1.0)
@@ -73,7 +81,11 @@ def read_input(r: Reader, extent: tuple[int, ...], flags: int) -> tuple[InputSpe
 
 
 def _pack_grid(w: Writer, grid: GridSpec, steps: tuple[float, ...], flags: int) -> None:
-    w.u8(s.INTERPOLATIONS[grid.interpolation])
+    w.u8(s.INTERPOLATIONS[grid.interpolation] | BOUNDED * bool(grid.boundary))
+    if grid.boundary:
+        w.u8(sum(s.BOUNDARIES[name] << 2 * axis for axis, name in enumerate(grid.boundary)))
+    if grid.joining:
+        w.u8(s.JOININGS[grid.joining])
     w.u8(grid.log2_size)
     w.u8(grid.n_levels)
     for resolution in grid.resolutions[-1:] if flags & FLAG_HALVING else grid.resolutions:
@@ -91,9 +103,13 @@ def _pack_grid(w: Writer, grid: GridSpec, steps: tuple[float, ...], flags: int) 
 
 
 def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) -> tuple[GridSpec, tuple[float, ...]]:
-    interpolation = named(s.INTERPOLATIONS, r.u8(), "interpolation")
-    limit = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE}.get(encoding, 0)
-    log2_size = limited(r.u8(), 0, limit, "log2_size")
+    code = r.u8()
+    interpolation = named(s.INTERPOLATIONS, code & ~BOUNDED, "interpolation")
+    boundary = boundary_of(r.u8(), len(extent)) if code & BOUNDED else ()
+    joining = named(s.JOININGS, r.u8(), "joining") if encoding == "triplane" else ""
+    if encoding == "points" and code != s.INTERPOLATIONS["linear"]:
+        raise FormatError(f"reading the field header: got interpolation {code} of points, expected 0", "fhdr-interpolation")
+    log2_size = limited(r.u8(), 0, _MOST_LOG2.get(encoding, 0), "log2_size")
     n_levels = limited(r.u8(), 1, s.MAX_LEVELS, "levels")
     resolutions = [
         tuple(limited(r.varint(), 1, s.MAX_RESOLUTION, "resolution") for _ in extent)
@@ -115,7 +131,18 @@ def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) ->
     shapes = tuple((r.i8() / s.SHAPE_PARTS, r.i8() / s.SHAPE_PARTS) for _ in range(n_shapes))
     most = n_levels if encoding == "dense" and resolutions[-1] == extent else 0
     n_surrounded = limited(r.u8(), 0, most, "surrounded levels") if shapes else 0
-    return GridSpec(encoding, tuple(resolutions), n_features, interpolation, log2_size, shapes, n_surrounded), steps
+    kept = tuple(resolutions), n_features, interpolation, log2_size, shapes, n_surrounded, boundary, joining
+    return GridSpec(encoding, *kept), steps
+
+
+def boundary_of(code: int, n_dims: int) -> tuple[str, ...]:
+    """What lies beyond the ends of each axis, 2 bits an axis, not clamp along all of them."""
+    if not 0 < code < 1 << 2 * n_dims:
+        raise FormatError(
+            f"reading the field header: got boundaries {code:#x} of {n_dims} axes, expected 2 bits for each, not all 0",
+            "fhdr-boundary",
+        )
+    return tuple(named(s.BOUNDARIES, code >> 2 * axis & 3, "boundary") for axis in range(n_dims))
 
 
 def _read_coordinates(r: Reader, encoding: str, n_dims: int) -> CoordinateSpec:
@@ -130,11 +157,6 @@ def _read_coordinates(r: Reader, encoding: str, n_dims: int) -> CoordinateSpec:
                 "fhdr-parameter",
             )
         numbers.append(value)
-    if n_dims not in kind.dims:
-        raise FormatError(
-            f"reading the field header: got {encoding} with {n_dims} axes, expected {' or '.join(map(str, kind.dims))}",
-            "fhdr-encoding",
-        )
     return kind.make(n_dims, tuple(numbers))
 
 

@@ -16,12 +16,14 @@ DRAFT = 1  # readers of major 0 accept only their own draft (the minor byte)
 # name -> id; ids are never reused
 KINDS = {"image": 0, "volume": 1, "sdf": 2, "tsdf": 3, "occupancy": 4, "udf": 5}
 SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
-GRID_ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2}
+GRID_ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2, "triplane": 3, "kplanes": 4, "cp": 5, "vm": 6, "points": 7}
+JOININGS = {"sum": 0, "concatenation": 1}  # of the planes of triplane
 COORDINATE_ENCODINGS = {  # features that are functions of the coordinate
     "identity": 16, "frequency": 17, "random-fourier": 18, "one-blob": 19, "super-gaussian": 20, "spherical-harmonics": 21,
 }  # fmt: skip
 ENCODINGS = GRID_ENCODINGS | COORDINATE_ENCODINGS
-INTERPOLATIONS = {"linear": 0, "cubic": 1, "mitchell": 2}
+INTERPOLATIONS = {"linear": 0, "cubic": 1, "mitchell": 2, "nearest": 3, "smoothstep": 4}
+BOUNDARIES = {"clamp": 0, "wrap": 1, "reflect": 2}
 ACTIVATIONS = {
     "identity": 0, "relu": 1, "prelu": 2, "sine": 3, "tanh": 4, "sigmoid": 5, "silu": 6, "softplus": 7, "gaussian": 8,
     "quadratic": 9, "multi-quadratic": 10, "laplacian": 11, "super-gaussian": 12, "expsin": 13, "gabor": 14, "finer": 15,
@@ -42,6 +44,9 @@ MAX_RESOLUTION = 1 << 20  # of one axis of one level
 MAX_GRID_INTEGERS = 1 << 27  # over all levels
 MAX_LOG2_HASHMAP_SIZE = 24
 MAX_LOG2_CODEBOOK_SIZE = 12
+MAX_LOG2_POINTS = 16
+MAX_REACH = 1 << 20  # of a point, in cells of its level's lattice
+MAX_NEIGHBOURS = 256  # points of a level that reach into one cell of `reach` vertices a side
 MAX_MLP_LAYERS = 16
 MAX_MLP_WIDTH = 1024
 MAX_EXTENT = 1 << 24  # of one axis of the source
@@ -51,10 +56,12 @@ MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choi
 HASH_PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 
+RADII = 16  # of points: squared, so many parts of the squared reach
 SHAPE_PARTS = 64  # the parts of 1 in which b and c are stored
 
-# how a lattice is interpolated along an axis: None linearly, else by a cubic of these (b, c)
-Kernel = tuple[float, float] | None
+# how a lattice is interpolated along an axis: by name, or by a cubic of these (b, c)
+Kernel = tuple[float, float] | str
+NEAREST, LINEAR, SMOOTHSTEP = "nearest", "linear", "smoothstep"
 CATMULL_ROM: Kernel = (0.0, 0.5)
 
 
@@ -80,14 +87,16 @@ class Read(NamedTuple):
 class GridSpec:
     """The lattices of a field, coarse level first.
 
-    encoding: a key of GRID_ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i
-    of n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex.
-    log2_size: hash: a level's table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has
-    2**log2_size entries; dense: 0. shapes: for each level the parameters b and c of its cubic kernel (Mitchell &
-    Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from -2 to below 2.
-    n_surrounded: of so many of the finest levels the network also sees the features around the coordinate, one vertex of the
-    finest level before and after it along each axis; dense grids with the interpolation "mitchell" only, whose finest level
-    has the source's extent.
+    encoding: a key of GRID_ENCODINGS. resolutions: for each level the number of vertices along each axis; vertex i of
+    n lies at coordinate (i + 0.5) / n. n_features: for each level its features a vertex. log2_size: hash: a level's
+    table has min(vertices, 2**log2_size) rows; codebook: a level's codebook has 2**log2_size entries; points: a level
+    has 2**log2_size points at most; others: 0. shapes: for each level the parameters b and c of its cubic kernel
+    (Mitchell & Netravali 1988), with the interpolation "mitchell" and only there; multiples of 1 / SHAPE_PARTS from
+    -2 to below 2. n_surrounded: of so many of the finest levels the network also sees the features around the
+    coordinate, one vertex of the finest level before and after it along each axis; dense grids with the interpolation
+    "mitchell" only, whose finest level has the source's extent. boundary: for each axis a key of BOUNDARIES, what
+    lies beyond its ends: the last vertex again ("clamp"), the axis anew ("wrap"), or backwards ("reflect"); () for
+    clamp along all. joining: triplane: a key of JOININGS; others: "".
     """
 
     encoding: str
@@ -97,12 +106,19 @@ class GridSpec:
     log2_size: int = 0
     shapes: tuple[tuple[float, float], ...] = ()
     n_surrounded: int = 0
+    boundary: tuple[str, ...] = ()
+    joining: str = ""
 
     def kernel(self, level: int) -> Kernel:
         """What a level is interpolated by."""
-        if self.interpolation == "linear":
-            return None
+        if self.interpolation in (NEAREST, LINEAR, SMOOTHSTEP):
+            return self.interpolation
         return self.shapes[level] if self.shapes else CATMULL_ROM
+
+    @property
+    def boundaries(self) -> tuple[str, ...]:
+        """What lies beyond the ends of each axis."""
+        return self.boundary or ("clamp",) * self.n_dims
 
     @property
     def n_levels(self) -> int:
@@ -128,7 +144,16 @@ class GridSpec:
     @property
     def n_inputs(self) -> int:
         """Features of all reads: the width of the network's input."""
-        return sum(self.n_features[read.level] for read in self.reads)
+        return sum(self.width(read.level) for read in self.reads)
+
+    @property
+    def n_parts(self) -> int:
+        """Vectors of a level's features that the network sees side by side."""
+        return {"vm": self.n_dims, "triplane": 3 if self.joining == "concatenation" else 1}.get(self.encoding, 1)
+
+    def width(self, level: int) -> int:
+        """Numbers that a read of a level gives the network."""
+        return self.n_features[level] * self.n_parts
 
     @property
     def parts(self) -> tuple[GridSpec]:
@@ -152,12 +177,17 @@ class CoordinateSpec:
     n_levels: ClassVar[int] = 1
     resolutions: ClassVar[tuple[tuple[int, ...], ...]] = ((),)
     interpolation: ClassVar[str] = "none"
+    boundary: ClassVar[tuple[str, ...]] = ()
     log2_size: ClassVar[int] = 0
     shapes: ClassVar[tuple[tuple[float, float], ...]] = ()
 
     @property
     def n_inputs(self) -> int:
         return self.n_features[0]
+
+    def width(self, level: int) -> int:
+        """As `GridSpec.width`."""
+        return self.n_features[level]
 
     @property
     def parts(self) -> tuple[CoordinateSpec]:
@@ -185,6 +215,10 @@ class CompositeSpec:
         return "+".join(part.interpolation for part in self.parts)
 
     @property
+    def boundary(self) -> tuple[str, ...]:
+        return next((part.boundary for part in self.parts if part.boundary), ())
+
+    @property
     def log2_size(self) -> int:
         return max(part.log2_size for part in self.parts)
 
@@ -207,6 +241,11 @@ class CompositeSpec:
     @property
     def n_inputs(self) -> int:
         return sum(part.n_inputs for part in self.parts)
+
+    def width(self, level: int) -> int:
+        """As `GridSpec.width`."""
+        k, first = self.place(level)
+        return self.parts[k].width(level - first)
 
     def place(self, level: int) -> tuple[int, int]:
         """(number of the part, its first level) that a level belongs to."""

@@ -22,11 +22,12 @@ except ImportError as error:
 
 from .encodings import Encoding, LatticeEncoding
 from .encodings.composite import Composite
+from .encodings.factors import FactoredEncoding
 from .encodings.interpolate import CUBIC, CUBIC_B, CUBIC_C
 from .evaluate import MAX_BENT, Evaluation, Lattice
 from .field import Field
 from .fit.activations import load as load_activation
-from .spec import HASH_PRIMES, Kernel, Read
+from .spec import HASH_PRIMES, LINEAR, NEAREST, SMOOTHSTEP, Kernel, Read
 
 __all__ = ["TorchField", "on_device", "to_torch"]
 
@@ -116,8 +117,7 @@ class _Levels(nn.Module):
             if not self._has(read, n_levels):
                 parts.append(coords.new_zeros((len(coords), self.spec.n_features[read.level]), dtype=torch.float32))
                 continue
-            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
-            axes = [_taps(x, n, kernel, s) for x, n, s in zip(coords.T, resolution, self.spec.shift(read))]
+            axes = self._axes(coords.T, read)
             total = 0.0
             for choice in itertools.product(*(range(w.shape[1]) for _, w in axes)):
                 index = [i[:, t] for (i, _), t in zip(axes, choice)]
@@ -133,8 +133,7 @@ class _Levels(nn.Module):
             if not self._has(read, n_levels):
                 parts.append(axes[0].new_zeros((*shape, self.spec.n_features[read.level]), dtype=torch.float32))
                 continue
-            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
-            found = [_taps(x, n, kernel, s) for x, n, s in zip(axes, resolution, self.spec.shift(read))]
+            found = self._axes(axes, read)
             firsts = [int(i.min()) for i, _ in found]
             runs = [torch.arange(first, int(i.max()) + 1, device=i.device) for (i, _), first in zip(found, firsts)]
             block = self._vertices(read.level, list(torch.meshgrid(*runs, indexing="ij")))
@@ -145,6 +144,11 @@ class _Levels(nn.Module):
                 )
             parts.append(block)
         return torch.cat(parts, -1)
+
+    def _axes(self, axes: Sequence[torch.Tensor], read: Read) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The taps of a read along each axis."""
+        sizes = self.spec.resolutions[read.level], self.spec.shift(read), self.spec.boundaries
+        return [_taps(x, n, self.spec.kernel(read.level), s, boundary) for x, n, s, boundary in zip(axes, *sizes)]
 
     def _has(self, read: Read, n_levels: int) -> bool:
         return read.level < min(n_levels, len(self.rows))
@@ -174,8 +178,29 @@ def _rows_of(grid: LatticeEncoding, level: int) -> tuple[np.ndarray, np.ndarray]
     return np.ascontiguousarray(latents.reshape(len(latents), -1).T).astype(np.float32) * step, none
 
 
+class _Factors(nn.Module):
+    """Features that are products and sums of those of lattices over fewer axes."""
+
+    def __init__(self, grid: FactoredEncoding):
+        super().__init__()
+        self.kind, self.spec, self.axes = type(grid), grid.spec, grid.factors(grid.spec)
+        self.lattices = nn.ModuleList(_Levels(lattice) for lattice in grid.lattices)
+
+    def forward(self, coords: torch.Tensor, n_levels: int) -> torch.Tensor:
+        found = [lattice(coords[:, list(axes)], n_levels) for lattice, axes in zip(self.lattices, self.axes)]
+        return self.kind.join(self.spec, found, concatenate=torch.cat)
+
+    def lattice(self, axes: Sequence[torch.Tensor], n_levels: int) -> torch.Tensor:
+        shape, found = tuple(map(len, axes)), []
+        for lattice, own in zip(self.lattices, self.axes):
+            x = lattice.lattice([axes[k] for k in own], n_levels)
+            wide = x.reshape(*(shape[k] if k in own else 1 for k in range(len(shape))), x.shape[-1])
+            found.append(wide.expand(*shape, x.shape[-1]))
+        return self.kind.join(self.spec, found, concatenate=torch.cat)
+
+
 class _ByNumpy(nn.Module):
-    """Features of any encoding, by numpy; gradients pass to the coordinates."""
+    """Features of any other encoding, by numpy; gradients pass to the coordinates."""
 
     def __init__(self, grid: Encoding):
         super().__init__()
@@ -231,22 +256,47 @@ def _features_of(grid: Encoding) -> nn.Module:
     """The module of an encoding."""
     if isinstance(grid, Composite):
         return _SideBySide(grid)
+    if isinstance(grid, FactoredEncoding):
+        return _Factors(grid)
     return _Levels(grid) if isinstance(grid, LatticeEncoding) else _ByNumpy(grid)
 
 
-def _taps(x: torch.Tensor, n: int, kernel: Kernel, shift: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _placed(x: torch.Tensor, boundary: str) -> torch.Tensor:
+    """As `encodings.interpolate.placed`; gradients pass."""
+    if boundary == "wrap":
+        return x - x.detach().floor()
+    if boundary == "reflect":
+        there = x - 2 * (x.detach() / 2).floor()
+        return torch.where(there <= 1, there, 2 - there)
+    return x.clamp(0.0, 1.0)
+
+
+def _folded(index: torch.Tensor, n: int, boundary: str) -> torch.Tensor:
+    """As `encodings.interpolate.fold`."""
+    if boundary == "wrap":
+        return index % n
+    if boundary == "reflect":
+        index = index % (2 * n)
+        return torch.where(index < n, index, 2 * n - 1 - index)
+    return index.clamp(0, n - 1)
+
+
+def _taps(x: torch.Tensor, n: int, kernel: Kernel, shift: float, boundary: str) -> tuple[torch.Tensor, torch.Tensor]:
     """As `encodings.interpolate.taps`: indices (N, T) int64 and weights (N, T) float32, through which gradients pass."""
-    u = x.double().clamp(0.0, 1.0) * n - 0.5 + shift
-    first = u.detach().floor()
+    u = _placed(x.double(), boundary) * n - 0.5 + shift
+    first = (u.detach() + 0.5 * (kernel == NEAREST)).floor()
     f = u - first
-    if kernel is None:
-        weights = torch.stack([1 - f, f], 1)
+    if kernel == NEAREST:
+        weights = (1 + 0 * f)[:, None]  # with a gradient, which is 0
+    elif kernel in (LINEAR, SMOOTHSTEP):
+        w = f if kernel == LINEAR else f * f * (3 - 2 * f)
+        weights = torch.stack([1 - w, w], 1)
     else:
         factors = torch.from_numpy((CUBIC + kernel[0] * CUBIC_B + kernel[1] * CUBIC_C).T).to(x.device)
         weights = torch.stack([f * f * f, f * f, f, torch.ones_like(f)], 1) @ factors
     t = weights.shape[1]
-    index = first.long()[:, None] + torch.arange(1 - t // 2, 1 + t // 2, device=x.device)
-    return index.clamp(0, n - 1), weights.float()
+    index = first.long()[:, None] + torch.arange(t, device=x.device) - (t - 1) // 2
+    return _folded(index, n, boundary), weights.float()
 
 
 class _Evaluation(Evaluation):

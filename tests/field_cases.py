@@ -14,11 +14,18 @@ from nfcodec import header
 from nfcodec.encodings import load
 from nfcodec.pack import Frozen, pack
 from nfcodec.spec import (
-    ACTIVATIONS, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, SHAPE_PARTS, SURFACE_KINDS, CompositeSpec,
-    FieldSpec, GridSpec, MlpSpec,
+    ACTIVATIONS, BOUNDARIES, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, JOININGS, RADII, SHAPE_PARTS,
+    SURFACE_KINDS, CompositeSpec, FieldSpec, GridSpec, MlpSpec,
 )  # fmt: skip
 
-COMBINATIONS = [(e, i) for e, i in itertools.product(GRID_ENCODINGS, INTERPOLATIONS)]
+LATTICES = ("dense", "hash", "codebook")
+FACTORED = ("triplane", "kplanes", "cp", "vm")
+COMBINATIONS = [(e, i) for e, i in itertools.product(LATTICES, INTERPOLATIONS)]
+
+
+def suits(encoding, n_dims):
+    """Whether an encoding is there for a number of axes."""
+    return n_dims in load(encoding).dims
 
 
 def some_shapes(interpolation, n_levels):
@@ -42,15 +49,18 @@ def make_spec(
     kind="volume", extent=(9, 8), resolutions=((3, 4), (9, 8)), encoding="dense", interpolation="linear", channels=2,
     dtype="f4", n_features=None, log2_size=None, n_neurons=7, n_hidden_layers=2, activation="relu", knee=0.0,
     clip=False, scale=1.5, offset=-0.25, step=0.1, n_surrounded=0, roles=None, sees=None,
+    boundary=(), joining=None,
 ):  # fmt: skip
     """A FieldSpec whose floats survive the file. sees: all that the network sees, instead of the grid that the others say."""
     surface = kind in SURFACE_KINDS
     n_features = n_features or (2,) * len(resolutions)
     if log2_size is None:
-        log2_size = {"dense": 0, "hash": 5, "codebook": 3}[encoding]
+        log2_size = {"hash": 5, "codebook": 3, "points": 6}.get(encoding, 0)
+    if joining is None:
+        joining = "sum" if encoding == "triplane" else ""
     grid = GridSpec(
         encoding, tuple(map(tuple, resolutions)), tuple(n_features), interpolation, log2_size,
-        some_shapes(interpolation, len(resolutions)), n_surrounded,
+        some_shapes(interpolation, len(resolutions)), n_surrounded, boundary, joining,
     )  # fmt: skip
     grid = grid if sees is None else sees
     return FieldSpec(
@@ -87,12 +97,27 @@ def make_frozen(spec, rng, spread=3.0):
     levels = []
     for level in range(spec.grid.n_levels):
         shapes_of_level = load(spec.grid.encoding).level_shapes(spec.grid, level)
+        if "positions" in shapes_of_level:
+            levels.append(_points(shapes_of_level, spec.grid.resolutions[level], rng, spread))
+            continue
         levels.append({name: _integers(name, shape, spec, rng, spread) for name, shape in shapes_of_level.items()})
     net = None
     for part in spec.grid.parts:
         if part.encoding == "dense":
             net = make_net(rng, spec.n_dims, max(part.n_features) > 1, largest=30)
     return Frozen(levels, tensors, [7] * len(shapes), net)
+
+
+def _points(shapes, resolution, rng, spread):
+    """A level of a cloud, of about half the points that it may have."""
+    n = shapes["sizes"][0]
+    kept = np.sort(rng.choice(math.prod(resolution), (n + 1) // 2, replace=False))
+    return {
+        "positions": np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32),
+        "sizes": rng.integers(0, RADII, len(kept)).astype(np.int32),
+        "features": _integers("features", (len(kept), *shapes["features"][1:]), None, rng, spread),
+        "reach": np.array([rng.integers(1, 3)], np.int32),
+    }
 
 
 def _integers(name, shape, spec, rng, spread):
@@ -114,8 +139,9 @@ def _packed(meta, **settings):
 
 
 @st.composite
-def specs(draw, max_integers=600):
-    """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly."""
+def specs(draw, max_integers=600, in_integers=False):
+    """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly. in_integers: only those
+    whose values integers give."""
     kind = draw(st.sampled_from(["image", "volume", "volume", *SURFACE_KINDS]))
     surface = kind in SURFACE_KINDS
     d = {"image": 2, "volume": draw(st.integers(1, 4))}.get(kind, 3)
@@ -135,19 +161,23 @@ def specs(draw, max_integers=600):
         resolutions = tuple(halving)
     most = max(1, max_integers // max(map(math.prod, resolutions)))
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
-    encoding = draw(st.sampled_from(list(GRID_ENCODINGS)))
+    names = [name for name in GRID_ENCODINGS if suits(name, d) and not (in_integers and name == "points")]
+    encoding = draw(st.sampled_from(names))
     n_hidden_layers = draw(st.integers(0, 3))
-    interpolation = draw(st.sampled_from(list(INTERPOLATIONS)))
+    interpolation = draw(st.sampled_from(list(INTERPOLATIONS))) if encoding != "points" else "linear"
     part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
     shapes = tuple((draw(part), draw(part)) for _ in range(n_levels if interpolation == "mitchell" else 0))
     surrounds = encoding == "dense" and interpolation == "mitchell" and draw(st.booleans())
     extent = resolutions[-1] if surrounds else extent
     grid = GridSpec(
         encoding, resolutions, n_features, interpolation,
-        {"dense": 0, "hash": draw(st.integers(0, 7)), "codebook": draw(st.integers(0, 4))}[encoding], shapes,
+        draw(st.integers(0, {"hash": 7, "codebook": 4, "points": 6}.get(encoding, 0))), shapes,
         draw(st.integers(0, n_levels)) if surrounds else 0,
+        draw(st.tuples(*[st.sampled_from(list(BOUNDARIES))] * d).map(lambda names: names if set(names) != {"clamp"} else ()))
+        if encoding != "points" else (),
+        draw(st.sampled_from(list(JOININGS))) if encoding == "triplane" else "",
     )  # fmt: skip
-    sees = draw(inputs(grid, d))
+    sees = grid if in_integers else draw(inputs(grid, d))
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))
@@ -159,7 +189,7 @@ def specs(draw, max_integers=600):
         grid=sees,
         mlp=MlpSpec(
             sees.n_inputs, draw(st.integers(1, 12)) if n_hidden_layers else 0, n_hidden_layers, channels,
-            draw(st.sampled_from(list(ACTIVATIONS))),
+            draw(st.sampled_from(["identity", "relu"] if in_integers else list(ACTIVATIONS))),
         ),
         steps=steps_of(sees, draw(positive)),
         value_offset=offsets[:1] * channels if same_range else offsets,

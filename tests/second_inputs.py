@@ -11,7 +11,7 @@ NUMBERS = {
 
 
 def coordinate_features(name, numbers, level, coord):
-    """Sections 4.4 to 4.9: the features (F,) of one coordinate."""
+    """Sections 4.9 to 4.14: the features (F,) of one coordinate."""
     x = [min(max(c, 0.0), 1.0) for c in coord]
     if name == "identity":
         return np.array([2 * c - 1 for c in x])

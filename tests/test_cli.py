@@ -90,6 +90,7 @@ def test_choices_are_those_of_the_registry():
     module = sys.modules["nfcodec.cli.encode"]
     assert set(module.ENCODINGS) == {"auto", *spec.ENCODINGS}
     assert set(module.ACTIVATIONS) == {"auto", *spec.ACTIVATIONS}
+    assert _choices("interpolation") == {"auto", *spec.INTERPOLATIONS}
 
 
 def _choices(name, command="encode"):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from field_cases import COMBINATIONS, make_spec
+from field_cases import COMBINATIONS, FACTORED, make_frozen, make_spec, suits
 
 import nfcodec
 from nfcodec.encodings import load as load_grid
@@ -20,7 +20,7 @@ from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.context import ContextModel  # noqa: E402
 from nfcodec.fit.encodings import Rounding, load  # noqa: E402
 from nfcodec.fit.model import FieldModel  # noqa: E402
-from nfcodec.fit.plan import Planner, owned, share_out  # noqa: E402
+from nfcodec.fit.plan import owned  # noqa: E402
 from nfcodec.fit.source import from_lattice  # noqa: E402
 from nfcodec.fit.train import Recipe  # noqa: E402
 
@@ -36,14 +36,22 @@ SHAPES = {
 }
 
 
-def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=False):
+IN_2D = [name for name in GRID_ENCODINGS if suits(name, 2)]
+TWINS = [
+    (encoding, interpolation, shape)
+    for encoding, interpolation in [*COMBINATIONS, *itertools.product(FACTORED, ("linear", "mitchell")), ("points", "linear")]
+    for shape in SHAPES if suits(encoding, len(SHAPES[shape][0]))
+]  # fmt: skip
+
+
+def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=False, **settings):
     """A twin of random latents and a network whose every part speaks."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     n_features = (3, 2, 1)[-len(resolutions) :]
     spec = make_spec(
         kind="volume", extent=extent, resolutions=resolutions, encoding=encoding, interpolation=interpolation,
-        n_features=n_features, scale=1.0, offset=0.0,
+        n_features=n_features, scale=1.0, offset=0.0, **settings,
     )  # fmt: skip
     latents = [rng.laplace(0, 3, (f, *r)).astype(np.float32) for f, r in zip(n_features, resolutions, strict=True)]
     if encoding == "dense":
@@ -53,6 +61,11 @@ def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=Fals
             masks[0][:] = False
         grid = load(encoding)(spec.grid, spec.steps, latents, masks, context)
     else:
+        if encoding in FACTORED:
+            shapes = [load_grid(encoding).level_shapes(spec.grid, level) for level in range(len(resolutions))]
+            latents = [[rng.laplace(0, 9, shape) for shape in level.values()] for level in shapes]
+        if encoding == "points":
+            latents = make_frozen(spec, rng).levels
         grid = load(encoding)(spec.grid, spec.steps, latents)
     shape = (spec.channels, spec.grid.n_inputs)
     model = FieldModel(spec, grid, rng.normal(size=shape).astype(np.float32), np.array([0.5, -1], np.float32))
@@ -68,12 +81,9 @@ def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=Fals
 def make_tiles(model, n_cuts):
     """[(start, stop, plan)] of a partition of the source into n_cuts parts an axis."""
     spec = model.spec
-    planner = Planner(spec.grid, model.grid.row_maps, model.grid.uses_context)
     cuts = [[(i * n // k, (i + 1) * n // k) for i in range(k)] for n, k in ((n, min(n_cuts, n)) for n in spec.extent)]
     boxes = [tuple(zip(*box, strict=True)) for box in itertools.product(*cuts)]
-    plans = [planner.block(start, stop, spec.extent) for start, stop in boxes]
-    if not model.grid.uses_context:
-        share_out(plans, spec.grid)
+    plans = model.grid.plans(boxes, spec.extent)
     return [(start, stop, plan) for (start, stop), plan in zip(boxes, plans, strict=True)]
 
 
@@ -92,15 +102,26 @@ def assert_twin_is_the_file(model, n_cuts, stride):
             np.testing.assert_allclose(out.numpy().T.reshape(*shape, -1), field.sample_lattice(axes), atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("encoding, interpolation", COMBINATIONS)
+@pytest.mark.parametrize("encoding, interpolation, shape", TWINS)
 def test_a_tile_of_the_twin_is_the_decoded_field(encoding, interpolation, shape):
     assert_twin_is_the_file(make_model(encoding, interpolation, *SHAPES[shape]), n_cuts=2, stride=1)
 
 
 @pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_phase_of_a_stride(encoding):
-    assert_twin_is_the_file(make_model(encoding, "cubic", *SHAPES["2-D"]), n_cuts=3, stride=2)
+    shape = "2-D" if suits(encoding, 2) else "3-D"
+    interpolation = "linear" if encoding == "points" else "cubic"
+    assert_twin_is_the_file(make_model(encoding, interpolation, *SHAPES[shape]), n_cuts=3, stride=2)
+
+
+@pytest.mark.parametrize("encoding", [name for name in GRID_ENCODINGS if name != "points"])
+def test_tiles_at_boundaries_of_any_kind(encoding):
+    model = make_model(encoding, "cubic", *SHAPES["3-D"], boundary=("wrap", "clamp", "reflect"))
+    assert_twin_is_the_file(model, n_cuts=2, stride=1)
+
+
+def test_planes_side_by_side():
+    assert_twin_is_the_file(make_model("triplane", "linear", *SHAPES["3-D"], joining="concatenation"), n_cuts=2, stride=2)
 
 
 @pytest.mark.parametrize("shape", ["2-D", "3-D"])
@@ -139,7 +160,7 @@ def test_tiles_own_every_value_once(shape, n_cuts, masked):
 
 
 @pytest.mark.parametrize("n_cuts", [1, 3])
-@pytest.mark.parametrize("encoding", ["hash", "codebook"])
+@pytest.mark.parametrize("encoding", ["hash", "codebook", "kplanes", "vm"])
 def test_shares_of_every_value_sum_to_one(encoding, n_cuts):
     model = make_model(encoding, "cubic", *SHAPES["3-D"])
     counts = counted(model, make_tiles(model, n_cuts), lambda plan: plan.shares.numpy())
@@ -225,8 +246,10 @@ def fitted(signal, encoding, n_steps, quality=60):
 LEVEL_BYTES = 5
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
+FITS = [(encoding, name) for encoding in GRID_ENCODINGS for name, d in (("image", 2), ("volume", 3), ("film", 4)) if suits(encoding, d)]
+
+
+@pytest.mark.parametrize("encoding, name", FITS)
 def test_estimated_bits_are_those_of_the_file(name, encoding):
     signal = SIGNALS[name]()
     fit = fitted(signal, encoding, 60)
@@ -238,12 +261,22 @@ def test_estimated_bits_are_those_of_the_file(name, encoding):
     if encoding == "codebook":  # the entries, frequencies and all else but the indices are not estimated
         estimate += sum(book_bytes(field.spec.grid, frozen.levels, level) for level in range(field.n_levels))
     else:
-        estimate += LEVEL_BYTES * field.n_levels
+        if encoding == "points":  # where they lie does not change
+            estimate += sum(len(places(field, level)) for level in range(field.n_levels))
+        n_streams = 1 if encoding not in FACTORED else len(load_grid(encoding).factors(field.spec.grid))
+        estimate += n_streams * sum(LEVEL_BYTES + (encoding in FACTORED) * f for f in field.spec.grid.n_features)
     assert found == pytest.approx(estimate, rel=0.01)
 
     # the squared error too is the file's, but for the phase that one estimate looks at
     error = field.sample_lattice([(np.arange(n) + 0.5) / n for n in signal.extent]) - signal.values
     assert distortion == pytest.approx(np.square(error / fit.model.spec.value_scale).mean(), rel=0.2)
+
+
+def places(field, level):
+    """A level of a cloud without its features."""
+    kept = dict(field.grid.levels[level])
+    kept["features"] = kept["features"][:, :0]
+    return field.grid.encode_level(field.spec.grid, {level: kept}, level, None)
 
 
 def book_bytes(spec, levels, level):
@@ -254,10 +287,10 @@ def book_bytes(spec, levels, level):
     return len(data) + (counts * np.log2(counts / counts.sum())).sum() / 8
 
 
-@pytest.mark.parametrize("encoding", GRID_ENCODINGS)
+@pytest.mark.parametrize("encoding", IN_2D)
 def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
     """More tiles see the same values: neither bits nor the field depend on where the source is cut."""
-    model = make_model(encoding, "cubic", *SHAPES["2-D"])
+    model = make_model(encoding, "linear" if encoding == "points" else "cubic", *SHAPES["2-D"])
     totals = []
     for n_cuts in (1, 3):
         total = 0.0
@@ -273,9 +306,10 @@ def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
 
 @pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_parameter_learns(encoding):
-    model = make_model(encoding, "cubic", *SHAPES["2-D"]).train()
+    interpolation = "linear" if encoding == "points" else "cubic"
+    model = make_model(encoding, interpolation, *SHAPES["2-D" if suits(encoding, 2) else "3-D"]).train()
     (_, _, plan), = make_tiles(model, 1)
-    out, integers = model(plan, Rounding(), (0, 0), 1)
+    out, integers = model(plan, Rounding(), (0,) * model.spec.n_dims, 1)
     (out.square().sum() + model.grid.bits(plan, integers)).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []

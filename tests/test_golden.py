@@ -10,8 +10,9 @@ from entropy_cases import KERNELS, kernels
 
 import nfcodec
 from nfcodec import container
+from nfcodec.encodings import load
 from nfcodec.errors import TruncatedError
-from nfcodec.spec import ACTIVATIONS, DTYPES, ENCODINGS, INTERPOLATIONS, KINDS
+from nfcodec.spec import ACTIVATIONS, BOUNDARIES, DTYPES, ENCODINGS, INTERPOLATIONS, KINDS
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden"
 EXPECTED = json.loads((GOLDEN / "golden.json").read_text("utf-8"))
@@ -38,9 +39,10 @@ def test_the_goldens_cover_the_registry():
     specs = [nfcodec.open(data_of(name)).spec for name in NAMES]
     assert {i["kind"] for i in infos} == set(KINDS)
     parts = {(e, len(i["extent"])) for i in infos for e in i["encoding"].split("+")}
-    assert parts >= {(e, d) for e in ENCODINGS for d in (2, 3)}
+    assert parts >= {(e, d) for e in ENCODINGS for d in load(e).dims if d in (2, 3)}
     assert {len(i["extent"]) for i in infos} == {1, 2, 3, 4}
     assert {i["interpolation"] for i in infos} >= set(INTERPOLATIONS)
+    assert {name for i in infos for name in i["boundary"]} == set(BOUNDARIES)
     assert {i["dtype"] for i in infos} >= set(DTYPES) - {"u4"}
     assert {s.mlp.activation for s in specs} == set(ACTIVATIONS)
     assert {s.mlp.n_hidden_layers for s in specs} >= {0, 1, 2}

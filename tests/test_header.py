@@ -125,7 +125,10 @@ def with_bytes(at, value):
         ("offset", struct.pack("<f", float("nan")), "not-finite"),
         ("scale", struct.pack("<f", float("-inf")), "not-finite"),
         ("encoding", b"\x03", "fhdr-encoding"),
-        ("interpolation", b"\x03", "fhdr-interpolation"),
+        ("interpolation", b"\x05", "fhdr-interpolation"),
+        ("interpolation", b"\x80\x00", "fhdr-boundary"),  # boundaries that are clamp along all axes
+        ("interpolation", b"\x80\x10", "fhdr-boundary"),  # of a third axis
+        ("interpolation", b"\x80\x0d", "fhdr-boundary"),
         ("log2_size", b"\x01", "limit-log2_size"),
         ("levels", b"\x00", "limit-levels"),
         ("levels", b"\x21", "limit-levels"),

@@ -119,7 +119,7 @@ def test_an_encoding_has_its_four_places(name):
 
 @pytest.mark.parametrize("room, table", [("encodings", ENCODINGS), ("activations", ACTIVATIONS)])
 def test_no_member_is_missing_from_the_registry(room, table):
-    shared = ("__init__.py", "composite.py", "coordinates.py", "interpolate.py")
+    shared = ("__init__.py", "composite.py", "coordinates.py", "factors.py", "interpolate.py", "tables.py")
     for folder in (PACKAGE / room, PACKAGE / "fit" / room):
         assert {p.name for p in folder.glob("*.py") if p.name not in shared} == {file_of(name) for name in table}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from entropy_cases import KERNELS, kernels, make_net
-from field_cases import make_field, make_frozen, make_spec, specs
+from field_cases import FACTORED, make_field, make_frozen, make_spec, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,11 +55,21 @@ def parts(value):
     return int(m * 2**53), e - 53
 
 
-def taps(j, m, n, kernel):
+def stand_in(i, n, boundary):
+    mirrored = min(i % (2 * n), 2 * n - 1 - i % (2 * n))
+    return {"clamp": min(max(i, 0), n - 1), "wrap": i % n, "reflect": mirrored}[boundary]
+
+
+def taps(j, m, n, kernel, boundary):
     a = (2 * j + 1) * n - m
     i, t = a // (2 * m), ((a % (2 * m)) * 2**15 + m) // (2 * m)
-    if kernel is None:
+    if kernel == "nearest":
+        pairs = [((a + m) // (2 * m), 2**15)]
+    elif kernel == "linear":
         pairs = [(i, 2**15 - t), (i + 1, t)]
+    elif kernel == "smoothstep":
+        s = (t * t * (3 * 2**15 - 2 * t) + 2**29) // 2**30
+        pairs = [(i, 2**15 - s), (i + 1, s)]
     else:
         b, c = (round(64 * x) for x in kernel)
 
@@ -71,34 +81,62 @@ def taps(j, m, n, kernel):
         third = weight(9 * b + 6 * c - 768, 1152 - 15 * b - 12 * c, 3 * b + 6 * c, b)
         last = weight(b + 6 * c, -6 * c, 0, 0)
         pairs = [(i - 1, first), (i, 2**15 - first - third - last), (i + 1, third), (i + 2, last)]
-    return [(min(max(k, 0), n - 1), w) for k, w in pairs]
+    return [(stand_in(k, n, boundary), w) for k, w in pairs]
 
 
 def features(field, place):
-    spec, out = field.spec, []
-    n_levels, d = spec.grid.n_levels, spec.n_dims
+    spec, grid = field.spec, field.grid
+    name, d = spec.grid.encoding, spec.n_dims
+    if name not in FACTORED:
+        return on_lattices(grid, spec.extent, place)
+
+    def clip(x):
+        return min(max(x, -(1 << 30)), 1 << 30)
+
+    def product(*factors):
+        return [functools.reduce(lambda a, b: clip(shift(a * b, -20)), x) for x in zip(*factors, strict=True)]
+
+    pairs, lines = list(itertools.combinations(range(d), 2)), [(k,) for k in range(d)]
+    planes = [tuple(j for j in range(d) if j != k) for k in range(d)]
+    factors = {"triplane": pairs, "kplanes": pairs, "cp": lines, "vm": lines + planes}[name]
+    found = []
+    for axes, lattice in zip(factors, grid.lattices, strict=True):
+        found.append(on_lattices(lattice, [spec.extent[k] for k in axes], [place[k] for k in axes]))
+    if name in ("cp", "kplanes"):
+        return product(*found)
+    if spec.grid.joining == "sum":
+        return [clip(sum(x)) for x in zip(*found, strict=True)]
+    terms = found if name == "triplane" else [product(found[k], found[d + k]) for k in range(d)]
+    ends = [0, *itertools.accumulate(spec.grid.n_features)]
+    return [x for a, b in itertools.pairwise(ends) for term in terms for x in term[a:b]]
+
+
+def on_lattices(lattice, extent, place):
+    grid, out = lattice.spec, []
+    n_levels, d = grid.n_levels, grid.n_dims
     reads = [(level, (0,) * d) for level in range(n_levels)]
-    for level in range(n_levels - spec.grid.n_surrounded, n_levels):
+    for level in range(n_levels - grid.n_surrounded, n_levels):
         reads += [(level, tuple(s * (k == axis) for k in range(d))) for axis in range(d) for s in (-1, 1)]
     for level, moves in reads:
-        resolution, kernel = spec.grid.resolutions[level], spec.grid.kernel(level)
+        resolution, kernel = grid.resolutions[level], grid.kernel(level)
+        goes_through = isinstance(kernel, str) or kernel[0] == 0
         along = [
-            [(min(max(j + s, 0), n - 1), None)] if n == m and (kernel is None or kernel[0] == 0) else taps(j + s, m, n, kernel)
-            for j, m, n, s in zip(place, spec.extent, resolution, moves, strict=True)
+            [(stand_in(j + s, n, x), None)] if n == m and goes_through else taps(j + s, m, n, kernel, x)
+            for j, m, n, s, x in zip(place, extent, resolution, moves, grid.boundaries, strict=True)
         ]
-        for f in range(spec.grid.n_features[level]):
+        for f in range(grid.n_features[level]):
 
             def interpolated(prefix, axis, f=f, level=level, along=along):
                 """Axis 0 is summed first, so it is innermost here."""
                 if axis < 0:
-                    return int(field.grid.integers(level, [np.array(i) for i in prefix])[f]) << 12
+                    return int(lattice.integers(level, [np.array(i) for i in prefix])[f]) << 12
                 terms = along[axis]
                 if terms[0][1] is None:
                     return interpolated((terms[0][0], *prefix), axis - 1)
                 return right(sum(w * interpolated((i, *prefix), axis - 1) for i, w in terms), 15)
 
-            m, e = parts(spec.steps[level])
-            out.append(min(max(_scaled_step(interpolated((), spec.n_dims - 1), m, e), -(1 << 30)), 1 << 30))
+            m, e = parts(lattice.steps[level])
+            out.append(min(max(_scaled_step(interpolated((), d - 1), m, e), -(1 << 30)), 1 << 30))
     return out
 
 
@@ -202,7 +240,7 @@ def test_the_goldens_cover_what_a_head_can_say():
 # ---------------------------------------------------------------- the field in integers
 
 
-@given(specs().filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.sampled_from([1.0, 3.0, 1e7]), st.data())
+@given(specs(in_integers=True).filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.sampled_from([1.0, 3.0, 1e7]), st.data())
 @settings(max_examples=30, deadline=None)
 def test_outputs_hold_for_any_file(spec, seed, spread, data):
     """Against unlimited integers: no sum leaves 63 bits, whatever steps, weights and shifts."""
@@ -225,7 +263,7 @@ def test_outputs_hold_for_any_file(spec, seed, spread, data):
 
 
 @pytest.mark.skipif(len(KERNELS) < 2, reason="needs numba")
-@given(specs().filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.booleans())
+@given(specs(in_integers=True).filter(lambda s: s.kind not in SURFACE_KINDS), st.integers(0, 1 << 30), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_numba_equals_numpy(spec, seed, hard):
     rng = np.random.default_rng(seed)
@@ -243,11 +281,19 @@ def test_numba_equals_numpy(spec, seed, hard):
     assert np.array_equal(*found)
 
 
-@pytest.mark.parametrize("encoding, interpolation", [("dense", "cubic"), ("dense", "mitchell"), ("hash", "linear"), ("codebook", "cubic")])
-def test_the_integer_field_is_the_float_field(encoding, interpolation):
+@pytest.mark.parametrize(
+    "encoding, interpolation, boundary",
+    [
+        ("dense", "cubic", ()), ("dense", "mitchell", ()), ("hash", "linear", ()), ("codebook", "cubic", ()),
+        ("dense", "nearest", ()), ("dense", "smoothstep", ("wrap", "clamp")), ("dense", "mitchell", ("reflect", "wrap")),
+        ("hash", "nearest", ("wrap", "reflect")),
+    ],
+)  # fmt: skip
+def test_the_integer_field_is_the_float_field(encoding, interpolation, boundary):
     field = make_field(
-        extent=(23, 17), resolutions=((4, 3), (12, 9), (23, 17)), encoding=encoding, interpolation=interpolation, step=0.02
-    )
+        extent=(23, 17), resolutions=((4, 3), (12, 9), (23, 17)), encoding=encoding, interpolation=interpolation, step=0.02,
+        boundary=boundary,
+    )  # fmt: skip
     y = np.moveaxis(outputs(field), 0, -1) * 2.0**-20
     found = y * np.array(field.spec.value_scale) + np.array(field.spec.value_offset)
     assert np.abs(found - field.decode(dtype="f8")).max() < 1e-3 * np.ptp(found)

@@ -56,6 +56,7 @@ def table(heading, base=10):
         ("Roles", spec.ROLES),
         ("Encodings", spec.ENCODINGS),
         ("Interpolations", spec.INTERPOLATIONS),
+        ("Boundaries", spec.BOUNDARIES),
         ("Activations", spec.ACTIVATIONS),
         ("Dtypes", spec.DTYPES),
         ("Codecs", {"raw": container.RAW, "zstd": container.ZSTD, "rans": container.RANS}),
@@ -84,12 +85,12 @@ def test_limits():
 
 def test_every_encoding_has_its_section():
     for name in spec.ENCODINGS:
-        assert re.search(rf"^### 4\.\d {name}$", text("format.md"), re.M)
+        assert re.search(rf"^### 4\.\d+ {name}$", text("format.md"), re.M)
 
 
 def test_numbers_are_those_of_the_code():
     for name in spec.COORDINATE_ENCODINGS:
-        section = re.search(rf"^### 4\.\d {name}\n\n(.+)", text("format.md"), re.M)[1]
+        section = re.search(rf"^### 4\.\d+ {name}\n\n(.+)", text("format.md"), re.M)[1]
         for p in encodings.load(name).parameters:
             limits = re.search(rf"\b{p.name}\b[^,;]*, ([\de.-]+)\.\.([\de^-]+)", section)
             low, high = float(limits[1]), eval(limits[2].rstrip(".").replace("^", "**"))
@@ -210,8 +211,11 @@ def read_fhdr(data, is_all=True):
 
 def read_grid(c, d, encoding, interpolations, halving, shared):
     """Section 2, a part with a grid."""
-    f = {"encoding": encoding, "interpolation": interpolations[c.take("B")], "log2_size": c.take("B")}
-    n_levels = c.take("B")
+    f, code = {"encoding": encoding}, c.take("B")
+    f["interpolation"], boundaries = interpolations[code & 127], c.take("B") if code & 128 else 0
+    f["boundaries"] = [("clamp", "wrap", "reflect")[boundaries >> 2 * axis & 3] for axis in range(d)]
+    f["joining"] = "sum" if encoding != "triplane" else ("sum", "concatenation")[c.take("B")]
+    f["log2_size"], n_levels = c.take("B"), c.take("B")
     resolutions = [[c.varint() for _ in range(d)] for _ in range(1 if halving else n_levels)]
     while len(resolutions) < n_levels:
         resolutions.insert(0, [(n + 1) // 2 for n in resolutions[0]])
@@ -245,15 +249,57 @@ def vertex(f, level, arrays, index):
     return integers.astype(np.float64) * f["steps"][level]
 
 
-def interpolated(f, level, arrays, coord, shift):
-    """Section 5."""
+def stand_in(i, n, boundary):
+    """Section 5: the vertex of n that is taken for vertex i."""
+    mirrored = min(i % (2 * n), 2 * n - 1 - i % (2 * n))
+    return {"clamp": min(max(i, 0), n - 1), "wrap": i % n, "reflect": mirrored}[boundary]
+
+
+def features(f, level, arrays, coord, shift):
+    """Sections 4 and 5: what a read of a level gives the network."""
+    d, name = len(coord), f["encoding"]
+    if name == "points":
+        return around(f, level, arrays, coord)
+    pairs, lines = list(itertools.combinations(range(d), 2)), [(k,) for k in range(d)]
+    others = [tuple(j for j in range(d) if j != k) for k in range(d)]
+    factors = {"triplane": pairs, "kplanes": pairs, "cp": lines, "vm": lines + others}.get(name)
+    if factors is None:
+        return interpolated(f, level, lambda index: vertex(f, level, arrays, index), coord, shift, range(d))
+    found = []
+    for k, axes in enumerate(factors):
+        table = arrays[f"factor{k}"].astype(np.float64) * f["steps"][level]
+        found.append(interpolated(f, level, lambda index, table=table: table[(slice(None), *index)], coord, shift, axes))
+    if name in ("cp", "kplanes"):
+        return np.prod(found, axis=0)
+    if name == "vm":
+        return np.concatenate([found[k] * found[d + k] for k in range(d)])
+    return sum(found) if f["joining"] == "sum" else np.concatenate(found)
+
+
+def around(f, level, arrays, coord):
+    """Section 4.8: the sum over all points, most of which are too far away."""
+    total, reach = np.zeros(f["features"][level]), int(arrays["reach"][0])
+    for place, size, values in zip(arrays["positions"], arrays["sizes"], arrays["features"], strict=True):
+        square = sum((min(max(x, 0.0), 1.0) * n - 0.5 - i) ** 2 for x, n, i in zip(coord, f["resolutions"][level], place, strict=True))
+        total += max(1 - square * 16 / (reach**2 * (16 - int(size))), 0.0) ** 3 * values * f["steps"][level]
+    return total
+
+
+def interpolated(f, level, vertex, coord, shift, axes):
+    """Section 5, along these axes."""
     along = []
-    for x, n, s, finest in zip(coord, f["resolutions"][level], shift, f["resolutions"][-1], strict=True):
-        u = min(max(x, 0.0), 1.0) * n - 0.5 + s * n / finest
+    sizes = coord, f["resolutions"][level], shift, f["resolutions"][-1], f["boundaries"]
+    for x, n, s, finest, boundary in ([size[k] for size in sizes] for k in axes):
+        x = {"clamp": min(max(x, 0.0), 1.0), "wrap": x % 1, "reflect": min(x % 2, 2 - x % 2)}[boundary]
+        u = x * n - 0.5 + s * n / finest
         i = math.floor(u)
         t = u - i
-        if f["interpolation"] == "linear":
+        if f["interpolation"] == "nearest":
+            w, first = [1.0], math.floor(x * n)
+        elif f["interpolation"] == "linear":
             w, first = [1 - t, t], i
+        elif f["interpolation"] == "smoothstep":
+            w, first = [1 - 3 * t**2 + 2 * t**3, 3 * t**2 - 2 * t**3], i
         else:
             (b, c), first = f["shapes"][level], i - 1
             w = [(-b - 6 * c) * t**3 + (3 * b + 12 * c) * t**2 - (3 * b + 6 * c) * t + b]
@@ -261,10 +307,10 @@ def interpolated(f, level, arrays, coord, shift):
             w += [(9 * b + 6 * c - 12) * t**3 + (18 - 15 * b - 12 * c) * t**2 + (3 * b + 6 * c) * t + b]
             w += [(b + 6 * c) * t**3 - 6 * c * t**2]
             w = [x / 6 for x in w]
-        along.append([(min(max(first + k, 0), n - 1), weight) for k, weight in enumerate(w)])
+        along.append([(stand_in(first + k, n, boundary), weight) for k, weight in enumerate(w)])
     total = np.zeros(f["features"][level])
     for corner in itertools.product(*along):
-        total += vertex(f, level, arrays, tuple(i for i, _ in corner)) * math.prod(w for _, w in corner)
+        total += vertex(tuple(i for i, _ in corner)) * math.prod(w for _, w in corner)
     return total
 
 
@@ -274,7 +320,7 @@ def grid_features(f, levels, coord, n_levels):
     reads = [(k, (0,) * d) for k in range(n)]
     for k in range(n - f["surrounded"], n):
         reads += [(k, tuple(s * (j == axis) for j in range(d))) for axis in range(d) for s in (-1, 1)]
-    return [interpolated(f, k, levels[k], coord, s) if k < n_levels else np.zeros(f["features"][k]) for k, s in reads]
+    return [features(f, k, levels[k], coord, s) * (k < n_levels) for k, s in reads]
 
 
 def value(f, tensors, levels, coord, n_levels):

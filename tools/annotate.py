@@ -135,14 +135,19 @@ def _field_header(notes: Notes) -> None:
             for parameter in encoding.parameters:
                 notes.read("varint" if parameter.is_integer else "f32", f"{parameter.name} {{:g}}")
         else:
-            _grid(notes, flags, d)
+            _grid(notes, encoding.name, flags, d)
     notes.read("u8", lambda value: f"activation {_name(s.ACTIVATIONS, value)}")
     if notes.read("u8", "{} hidden layers"):
         notes.read("varint", "{} neurons")
 
 
-def _grid(notes: Notes, flags: int, d: int) -> None:
-    interpolation = notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value)}")
+def _grid(notes: Notes, encoding: str, flags: int, d: int) -> None:
+    code = notes.read("u8", lambda value: f"interpolation {_name(s.INTERPOLATIONS, value & ~layout.BOUNDED)}")
+    interpolation = code & ~layout.BOUNDED
+    if code & layout.BOUNDED:
+        notes.read("u8", lambda value: f"boundaries {', '.join(layout.boundary_of(value, d))}")
+    if encoding == "triplane":
+        notes.read("u8", lambda value: f"joining {_name(s.JOININGS, value)}")
     notes.read("u8", "log2_size {}")
     n_levels = notes.read("u8", "{} levels")
     for level in [n_levels - 1] if flags & header.FLAG_HALVING else range(n_levels):

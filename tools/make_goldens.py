@@ -49,6 +49,8 @@ class Case:
     encoding: str = "dense"
     log2_size: int = 0
     interpolation: str = "linear"
+    boundary: tuple[str, ...] = ()
+    joining: str = ""
     shapes: tuple[tuple[float, float], ...] = ()
     n_surrounded: int = 0
     n_neurons: int = 6
@@ -97,6 +99,9 @@ CASES = (
     Case("volume-lossless-mitchell", "volume", (9, 8), pyramid((9, 8), 2), dtype="u1", interpolation="mitchell", shapes=((0.75, 0.25), (0.25, 0.0)), n_surrounded=2, residual=Head(1, 0, 0, True, detail_shift=10)),
     Case("image-rgba", "image", (16, 15), pyramid((16, 15), 3), 4, n_features=(4, 4, 2), n_hidden_layers=2),
     Case("image-no-hidden", "image", (9, 9), pyramid((9, 9), 2), 3, n_features=(3, 3), n_hidden_layers=0),
+    Case("image-wrap", "image", (15, 18), pyramid((15, 18), 3), 3, n_features=(3, 1, 1), interpolation="smoothstep", boundary=("wrap", "wrap")),
+    Case("image-panorama", "image", (12, 24), pyramid((12, 24), 2), interpolation="mitchell", shapes=((0.25, 0.5), (0.0, 0.5)), boundary=("clamp", "wrap"), n_surrounded=1, residual=Head(1, 0, detail_shift=11)),
+    Case("volume-reflect", "volume", (7, 9, 8), ((2, 3, 3), (7, 9, 8)), dtype="f4", scale=(2.0,), n_features=(2, 1), encoding="hash", log2_size=6, interpolation="nearest", boundary=("reflect", "clamp", "wrap")),
     Case("image-full", "image", (12, 10), pyramid((12, 10), 2), 3, n_features=(3, 1), n_hidden_layers=0, interpolation="cubic", compact=True, meta={"source": "icon.png"}),
     Case("image-full-one-level", "image", (8, 8), ((8, 8),), 4, n_features=(4,), n_neurons=5, context_layers=0, compact=True),
     Case("volume-full", "volume", (5, 6, 7), pyramid((5, 6, 7), 2), dtype="i2", offset=(-500.0,), scale=(1500.0,), n_features=(1, 1), compact=True),
@@ -157,6 +162,19 @@ CASES = (
     Case("volume-spherical-harmonics", "volume", (6, 5, 4), ((6, 5, 4),), dtype="f4", scale=(1.0,), before=(("spherical-harmonics", {"degree": 4}),), is_alone=True),
     Case("image-parts", "image", (20, 21), pyramid((20, 21), 3), 2, n_features=(2, 2, 1), interpolation="cubic", activation="silu", before=(("frequency", {"n_frequencies": 2}), ("one-blob", {"n_bins": 5}))),
     Case("sdf-parts", "sdf", (20, 18, 16), ((4, 4, 4), (10, 9, 8)), dtype="f4", scale=(0.2,), knee=0.05, clip=False, n_features=(2, 2), encoding="hash", log2_size=7, activation="gaussian", numbers=(0.75,), before=(("super-gaussian", {"n_places": 4}),)),
+    Case("sdf-triplane", "sdf", (10, 12, 8), ((3, 3, 2), (10, 12, 8)), dtype="f4", scale=(0.2,), knee=0.05, clip=False, n_features=(2, 3), encoding="triplane", joining="sum"),
+    Case("volume-triplane", "volume", (9, 8, 7), ((4, 3, 2), (9, 8, 7)), 2, "u1", n_features=(1, 2), encoding="triplane", joining="concatenation", interpolation="cubic", boundary=("clamp", "wrap", "clamp")),
+    Case("volume-kplanes", "volume", (9, 11, 10), pyramid((9, 11, 10), 2), dtype="f4", scale=(2.5,), n_features=(3, 2), encoding="kplanes", spread=8.0),
+    Case("volume-kplanes-4d", "volume", (4, 6, 5, 7), ((2, 3, 3, 4), (4, 6, 5, 7)), dtype="u2", scale=(4095.0,), n_features=(2, 2), encoding="kplanes", spread=8.0),
+    Case("image-cp", "image", (21, 30), ((11, 15), (21, 30)), 3, n_features=(4, 6), encoding="cp", spread=8.0),
+    Case("volume-cp", "volume", (9, 10, 11), ((9, 10, 11),), dtype="u1", scale=(255.0,), n_features=(5,), encoding="cp", interpolation="mitchell", shapes=((0.25, 0.5),), spread=8.0, residual=Head(1, 0, detail_shift=11)),
+    Case("volume-cp-4d", "volume", (5, 4, 6, 5), ((3, 2, 3, 3), (5, 4, 6, 5)), dtype="f4", scale=(1.5,), n_features=(3, 3), encoding="cp", interpolation="nearest", spread=8.0),
+    Case("image-vm", "image", (14, 13), ((14, 13),), n_features=(3,), encoding="vm", spread=8.0),
+    Case("volume-vm", "volume", (8, 9, 10), ((4, 5, 5), (8, 9, 10)), dtype="f4", scale=(2.5,), n_features=(2, 1), encoding="vm", spread=8.0),
+    Case("volume-vm-4d", "volume", (3, 5, 4, 6), ((3, 5, 4, 6),), dtype="f4", scale=(1.0,), n_features=(1,), encoding="vm", spread=8.0),
+    Case("volume-points-1d", "volume", (40,), ((20,),), dtype="i2", scale=(1000.0,), n_features=(2,), encoding="points", log2_size=3),
+    Case("image-points", "image", (18, 21), ((5, 6), (18, 21)), 3, n_features=(3, 2), encoding="points", log2_size=6),
+    Case("volume-points", "volume", (9, 8, 10), ((4, 4, 4), (9, 8, 10)), dtype="f4", scale=(1.5,), n_features=(1, 1), encoding="points", log2_size=6),
     Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
 )  # fmt: skip
 
@@ -171,8 +189,9 @@ def build(case: Case) -> bytes:
     per_channel = [tuple(float(np.float32(x)) for x in v * (case.channels // len(v))) for v in (case.offset, case.scale)]
     steps = tuple(header.step_value(header.step_code(0.3 * 0.6**level / case.spread)) for level in range(n_levels))
     grid = GridSpec(
-        case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size, case.shapes, case.n_surrounded
-    )
+        case.encoding, case.resolutions, n_features, case.interpolation, case.log2_size, case.shapes, case.n_surrounded,
+        case.boundary, case.joining,
+    )  # fmt: skip
     parts = [load(name).describe(d, **numbers) for name, numbers in case.before] + [grid] * (not case.is_alone)
     sees = parts[0] if len(parts) == 1 else CompositeSpec(tuple(parts))
     steps = (1.0,) * len(case.before) + steps * (not case.is_alone)
@@ -227,6 +246,8 @@ def _residual(case: Case, alone: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _level(case: Case, grid: GridSpec | CoordinateSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    if grid.encoding == "points":
+        return _cloud(grid, level, rng, case.spread)
     out = {}
     for name, shape in load(grid.encoding).level_shapes(grid, level).items():
         if name == "indices":
@@ -239,6 +260,18 @@ def _level(case: Case, grid: GridSpec | CoordinateSpec, level: int, rng: np.rand
             values = values * keep
         out[name] = (values * (level not in case.empty)).astype(np.int32)
     return out
+
+
+def _cloud(grid: GridSpec, level: int, rng: np.random.Generator, spread: float) -> dict[str, np.ndarray]:
+    resolution = grid.resolutions[level]
+    n = min(math.prod(resolution) // 2, 1 << grid.log2_size)
+    positions = np.unravel_index(np.sort(rng.choice(math.prod(resolution), n, replace=False)), resolution)
+    return {
+        "positions": np.stack(positions, 1).astype(np.int32),
+        "sizes": rng.integers(0, 12, n).astype(np.int32),
+        "features": np.rint(rng.laplace(0, spread, (n, grid.n_features[level]))).astype(np.int32),
+        "reach": np.array([2 + level % 2], np.int32),
+    }
 
 
 def context_net(rng: np.random.Generator, d: int, multi: bool, n_hidden_layers: int, spread: float) -> ContextNet:

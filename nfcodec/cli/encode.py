@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = (
-    "auto", "dense", "hash", "codebook", "identity", "frequency", "random-fourier", "one-blob", "super-gaussian",
-    "spherical-harmonics",
+    "auto", "dense", "hash", "codebook", "triplane", "kplanes", "cp", "vm", "points", "identity", "frequency",
+    "random-fourier", "one-blob", "super-gaussian", "spherical-harmonics",
 )  # fmt: skip
+INTERPOLATIONS = ("auto", "nearest", "linear", "smoothstep", "cubic", "mitchell")
 ACTIVATIONS = (
     "auto", "identity", "relu", "prelu", "sine", "tanh", "sigmoid", "silu", "softplus", "gaussian", "quadratic",
     "multi-quadratic", "laplacian", "super-gaussian", "expsin", "gabor", "finer",
@@ -48,6 +49,13 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
     help=f"Of the network: {', '.join(ACTIVATIONS)}.",
 )  # fmt: skip
 @click.option("--network", metavar="WIDTHxLAYERS", help="Neurons and hidden layers: 256x4.  [default: by the signal]")
+@click.option(
+    "--interpolation", type=click.Choice(INTERPOLATIONS), default="auto", show_default=True, help="Between features."
+)
+@click.option(
+    "--boundary", metavar="NAME[,NAME...]", default="clamp", show_default=True,
+    help="Beyond the ends of all or of each axis: clamp, wrap (panoramas, textures that tile) or reflect.",
+)
 @click.option("--quality", type=float, metavar="0..100", help="The one knob for quality.  [default: 50]")
 @click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR. Surfaces: 20 log10(diagonal / RMS distance).")
 @click.option("--max-error", type=float, metavar="X", help="No sample is further off; surfaces: distance / diagonal.")
@@ -124,8 +132,8 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     progress = console.Progress(job.name, options["quiet"])
-    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "effort", "time_limit")
-    passed_on += ("seed", "device", "overwrite")
+    passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "interpolation")
+    passed_on += ("boundary", "effort", "time_limit", "seed", "device", "overwrite")
     try:
         encoded = nfcodec.encode(
             job.source,

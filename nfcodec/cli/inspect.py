@@ -118,6 +118,11 @@ def _level_db(facts: dict[str, Any], level: int) -> str:
     return f", {values[level]:.1f} dB up to here"
 
 
+def _boundary(facts: dict[str, Any]) -> str:
+    """What lies beyond each axis, where that is not its edge everywhere."""
+    return "" if set(facts["boundary"]) == {"clamp"} else f", {', '.join(facts['boundary'])} at the ends"
+
+
 def describe(facts: dict[str, Any]) -> list[str]:
     """`Field.info()` as lines of text."""
 
@@ -129,7 +134,7 @@ def describe(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"kind       {facts['kind']}",
         f"extent     {times(facts['extent'])} samples, {facts['channels']} channels of {facts['dtype']}",
-        f"encoding   {facts['encoding']}{interpolation}",
+        f"encoding   {facts['encoding']}{interpolation}{_boundary(facts)}",
         f"network    {' -> '.join(map(str, facts['network']))}, {facts['activation']}",
         f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, "
         f"network {size(facts['network_bytes'])}, context {size(facts['context_bytes'])}, "

@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..spec import ENCODINGS, GridSpec, InputSpec, Read
-from .interpolate import all_corners, apply_axes, axis_matrix, axis_span, corners, curvatures
+from .interpolate import Axes, apply_axes, axis_matrix, axis_span
 
 # what one level holds: the encoding's integer arrays by name
 LevelData = dict[str, np.ndarray]
@@ -33,6 +33,8 @@ class Encoding(ABC):
 
     name: str
     uses_context = False  # whether levels are coded with the file's context network
+    is_interpolated: ClassVar[bool] = False  # whether features come from lattices, which `fixed` reads in integers
+    dims: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # numbers of axes that it is there for
 
     def __init__(self, spec: InputSpec, levels: list[LevelData], steps: tuple[float, ...]):
         self.spec = spec
@@ -75,6 +77,8 @@ class Encoding(ABC):
 class LatticeEncoding(Encoding):
     """An encoding with a feature vector at every vertex of a lattice; a subclass says how to look one up."""
 
+    is_interpolated = True
+
     @abstractmethod
     def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
         """The file's integers (..., F_l) int32 at vertices given by d broadcastable int64 arrays of indices."""
@@ -84,9 +88,9 @@ class LatticeEncoding(Encoding):
         return self.integers(level, index).astype(np.float32) * np.float32(self.steps[level])
 
     def block(self, level: int, starts: list[int], counts: list[int]) -> np.ndarray:
-        """Features (F_l, *counts) float32 at runs of vertices along each axis; beyond the lattice the edge is repeated."""
-        resolution = self.spec.resolutions[level]
-        runs = [np.clip(np.arange(a, a + k), 0, n - 1) for a, k, n in zip(starts, counts, resolution)]
+        """Features (F_l, *counts) float32 at runs of vertices along each axis; what lies beyond the lattice is up to its
+        boundaries."""
+        runs = self.axes(Read(level, ())).fold([np.arange(a, a + k) for a, k in zip(starts, counts)])
         return np.ascontiguousarray(np.moveaxis(self.vertices(level, list(np.ix_(*runs))), -1, 0))
 
     def reads(self, n_levels: int):
@@ -97,6 +101,11 @@ class LatticeEncoding(Encoding):
             if read.level < min(n_levels, len(self.levels)):
                 yield read, slice(start, start + f)
             start += f
+
+    def axes(self, read: Read) -> Axes:
+        """How a read's level is interpolated along each axis; a read without a shift is at the coordinate."""
+        spec, level = self.spec, read.level
+        return Axes(spec.resolutions[level], spec.kernel(level), spec.shift(read) if read.shift else (), spec.boundary)
 
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
         out = np.zeros((len(coords), self.spec.n_inputs), np.float32)
@@ -109,8 +118,7 @@ class LatticeEncoding(Encoding):
         out = np.zeros((n, self.spec.n_inputs), np.float32)
         slope = np.zeros((n, d, self.spec.n_inputs), np.float32)
         for read, part in self.reads(n_levels):
-            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
-            for index, weight, gradient in corners(coords, resolution, kernel, self.spec.shift(read)):
+            for index, weight, gradient in self.axes(read).corners(coords):
                 v = self.vertices(read.level, list(index.T))
                 out[:, part] += v * weight[:, None]
                 slope[:, :, part] += v[:, None, :] * gradient[:, :, None]
@@ -120,8 +128,7 @@ class LatticeEncoding(Encoding):
         n, d = coords.shape
         bend = np.zeros((n, d, d, self.spec.n_inputs), np.float32)
         for read, part in self.reads(n_levels):
-            resolution, kernel = self.spec.resolutions[read.level], self.spec.kernel(read.level)
-            for index, second in curvatures(coords, resolution, kernel, self.spec.shift(read)):
+            for index, second in self.axes(read).curvatures(coords):
                 bend[..., part] += self.vertices(read.level, list(index.T))[:, None, None, :] * second[..., None]
         return *self.jacobian(coords, n_levels), bend
 
@@ -129,10 +136,10 @@ class LatticeEncoding(Encoding):
         """As `Encoding.lattice`, by one small matrix an axis instead of T**d gathers a point."""
         out = np.zeros((*(len(a) for a in axes), self.spec.n_inputs), np.float32)
         for read, part in self.reads(n_levels):
-            if self._suits_matrices(axes, read.level):
-                kernel, resolution = self.spec.kernel(read.level), self.spec.resolutions[read.level]
-                runs = [axis_matrix(a, n, kernel, s) for a, n, s in zip(axes, resolution, self.spec.shift(read))]
-                index = np.ix_(*(np.arange(first, first + m.shape[1]) for first, m in runs))
+            if self._suits_matrices(axes, read):
+                where = self.axes(read)
+                runs = [axis_matrix(a, *axis) for a, axis in zip(axes, where)]
+                index = np.ix_(*where.fold([np.arange(first, first + m.shape[1]) for first, m in runs]))
                 out[..., part] = apply_axes(self.vertices(read.level, list(index)), [m for _, m in runs])
             else:
                 coords = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
@@ -141,22 +148,21 @@ class LatticeEncoding(Encoding):
 
     def _level(self, coords: np.ndarray, read: Read) -> np.ndarray:
         """Features (N, F_l) of one level at coords (N, d)."""
-        level, resolution = read.level, self.spec.resolutions[read.level]
-        kernel, shift = self.spec.kernel(level), self.spec.shift(read)
+        level, axes = read.level, self.axes(read)
         if len(coords) <= _FEW_POINTS:
             # added one by one, as below
-            index, weight = all_corners(coords, resolution, kernel, shift)
+            index, weight = axes.all_corners(coords)
             return np.add.accumulate(self.vertices(level, index) * weight[..., None], axis=1)[:, -1]
         out = np.zeros((len(coords), self.spec.n_features[level]), np.float32)
-        for index, weight, _ in corners(coords, resolution, kernel, shift):
+        for index, weight, _ in axes.corners(coords):
             out += self.vertices(level, list(index.T)) * weight[:, None]
         return out
 
-    def _suits_matrices(self, axes: list[np.ndarray], level: int) -> bool:
+    def _suits_matrices(self, axes: list[np.ndarray], read: Read) -> bool:
         """Whether the matrices are small and most vertices between the samples are used; few samples of a fine
         level would gather all of it."""
         shape = [len(a) for a in axes]
-        spans = [axis_span(a, n, self.spec.kernel(level))[1] for a, n in zip(axes, self.spec.resolutions[level])]
+        spans = [axis_span(a, *axis)[1] for a, axis in zip(axes, self.axes(read))]
         small = all(m * k <= _MAX_MATRIX for m, k in zip(shape, spans))
         return small and math.prod(spans) <= _MAX_VERTICES_PER_SAMPLE * math.prod(shape)
 

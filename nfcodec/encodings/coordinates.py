@@ -22,7 +22,6 @@ class CoordinateEncoding(Encoding):
     """A subclass has `n_features`, `terms`, the numbers it is made with, and the axes it can have."""
 
     parameters: ClassVar[tuple[Parameter, ...]] = ()
-    dims: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
 
     @classmethod
     @abstractmethod

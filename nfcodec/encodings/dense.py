@@ -38,7 +38,9 @@ class Grid(LatticeEncoding):
         return np.moveaxis(picked, 0, -1)
 
     def block(self, level: int, starts: list[int], counts: list[int]) -> np.ndarray:
-        """As `LatticeEncoding.block`, by slices: 10 times as fast as indices."""
+        """As `LatticeEncoding.block`, by slices where edges are repeated: 10 times as fast as indices."""
+        if self.spec.boundary:
+            return super().block(level, starts, counts)
         latents, step = self.levels[level]["latents"], np.float32(self.steps[level])
         out = np.empty((len(latents), *counts), np.float32)
         inside, source = [slice(None)], [slice(None)]

@@ -53,25 +53,31 @@ def pyramid(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None = None
     Level l takes the first F_l planes. weight (*extent), where there is one: of squared errors; what saves less of them
     than it costs at lmbda is 0 from the start.
     """
-    axes = [(np.arange(n) + 0.5) / n for n in planes.shape[:-1]]
     left = planes.copy()
     out = []
-    for level, (resolution, f) in enumerate(zip(spec.resolutions, spec.n_features)):
-        up, down, plain = [], [], []
-        for x, n in zip(axes, resolution):
-            index, weights, _ = taps(x, n, spec.kernel(level))
-            row = np.repeat(np.arange(len(x)), index.shape[1])
-            up.append(sparse.csr_matrix((weights.ravel(), (row, index.ravel())), (len(x), n)))
-            near = sparse.csr_matrix((np.maximum(weights, 0).ravel(), (row, index.ravel())), (len(x), n))
-            # averages must not overshoot, so what lies below 0 is left out
-            plain.append(near.T.tocsr().astype(np.float32))
-            down.append((near @ sparse.diags(1 / np.maximum(near.sum(0).A1, 1e-6))).T.tocsr().astype(np.float32))
+    for level, f in enumerate(spec.n_features):
+        up, down, plain = resampling(planes.shape[:-1], spec, level)
         low = apply_axes(left[..., :f], down)
         if weight is not None:
             low *= apply_axes(weight[..., None], plain) * low * low > _COST * lmbda
         out.append(np.ascontiguousarray(np.moveaxis(low, -1, 0)))
         left[..., :f] -= apply_axes(low, up)
     return out
+
+
+def resampling(extent: tuple[int, ...], spec: GridSpec, level: int) -> tuple[list, list, list]:
+    """(up, down, plain), each a sparse matrix an axis as `apply_axes` takes them: from a level's vertices to the samples of
+    a source, and back, as averages and as sums."""
+    up, down, plain = [], [], []
+    for m, n, boundary in zip(extent, spec.resolutions[level], spec.boundaries):
+        index, weights, _ = taps((np.arange(m) + 0.5) / m, n, spec.kernel(level), boundary=boundary)
+        row = np.repeat(np.arange(m), index.shape[1])
+        up.append(sparse.csr_matrix((weights.ravel(), (row, index.ravel())), (m, n)))
+        near = sparse.csr_matrix((np.maximum(weights, 0).ravel(), (row, index.ravel())), (m, n))
+        # averages must not overshoot, so what lies below 0 is left out
+        plain.append(near.T.tocsr().astype(np.float32))
+        down.append((near @ sparse.diags(1 / np.maximum(near.sum(0).A1, 1e-6))).T.tocsr().astype(np.float32))
+    return up, down, plain
 
 
 def detail(target: np.ndarray) -> float:

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from ..entropy.context import n_inputs
-from ..header import step_code, step_value
 from ..spec import CoordinateSpec, FieldSpec, GridSpec
 from . import prior
-from .analysis import channel_transform, pyramid
+from .analysis import channel_transform
 from .context import ContextModel
 from .encodings import GridTwin, load
 from .encodings.composite import Composite
 from .model import FieldModel
 from .presets import Preset
 from .source import Source
+from .start import Start, start
 from .step import Tile
 from .train import Fit
 
@@ -40,7 +40,12 @@ def build(
     from_nothing: latents start from 0 instead of the signal."""
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
-    steps = tuple(step for part in grid.parts for step in _steps(part, preset))
+    transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
+    mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
+    # several grids take a share each
+    n_grids = sum(isinstance(part, GridSpec) for part in grid.parts)
+    planes = (source.target - mean) @ (transform.T / np.float32(max(n_grids, 1)))
+    starts = [start(planes, part, preset, source.weight, from_nothing, seed) for part in grid.parts]
     spec = FieldSpec(
         kind=source.kind,
         extent=source.extent,
@@ -48,7 +53,7 @@ def build(
         dtype=source.dtype,
         grid=grid,
         mlp=preset.mlp,
-        steps=steps,
+        steps=tuple(step for first in starts for step in first.steps),
         value_offset=source.offset,
         value_scale=source.scale,
         knee=source.knee,
@@ -58,11 +63,8 @@ def build(
         truncation=source.truncation,
         roles=source.roles,
     )
-    transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
-    mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
-    planes = (source.target - mean) @ transform.T
-    twin = _twin(source, preset, steps, planes, from_nothing)
-    skip = np.concatenate([_skip(part, transform) for part in grid.parts], axis=1)
+    twin = _twin(source, preset, spec.steps, starts)
+    skip = np.concatenate([first.skip(transform) for first in starts], axis=1)
     model = FieldModel(spec, twin, skip, mean, preset.activation_numbers)
     if hasattr(twin, "flat") and preset.mlp.n_hidden_layers and model.is_plain:
         known = prior.load().get(prior.key_of(model)) if networks is None else networks
@@ -72,35 +74,14 @@ def build(
     return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
 
 
-def _steps(part: GridSpec | CoordinateSpec, preset: Preset) -> tuple[float, ...]:
-    """The steps of a part's levels: those of a grid grow towards the coarse ones."""
-    if isinstance(part, CoordinateSpec):
-        return (1.0,)
-    depth = range(part.n_levels - 1, -1, -1)
-    return tuple(step_value(step_code(preset.step_fine * preset.step_ratio**k)) for k in depth)
-
-
-def _skip(part: GridSpec | CoordinateSpec, transform: np.ndarray) -> np.ndarray:
-    """(C, F) the linear map from a part's features to channels that a fit starts from."""
-    skip = np.zeros((len(transform), part.n_inputs), np.float32)
-    if isinstance(part, GridSpec):
-        own = np.concatenate([transform.T[:, :f] for f in part.n_features], axis=1)
-        skip[:, : own.shape[1]] = own
-    return skip
-
-
-def _twin(source: Source, preset: Preset, steps: tuple[float, ...], planes: np.ndarray, from_nothing: bool) -> GridTwin:
-    """The twin of all that the network sees. planes: (*extent, C), of which several grids take a share each."""
-    n_grids = sum(isinstance(part, GridSpec) for part in preset.grid.parts)
-    twins, level = [], 0
-    for part in preset.grid.parts:
-        own = steps[level : level + part.n_levels]
+def _twin(source: Source, preset: Preset, steps: tuple[float, ...], starts: list[Start]) -> GridTwin:
+    """The twin of all that the network sees. starts: of each part."""
+    twins = []
+    for part, first in zip(preset.grid.parts, starts):
         if isinstance(part, CoordinateSpec):
             twins.append(load(part.encoding)(part))
         else:
-            first = pyramid(planes / n_grids, part, source.weight, preset.lmbda * source.channels)
-            twins.append(_grid_twin(source, preset, part, own, [v / s * (not from_nothing) for v, s in zip(first, own)]))
-        level += part.n_levels
+            twins.append(_grid_twin(source, preset, part, first.steps, first.latents))
     return twins[0] if len(twins) == 1 else Composite(preset.grid, steps, twins)
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from ..encodings.interpolate import axis_matrix, axis_span
+from ..encodings.interpolate import axis_matrix, axis_span, fold
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
 from ..spec import GridSpec, Kernel, Read
 from .gathers import Gathers
@@ -98,7 +98,7 @@ class Block:
 
     Those of all reads of a level are the same, and weights say which count. They are v[start : start + F * prod(box)] as
     (F, *box), cut to `inside`, where the level's rows are a whole box; else v at `index` (F, *K). weights: for each axis of
-    M_k samples and K_k vertices, None where these coincide.
+    M_k samples and K_k vertices, None where these coincide. axes: those of the tile that the block's are; None for all.
     """
 
     read: Read
@@ -107,6 +107,7 @@ class Block:
     start: int = 0
     box: tuple[int, ...] = ()
     inside: tuple[slice, ...] = ()
+    axes: tuple[int, ...] | None = None
 
     def cut(self, v: torch.Tensor) -> torch.Tensor:
         """The vertices (F, *K) of v."""
@@ -139,7 +140,7 @@ class Plan:
                 return x.to(device)
             return type(x)(move(y) for y in x) if isinstance(x, (list, tuple)) else x
 
-        return Plan(**{k: move(v) for k, v in vars(self).items()})
+        return type(self)(**{k: move(v) for k, v in vars(self).items()})
 
 
 def along(x: torch.Tensor, matrix: torch.Tensor, axis: int) -> torch.Tensor:
@@ -188,7 +189,7 @@ class Planner:
             for k in range(d):
                 key = level, k, shift[k]
                 if key not in known:
-                    known[key] = self._weights(axes[k], self.spec.resolutions[level][k], level, shift[k], runs[level][k])
+                    known[key] = self._weights(axes[k], k, level, shift[k], runs[level][k])
                 weights.append(known[key])
             blocks.append(touched.block(read, [first for first, _ in runs[level]], weights))
         plan = Plan(touched.rows, blocks=blocks)
@@ -198,17 +199,17 @@ class Planner:
 
     def _run(self, x: np.ndarray, level: int, axis: int) -> tuple[int, int]:
         """The vertices (first, after the last) that all reads of a level take at coordinates x along an axis."""
-        n, kernel = self.spec.resolutions[level][axis], self.spec.kernel(level)
+        n, kernel, boundary = self.spec.resolutions[level][axis], self.spec.kernel(level), self.spec.boundaries[axis]
         shifts = {self.spec.shift(read)[axis] for read in self.spec.reads if read.level == level}
-        spans = [axis_span(x, n, kernel, shift) for shift in shifts]
+        spans = [axis_span(x, n, kernel, shift, boundary) for shift in shifts]
         return min(first for first, _ in spans), max(first + count for first, count in spans)
 
-    def _weights(self, x: np.ndarray, n: int, level: int, shift: float, run: tuple[int, int]) -> AxisWeights:
-        """The interpolation at what lies `shift` vertices from coordinates x on an axis of n vertices, over a run of them."""
-        low, high = run
+    def _weights(self, x: np.ndarray, axis: int, level: int, shift: float, run: tuple[int, int]) -> AxisWeights:
+        """The interpolation at what lies `shift` vertices from coordinates x along an axis, over a run of vertices."""
+        (low, high), n, boundary = run, self.spec.resolutions[level][axis], self.spec.boundaries[axis]
 
         def matrix(kernel: Kernel) -> np.ndarray:
-            first, found = axis_matrix(x, n, kernel, shift)
+            first, found = axis_matrix(x, n, kernel, shift, boundary)
             return np.pad(found, ((0, 0), (first - low, high - first - found.shape[1])))
 
         if not self.spec.shapes:
@@ -217,13 +218,15 @@ class Planner:
         return AxisWeights([plain, *(matrix(shape) - plain for shape in ((1.0, 0.0), (0.0, 1.0)))])
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
-        """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read."""
+        """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read. Beyond the
+        axis they are those that `fold` says, and only interpolation reads them."""
         boxes = []
         reach = 4 if len(own[0]) == 1 else 2
         for level, resolution in enumerate(self.spec.resolutions):
             box = []
             for k, n in enumerate(resolution):
-                low, high = runs[level][k]
+                first, after = runs[level][k]
+                low, high = max(first, 0), min(after, n)
                 a, b = own[level][k]
                 if self.with_context and b > a:
                     low, high = min(low, a - reach), max(high, b + reach)
@@ -232,7 +235,7 @@ class Planner:
                     if b > a:
                         parent = parent_axis(self.spec.resolutions[level + 1][k], n)[0]
                         low, high = min(low, int(parent[a]) - 1), max(high, int(parent[b - 1]) + 2)
-                box.append((max(low, 0), min(high, n)))
+                box.append((min(max(low, 0), first), max(min(high, n), after)))
             boxes.append(box)
         return boxes
 
@@ -274,11 +277,11 @@ class Planner:
         return np.stack(rows)
 
 
-def share_out(plans: list[Plan], spec: GridSpec) -> None:
-    """Sets `shares` so that over all plans every row counts once, in even parts."""
-    counts = [np.bincount(np.concatenate([p.rows[level].numpy() for p in plans])) for level in range(spec.n_levels)]
+def share_out(plans: list[Plan], n_features: list[int]) -> None:
+    """Sets `shares` so that over all plans every row counts once, in even parts. n_features: of each list of rows."""
+    counts = [np.bincount(np.concatenate([p.rows[k].numpy() for p in plans])) for k in range(len(n_features))]
     for plan in plans:
-        parts = [np.tile(1 / c[r.numpy()], f) for c, r, f in zip(counts, plan.rows, spec.n_features)]
+        parts = [np.tile(1 / c[r.numpy()], f) for c, r, f in zip(counts, plan.rows, n_features)]
         plan.shares = torch.from_numpy(np.concatenate(parts).astype(np.float32))
 
 
@@ -290,7 +293,8 @@ class _Touched:
         self.rows, self._local, self._offset = [], [], []
         total = 0
         for level, box in enumerate(boxes):
-            ids = row_maps[level][tuple(slice(a, b) for a, b in box)]
+            runs = [fold(np.arange(a, b), n, x) for (a, b), n, x in zip(box, spec.resolutions[level], spec.boundaries)]
+            ids = row_maps[level][np.ix_(*runs)]
             rows, local = np.unique(ids, return_inverse=True)
             local = local.reshape(ids.shape)
             if len(rows) and rows[0] < 0:
@@ -306,23 +310,24 @@ class _Touched:
         level = read.level
         n_features, box = self.spec.n_features[level], self._local[level].shape
         spans = [w.shape[1] for w in weights]
+        inside = tuple(slice(f - a, f - a + n) for f, n, (a, _) in zip(first, spans, self.boxes[level]))
         ready = [None if w.is_identity() else w for w in weights]
         if np.array_equal(self._local[level].ravel(), np.arange(math.prod(box))):
-            inside = tuple(slice(f - a, f - a + n) for f, n, (a, _) in zip(first, spans, self.boxes[level]))
             return Block(read, ready, None, self._offset[level], (n_features, *box), (slice(None), *inside))
-        index = np.ix_(*(np.arange(f, f + n) for f, n in zip(first, spans)))
-        return Block(read, ready, _int(np.moveaxis(self.lookup(level, index), -1, 0)))
+        return Block(read, ready, _int(np.moveaxis(self._places(level, self._local[level][inside]), -1, 0)))
 
     def lookup(self, level: int, index) -> np.ndarray:
         """Indices into v (..., F) of vertices given by d broadcastable arrays; what is 0 or outside is `zero`."""
-        f = self.spec.n_features[level]
         inside, clipped = True, []
         for i, (a, b), n in zip(index, self.boxes[level], self.spec.resolutions[level]):
             inside = inside & (i >= 0) & (i < n)
             clipped.append(np.clip(i, a, b - 1) - a)
-        local = self._local[level][tuple(clipped)]
-        found = self._offset[level] + local[..., None] + np.arange(f) * len(self.rows[level])
-        return np.where((inside & (local >= 0))[..., None], found, self.zero)
+        return self._places(level, np.where(inside, self._local[level][tuple(clipped)], -1))
+
+    def _places(self, level: int, local: np.ndarray) -> np.ndarray:
+        """Indices into v (..., F) of the rows read, or `zero` for -1."""
+        found = self._offset[level] + local[..., None] + np.arange(self.spec.n_features[level]) * len(self.rows[level])
+        return np.where((local >= 0)[..., None], found, self.zero)
 
 
 def _int(x: np.ndarray) -> torch.Tensor:

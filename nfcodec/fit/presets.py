@@ -12,7 +12,8 @@ from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
 from ..spec import (
-    CATMULL_ROM, GRID_ENCODINGS, SURFACE_KINDS, CompositeSpec, CoordinateSpec, GridSpec, InputSpec, MlpSpec,
+    CATMULL_ROM, GRID_ENCODINGS, MAX_LOG2_POINTS, SURFACE_KINDS, CompositeSpec, CoordinateSpec, GridSpec, InputSpec,
+    MlpSpec,
 )  # fmt: skip
 from .source import SURFACE_ALIGNMENT, Source
 
@@ -24,13 +25,15 @@ _SHORT_FIT = 30  # visits a tile
 _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
 _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
-_STEP_SHARE = {"dense": 1.0, "hash": 1.0, "codebook": 0.25}  # a step of the codebook costs about four times as much
 # coordinate networks: their bits a sample at lmbda 1e-3 by axes, which are about those of grids, how these grow, bits of a
 # weight, hidden layers
 _RATE, _RATE_SLOPE, _BITS_OF_WEIGHT, _DEPTH = {1: 2.0, 2: 0.3, 3: 0.05, 4: 0.02}, 0.6, 6.0, 3
 _SURFACE_RATE = 2.0  # a cell that the surface passes through, about as many as the lattice has samples to the power of 2/3
 _NARROWEST, _WIDEST = 16, 256
 _ACTIVATION_OF_IDENTITY = "sine"
+_STEP_SHARE = {"codebook": 0.25}  # a step of the codebook costs about four times as much
+# levels and features of each of encodings of factors, of which more would be 0 for most signals
+_FACTORED = {"triplane": (4, 4), "kplanes": (4, 4), "cp": (3, 16), "vm": (2, 8)}
 _LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
 _SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
@@ -92,16 +95,19 @@ def choose(
     n_samples: int = 0,
     activation: str = "auto",
     network: tuple[int, int] | None = None,
+    interpolation: str | None = None,
+    boundary: tuple[str, ...] = (),
 ) -> Preset:
-    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter
-    "auto". n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be
-    chosen.
+    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter "auto".
+    n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be chosen.
+    interpolation: of grids, None for what suits best; boundary: of grids, as in `GridSpec`.
     """
+    between = interpolation, boundary
     parts = parse_encoding(encoding)
     grids = [part.name for part in parts if part.name in GRID_ENCODINGS]
     is_alone = len(parts) == 1
     if grids:
-        preset = _grid_preset(source, lmbda, grids[0], effort, n_samples, is_alone)
+        preset = _grid_preset(source, lmbda, grids[0], effort, n_samples, is_alone, *between)
     else:
         preset = _coordinate_preset(source, lmbda, n_samples)
     described = []
@@ -111,7 +117,7 @@ def choose(
         elif part.name == grids[0]:
             described.append(preset.grid)
         else:
-            described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone).grid)
+            described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone, *between).grid)
     sees = described[0] if is_alone else CompositeSpec(tuple(described))
     if activation == "auto":
         activation = _ACTIVATION_OF_IDENTITY if [part.name for part in parts] == ["identity"] else "relu"
@@ -145,8 +151,9 @@ def _coordinate_preset(source: Source, lmbda: float, n_samples: int) -> Preset:
 
 
 def _grid_preset(
-    source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0, is_alone: bool = True
-) -> Preset:
+    source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0, is_alone: bool = True,
+    interpolation: str | None = None, boundary: tuple[str, ...] = (),
+) -> Preset:  # fmt: skip
     """The preset of a grid. is_alone: whether it is all that the network sees."""
     extent, d, channels = source.extent, len(source.extent), source.channels
     n_samples = n_samples or math.prod(extent)
@@ -174,11 +181,21 @@ def _grid_preset(
     ratio = 0.85 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
-    log2_size = {"dense": 0, "hash": 14 if d == 2 else 16, "codebook": 6}[encoding]
-    interpolation = "linear" if encoding == "hash" else "cubic" if small or not is_alone else "mitchell"
+    if encoding in _FACTORED:
+        n_levels, n = _FACTORED[encoding]
+        resolutions = resolutions[-n_levels:]
+        n_features = [n] * len(resolutions)
+    log2_size = {"hash": 14 if d == 2 else 16, "codebook": 6, "points": MAX_LOG2_POINTS}.get(encoding, 0)
+    if encoding == "points":  # which are not interpolated
+        interpolation, boundary = "linear", ()
+    plain = encoding == "hash" or encoding in _FACTORED
+    interpolation = interpolation or ("linear" if plain else "cubic" if small or not is_alone else "mitchell")
     shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
     n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 else 0
-    grid = GridSpec(encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded)
+    joining = "concatenation" if encoding == "triplane" else ""
+    grid = GridSpec(
+        encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded, boundary, joining
+    )
     return Preset(
         grid=grid,
         mlp=MlpSpec(grid.n_inputs, networks.n_neurons, networks.n_hidden_layers, channels),

@@ -16,7 +16,7 @@ import numpy as np
 from ..encodings.interpolate import apply_axes, axis_matrix
 from ..geometry import area_vectors, bounding_box_diagonal, count_edges
 from ..paint import barycentric
-from ..spec import Mesh
+from ..spec import LINEAR, Mesh
 from .distance import MeshDistance
 
 __all__ = ["Rim", "is_sheet", "open_lattice", "phantoms", "trim_lattice"]
@@ -146,7 +146,7 @@ def _spread(middles: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Values at the middles of blocks -> values (*shape) float32 at their samples, linearly."""
     matrices = []
     for n, m in zip(shape, middles.shape):
-        first, matrix = axis_matrix((np.arange(n) + 0.5) / (m * _BLOCK), m, None)
+        first, matrix = axis_matrix((np.arange(n) + 0.5) / (m * _BLOCK), m, LINEAR)
         matrices.append(np.pad(matrix, ((0, 0), (first, m - first - matrix.shape[1]))))  # vertices that nothing takes
     return apply_axes(middles[..., None].astype(np.float32), matrices)[..., 0]
 

@@ -43,7 +43,8 @@ _MAX_BALANCE = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller chose. deadline: of time.monotonic(). kind_is_free: nobody asked for the signal's kind."""
+    """What the caller chose. deadline: of time.monotonic(). kind_is_free: nobody asked for the signal's kind.
+    interpolation: None for what suits best; boundary: a name for each axis, or a single one for all."""
 
     encoding: str
     quality: float
@@ -56,6 +57,8 @@ class Settings:
     closes_holes: bool = False
     activation: str = "auto"
     network: tuple[int, int] | None = None
+    interpolation: str | None = None
+    boundary: tuple[str, ...] = ("clamp",)
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,13 @@ class Session:
     def _on_gpu(self) -> bool:
         return self.settings.device != "cpu"
 
+    @property
+    def _boundary(self) -> tuple[str, ...]:
+        """As in `GridSpec`."""
+        names, d = self.settings.boundary, len(self._source.extent)
+        names = names * d if len(names) == 1 else names
+        return names if set(names) != {"clamp"} else ()
+
     def _n_steps(self, n_tiles: int) -> int:
         extent = self._source.extent
         n_whole = math.prod(extent) / presets.tile_samples(len(extent), self.signal.kind)
@@ -304,10 +314,11 @@ class Session:
         if self._source is None or resolution != self._resolution:
             self._source = from_mesh(self.signal, self._distance, resolution, self._rim)
             self._resolution = resolution
+        settings = self.settings
         preset = presets.choose(
-            self._source, lmbda, self.settings.encoding, self.settings.effort, activation=self.settings.activation,
-            network=self.settings.network,
-        )
+            self._source, lmbda, settings.encoding, settings.effort, activation=settings.activation,
+            network=settings.network, interpolation=settings.interpolation, boundary=self._boundary,
+        )  # fmt: skip
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         if self._on_gpu or (self._is_patient(n_tiles) and not is_brief):
             preset = presets.with_large_tiles(preset)

@@ -47,7 +47,7 @@ def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[to
     integers, values = model.grid.values(tile.plan, look.rounding, picked)
     found = model.features(values, tile.plan, look.phase, look.stride)
     if look.depth is not None:
-        seen = torch.arange(len(found)) < sum(model.spec.grid.n_features[: look.depth])
+        seen = torch.arange(len(found)) < sum(map(model.spec.grid.width, range(look.depth)))
         found = found * seen.to(found)[:, None]
     return integers, found
 

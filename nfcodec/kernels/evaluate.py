@@ -14,11 +14,11 @@ import numpy as np
 
 from ..encodings import LatticeEncoding
 from ..mlp import Mlp
-from ..spec import Read
+from ..spec import LINEAR, NEAREST, Read
 from . import gradients, lattice, points
 from .blocks import POINTS, pack, pad
 from .simd import LANES
-from .taps import N_TAPS, AxisTaps, axis_taps, coefficients
+from .taps import N_TAPS, AxisTaps, axis_taps, coefficients, offset
 
 __all__ = ["Evaluator", "Lattice"]
 
@@ -47,6 +47,8 @@ class Evaluator:
         stored = sum(array.size for data in grid.levels for array in data.values())
         # whether `sample` is there for this field: its planes take not much more memory than its integers
         self.can_sample = size <= min(max(_SMALL_PLANES, _PLANES_PER_INTEGER * stored), _MAX_PLANES)
+        if grid.spec.boundary or grid.spec.interpolation == NEAREST:  # which hashed levels do not know
+            self.can_sample &= not any(_is_hashed(grid, level) for level in range(len(grid.levels)))
         self._planes: _Planes | None = None
         self._lock = threading.Lock()
 
@@ -111,6 +113,11 @@ def _is_hashed(grid: LatticeEncoding, level: int) -> bool:
     return grid.name == "hash" and math.prod(grid.spec.resolutions[level]) > 1 << grid.spec.log2_size
 
 
+def _shift(grid: LatticeEncoding, read: Read) -> list[float]:
+    """A read's shift in vertices of its level, as the kernels' taps take it."""
+    return [x + offset(grid.spec.kernel(read.level)) for x in grid.spec.shift(read)]
+
+
 def _plane_size(grid: LatticeEncoding, level: int) -> int:
     """Floats of a level in `_Planes.values`."""
     if _is_hashed(grid, level):
@@ -133,7 +140,7 @@ class _Planes:
 
     @classmethod
     def of(cls, grid: LatticeEncoding, tables: Sequence[np.ndarray]) -> "_Planes":
-        d, n_levels, is_linear = grid.spec.n_dims, len(grid.levels), grid.spec.interpolation == "linear"
+        d, n_levels, is_linear = grid.spec.n_dims, len(grid.levels), grid.spec.interpolation in (LINEAR, NEAREST)
         sizes = [_plane_size(grid, level) for level in range(n_levels)]
         starts = np.cumsum([0, *sizes])
         values = np.zeros(starts[-1] + LANES, np.float32)
@@ -148,7 +155,7 @@ class _Planes:
         reads = list(grid.reads(n_levels))
         info, shifts = np.zeros((len(reads), points.N_COLUMNS), np.int64), np.zeros((len(reads), 4))
         for row, shift, (read, part) in zip(info, shifts, reads):
-            level, shift[4 - d :] = read.level, grid.spec.shift(read)
+            level, shift[4 - d :] = read.level, _shift(grid, read)
             resolution = grid.spec.resolutions[level]
             row[points.LEVEL], row[points.TO] = level, part.start * POINTS
             row[points.HASHED], row[points.LINEAR] = _is_hashed(grid, level), is_linear
@@ -241,7 +248,7 @@ class Lattice:
     def _taps(self, read: Read, block: Sequence[slice]) -> list["_Taps"]:
         """The taps of a read along each axis of a block."""
         evaluator, level, out = self.evaluator, read.level, []
-        sizes, shifts = evaluator.grid.spec.resolutions[level], evaluator.grid.spec.shift(read)
+        sizes, shifts = evaluator.grid.spec.resolutions[level], _shift(evaluator.grid, read)
         for k, (part, n, shift) in enumerate(zip(block, sizes, shifts)):
             key = (k, part.start, part.stop, level, shift)
             found = self._known.get(key)

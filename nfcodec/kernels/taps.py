@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..encodings.interpolate import CUBIC, CUBIC_B, CUBIC_C
-from ..spec import Kernel
+from ..spec import LINEAR, NEAREST, SMOOTHSTEP, Kernel
 
-__all__ = ["N_TAPS", "AxisTaps", "axis_taps", "coefficients"]
+__all__ = ["N_TAPS", "AxisTaps", "axis_taps", "coefficients", "offset"]
 
 N_TAPS = 4
 _ON_VERTEX = 1e-9  # of a cell: sums of fractions are rounded
@@ -21,9 +21,16 @@ _ON_VERTEX = 1e-9  # of a cell: sums of fractions are rounded
 
 def coefficients(kernel: Kernel) -> np.ndarray:
     """(4 taps, 4 powers) float64: the weight of tap t for a fraction f is the sum of row t times 1, f, f^2, f^3."""
-    if kernel is None:
-        return np.array([[0, 0, 0, 0], [1, -1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.float64)
+    if isinstance(kernel, str):
+        of_next = {NEAREST: [0, 0, 0, 0], LINEAR: [0, 1, 0, 0], SMOOTHSTEP: [0, 0, 3, -2]}[kernel]
+        of_next = np.array(of_next, np.float64)
+        return np.stack([0 * of_next, [1, 0, 0, 0] - of_next, of_next, 0 * of_next])
     return (CUBIC + kernel[0] * CUBIC_B + kernel[1] * CUBIC_C)[:, ::-1]
+
+
+def offset(kernel: Kernel) -> float:
+    """Vertices from a coordinate to what the kernels look at: i is the nearest vertex, with NEAREST, half of one ahead."""
+    return 0.5 * (kernel == NEAREST)
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,9 @@ def axis_taps(x: np.ndarray, n: int, table: np.ndarray, shift: float = 0.0) -> A
     """Taps of what lies `shift` vertices from coordinates x (M,), M >= 1, on an axis of n vertices, by a level's
     `coefficients`."""
     u = np.clip(x, 0.0, 1.0) * n - 0.5 + shift
-    near = np.rint(u)
-    u = np.where(np.abs(u - near) < _ON_VERTEX, near, u)
+    if table[:, 1:].any():  # else weights jump where u is a whole number, and it must not be moved
+        near = np.rint(u)
+        u = np.where(np.abs(u - near) < _ON_VERTEX, near, u)
     floor = np.floor(u)
     first = floor.astype(np.int64) - 1
     weights = ((table[:, 3] * (f := (u - floor)[:, None]) + table[:, 2]) * f + table[:, 1]) * f + table[:, 0]

@@ -68,26 +68,27 @@ class GridTwin(nn.Module):
         parts = []
         for block in plan.blocks:
             shape = None if shapes is None else shapes[block.read.level]
-            if fused.interpolates(v, block, stride, shape):
+            if block.axes is None and fused.interpolates(v, block, stride, shape):
                 parts.append(fused.interpolate(v, block, phase, stride, shape))
                 continue
             x = block.cut(v)
+            first = phase if block.axes is None else [phase[axis] for axis in block.axes]
             for k, weights in enumerate(block.weights):
                 if weights is None:
-                    if phase[k] or stride > 1:
-                        x = x[(slice(None),) * (k + 1) + (slice(phase[k], None, stride),)]
+                    if first[k] or stride > 1:
+                        x = x[(slice(None),) * (k + 1) + (slice(first[k], None, stride),)]
                     continue
                 matrix = weights.matrix(shape)
-                x = along(x, matrix[phase[k] :: stride], k + 1)
-            parts.append(x.reshape(x.shape[0], -1))
-        return torch.cat(parts)
+                x = along(x, matrix[first[k] :: stride], k + 1)
+            parts.append(x)
+        return self.join(parts)
 
     def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
         """The plans of tiles, which are boxes (start, stop) of samples that cover a lattice of this extent."""
-        planner = Planner(self.spec, self.row_maps, self.uses_context)
+        planner = self.planner()
         plans = [planner.block(start, stop, extent) for start, stop in boxes]
         if not self.uses_context:
-            share_out(plans, self.spec)
+            share_out(plans, [theta.shape[1] for theta in self.theta])
         return plans
 
     def contextual(self, plan: Plan) -> tuple[GridTwin, Plan]:
@@ -97,6 +98,14 @@ class GridTwin(nn.Module):
     @abstractmethod
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         """Bits (scalar) of the values that the plan owns."""
+
+    def planner(self) -> Planner:
+        """What plans tiles for this twin."""
+        return Planner(self.spec, self.row_maps, self.uses_context)
+
+    def join(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """Of the blocks of a plan (F, *M) -> what the network sees (n_inputs, M)."""
+        return torch.cat([x.reshape(len(x), -1) for x in parts])
 
     def layers(self) -> list[list[torch.Tensor]]:
         """The twin's own networks and tables, as `optimizer.Soap` takes them."""

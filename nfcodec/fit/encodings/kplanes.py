@@ -1,0 +1,9 @@
+"""Torch twin of kplanes: see `factors`."""
+
+from __future__ import annotations
+
+from .factors import FactoredTwin
+
+__all__ = ["Twin"]
+
+Twin = FactoredTwin

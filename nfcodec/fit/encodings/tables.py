@@ -1,0 +1,51 @@
+"""What twins share whose integers are tables of rows: one Laplace scale for each column, as `entropy.streams` codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...entropy.streams import best_scale
+from ...entropy.tables import SCALE_OFFSET, SCALES_PER_OCTAVE
+from ..plan import Plan
+from ..rate import escape_bits, laplace_bits
+from . import GridTwin, Rounding, lay_out
+
+_LEAST = 0.05  # added to mean sizes: columns of zeros have a scale too
+
+
+class Tables(GridTwin):
+    """theta[k] (T, F): the rows of one table, in units of its step in `table_steps`."""
+
+    def __init__(self, spec, steps: tuple[float, ...]):
+        super().__init__(spec, steps)
+        self.table_steps = steps
+        self.idle: list[float] = []  # of each table, rows that no vertex has for each that one has; [] for none
+        self._scales: list[torch.Tensor] = []  # once training is over, log2 of each column's scale, of the table it gets
+
+    def train(self, mode: bool = True) -> "Tables":
+        self._scales = [] if mode else [self._coded_scales(t) for t in self.theta]
+        return super().train(mode)
+
+    @staticmethod
+    def _coded_scales(table: torch.Tensor) -> torch.Tensor:
+        """log2 of the scales (F,) that `entropy.streams` gives the columns of a table."""
+        columns = torch.round(table.detach()).cpu().numpy().astype(np.int64).T
+        return torch.tensor([(best_scale(c) - SCALE_OFFSET) / SCALES_PER_OCTAVE for c in columns]).to(table)
+
+    def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+        return lay_out(self.theta, self.table_steps, plan, rounding, picked)
+
+    def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
+        # every row that the tile reads, shared out evenly over the tiles that read it; of the Laplace distributions those
+        # of each column's mean size are the cheapest
+        scales = self._scales or [torch.log2(t.detach().abs().mean(0) + _LEAST) for t in self.theta]
+        log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(scales, plan.rows)])
+        zero = torch.zeros_like(log2_b)
+        bits = laplace_bits(v[:-1], zero, log2_b) + escape_bits(v[:-1], zero, log2_b)
+        if self.idle:
+            # rows that no vertex has are coded too, as zeros; their bits are laid on those that are read
+            sizes = [r.numel() * t.shape[1] for r, t in zip(plan.rows, self.theta)]
+            idle = torch.cat([zero.new_full((size,), n) for size, n in zip(sizes, self.idle)])
+            bits = bits + idle * laplace_bits(zero, zero, log2_b)
+        return (bits * plan.shares).sum()

@@ -1,0 +1,156 @@
+"""Instant-NGP's hash grid at the settings of its paper (Mueller et al. 2022, table 1) on a picture, in plain torch, and ours.
+
+    python tools/ngp.py IMAGE [--crop 256] [--steps 600] [-o results/ngp.tsv]
+
+The reference is written from the paper alone: 16 levels of 2 features from 16 to half the picture's width, tables of 2^14
+rows in float32, linear interpolation, 2 hidden layers of 64 ReLUs, Adam at 1e-2 with betas (0.9, 0.99) and eps 1e-15, and
+all pixels a step. Ours has the same levels, tables and network, is trained for as many steps with rate, rounding and all, and
+is judged on the finished file. Vertices of the paper's levels lie at i / (n - 1), ours at (i + 0.5) / n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import platform
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import nfcodec
+from nfcodec.fit import presets
+from nfcodec.fit.build import build
+from nfcodec.fit.source import from_lattice
+from nfcodec.fit.train import Recipe
+from nfcodec.pack import pack
+from nfcodec.spec import HASH_PRIMES, GridSpec, MlpSpec, Signal
+
+N_LEVELS, N_FEATURES, LOG2_SIZE, COARSEST = 16, 2, 14, 16
+N_NEURONS, N_HIDDEN = 64, 2
+QUALITY = 110.0  # of ours: bits cost next to nothing, so that structures are compared and not rates
+
+
+def resolutions(size: int) -> list[int]:
+    """Vertices along an axis of each level: equation 2, with the finest of half the picture's width."""
+    growth = math.exp((math.log(size / 2) - math.log(COARSEST)) / (N_LEVELS - 1))
+    return [math.floor(COARSEST * growth**level) for level in range(N_LEVELS)]
+
+
+class Reference(torch.nn.Module):
+    """Equations 1 to 4: hashed or whole levels, their features side by side, and the network."""
+
+    def __init__(self, sizes: list[int], channels: int):
+        super().__init__()
+        self.sizes = sizes
+        self.tables = torch.nn.ParameterList(
+            torch.nn.Parameter(torch.empty(min((n + 1) ** 2, 1 << LOG2_SIZE), N_FEATURES).uniform_(-1e-4, 1e-4)) for n in sizes
+        )
+        widths = [N_LEVELS * N_FEATURES, *[N_NEURONS] * N_HIDDEN, channels]
+        layers: list[torch.nn.Module] = []
+        for n_in, n_out in zip(widths[:-1], widths[1:]):
+            layers += [torch.nn.Linear(n_in, n_out, bias=False), torch.nn.ReLU()]
+        self.network = torch.nn.Sequential(*layers[:-1])
+
+    def rows(self, y: torch.Tensor, x: torch.Tensor, size: int) -> torch.Tensor:
+        if (size + 1) ** 2 <= 1 << LOG2_SIZE:
+            return y * (size + 1) + x
+        return (x * HASH_PRIMES[0] ^ y * HASH_PRIMES[1]) & (1 << LOG2_SIZE) - 1
+
+    def corners(self, coords: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """For each level the rows (N, 4) around coords (N, 2) and their weights: the same in every step."""
+        found = []
+        for size in self.sizes:
+            u = coords * size
+            low = u.floor().long()
+            f = u - low
+            rows, weights = [], []
+            for dy in (0, 1):
+                for dx in (0, 1):
+                    rows.append(self.rows(low[:, 0] + dy, low[:, 1] + dx, size))
+                    weights.append((f[:, 0] if dy else 1 - f[:, 0]) * (f[:, 1] if dx else 1 - f[:, 1]))
+            found.append((torch.stack(rows, 1), torch.stack(weights, 1)))
+        return found
+
+    def forward(self, corners: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        parts = [
+            (table[rows.reshape(-1)].view(*rows.shape, N_FEATURES) * weights[..., None]).sum(1)
+            for table, (rows, weights) in zip(self.tables, corners)
+        ]
+        return self.network(torch.cat(parts, 1))
+
+
+def reference_psnr(image: np.ndarray, n_steps: int, seed: int) -> float:
+    """PSNR in dB of the reference after so many steps on all pixels."""
+    torch.manual_seed(seed)
+    height, width, channels = image.shape
+    target = torch.from_numpy(image.reshape(-1, channels).astype(np.float32) / 255)
+    y, x = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width, indexing="ij")
+    coords = torch.from_numpy(np.stack([y.ravel(), x.ravel()], 1)).float()
+    model = Reference(resolutions(max(height, width)), channels)
+    corners = model.corners(coords)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.99), eps=1e-15)
+    for step in range(n_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * max(0.01, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
+        optimizer.zero_grad()
+        (model(corners) - target).square().mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        values = np.clip(np.rint(model(corners).numpy() * 255), 0, 255)
+    return _psnr(values.reshape(image.shape), image)
+
+
+def our_psnr(image: np.ndarray, n_steps: int, seed: int) -> tuple[float, int]:
+    """(PSNR in dB, bytes) of the decoded file of a field of the same levels, tables and network."""
+    source = from_lattice(Signal("image", image))
+    lmbda = presets.lmbda_of(QUALITY, "image")
+    preset = presets.choose(source, lmbda, "hash", 5)
+    sizes = tuple((n, n) for n in resolutions(max(image.shape[:2])))
+    grid = GridSpec("hash", sizes, (N_FEATURES,) * N_LEVELS, "linear", LOG2_SIZE)
+    mlp = MlpSpec(grid.n_inputs, N_NEURONS, N_HIDDEN, image.shape[2])
+    fit = build(source, replace(preset, grid=grid, mlp=mlp, step_ratio=1.0), seed)
+    fit.run(Recipe(n_steps=n_steps, lmbda=lmbda))
+    fit.model.eval()
+    data = pack(fit.model.spec, fit.model.freeze())
+    return _psnr(nfcodec.open(data).decode().astype(np.float64), image), len(data)
+
+
+def _psnr(values: np.ndarray, image: np.ndarray) -> float:
+    return float(-10 * math.log10(np.square((values - image) / 255.0).mean()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--crop", type=int, default=256, help="edge of the middle of the picture")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    image = np.asarray(Image.open(options.image).convert("RGB"))
+    top, left = ((n - options.crop) // 2 for n in image.shape[:2])
+    image = np.ascontiguousarray(image[top : top + options.crop, left : left + options.crop])
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    rows = [("image", "crop", "model", "steps", "psnr_db", "bytes", "seconds", "seed", "machine", "commit")]
+    start = time.process_time()
+    psnr = reference_psnr(image, options.steps, options.seed)
+    between = time.process_time()
+    ours, n_bytes = our_psnr(image, options.steps, options.seed)
+    for model, value, size, seconds in (
+        ("torch reference", psnr, "", between - start), ("nfcodec", ours, n_bytes, time.process_time() - between),
+    ):  # fmt: skip
+        row = options.image.name, options.crop, model, options.steps, f"{value:.2f}", size, f"{seconds:.0f}"
+        rows.append((*row, options.seed, platform.processor() or platform.machine(), commit))
+    text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    print(text, end="")
+    if options.output:
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
