@@ -192,8 +192,8 @@ class Field:
         the finest one, 16 at least. iso: the distance (or occupancy) at which the surface lies; 0 for sdf and tsdf, 0.5 for
         occupancy; without it a udf gives the shell at 1.2 source cells, drawn together onto the surface (see `shell`).
         method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or "marching-cubes", all of
-        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds, also where a coarse level leaves the
-        box, unless a trim channel ends the surface; with `paint` where the field has colours. UsageError for fields that
+        whose vertices lie on the surface (see `isosurface`). Both are closed manifolds, also where a coarse level leaves
+        the box, unless a trim channel ends the surface; with `paint` where the field has colours. UsageError for fields that
         are no surfaces.
         """
         from .meshing import mesh_of
@@ -227,7 +227,8 @@ class Field:
         Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
         min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
         ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
-        through what is thinner along it. iso as in `to_mesh`, but that rays hit the shell of a udf. UsageError for fields that are no surfaces.
+        through what is thinner along it. iso as in `to_mesh`, but that rays hit the shell of a udf. UsageError for fields
+        that are no surfaces.
         """
         from .queries import cast_rays
 

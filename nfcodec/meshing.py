@@ -1,4 +1,4 @@
-"""From a field to triangles: its zeros on a lattice, closed at the box, drawn in, cut and coloured as its kind and channels ask."""
+"""From a field to triangles: its zeros on a lattice, closed at the box, drawn in, cut and coloured as the field asks for."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """The surface that an unsigned distance is of: a thin closed shell around it, drawn together onto it.
 
-Where a distance has no sign it has a crease at the surface, which no lattice holds and no fit either. Some cells away it is a
-distance as any other: there the shell is extracted, and its points go back by their distance, against its slope. Behind
-the surface, as far on, the field knows the distance once more, and where both agree the middle counts: both
-sides of the shell then lie on one another and not through each other. The mesh is a closed one still, and shows a sheet from both
-sides.
+Where a distance has no sign it has a crease at the surface, which no lattice holds and no fit either. Some cells away it is
+a distance as any other: there the shell is extracted, and its points go back by their distance, against its slope. Behind
+the surface, as far on, the field knows the distance once more, and where both agree the middle counts: both sides of the
+shell then lie on one another and not through each other. The mesh is a closed one still, and shows a sheet from both sides.
 """
 
 from __future__ import annotations
@@ -20,12 +19,16 @@ _AGREE = 0.4  # of the distance: how much both sides may differ, beyond which an
 
 
 def drawn_in(
-    points: np.ndarray, distances: np.ndarray, slopes: np.ndarray, sample: Callable[[np.ndarray], np.ndarray], gap: float = 0.0
+    points: np.ndarray,
+    distances: np.ndarray,
+    slopes: np.ndarray,
+    sample: Callable[[np.ndarray], np.ndarray],
+    gap: float = 0.0,
 ) -> np.ndarray:
     """Points (N, 3) moved to `gap` from the surface that lies at these distances (N,), against their slopes (N, 3).
 
-    sample: the field's distances (M,) at points (M, 3). All in the same units, axes in the same order. Points without a slope
-    stay.
+    sample: the field's distances (M,) at points (M, 3). All in the same units, axes in the same order. Points without a
+    slope stay.
     """
     lengths = np.linalg.norm(slopes, axis=1)
     sound = np.isfinite(lengths) & (lengths > 0) & np.isfinite(distances)

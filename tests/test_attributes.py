@@ -295,7 +295,9 @@ def test_parts_of_scenes_and_of_meshes(tmp_path):
     assert sorted(names) == sorted(placed)
     for k, name in enumerate(names):
         part = io.read(tmp_path / "scene.glb", part=k)
-        assert part.meta["part"] == k and part.meta["n_instances"] == 1
+        assert part.meta["part"] == k and part.meta["n_instances"] == 1 and part.meta["part_name"] == name
+        io.write_mesh(tmp_path / "part.glb", part.mesh, part.meta, overwrite=True)
+        assert trimesh.load_scene(tmp_path / "part.glb").graph.nodes_geometry == [name]
         assert part.mesh.vertices[:, 0].min() == pytest.approx(placed[name]) and len(part.mesh.faces) == 12
     two = painted(joined(box(), sphere(2)))
     io.write_mesh(tmp_path / "two.ply", two)

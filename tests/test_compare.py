@@ -1,6 +1,7 @@
 """Comparisons: matching by closed forms, what a run keeps, looks up and survives, sets, and the command line."""
 
 import csv
+import dataclasses
 import io as text_io
 import json
 import math
@@ -178,13 +179,35 @@ def test_sentences_without_anything_to_say():
     assert never.endswith("it reaches what low never does.")
 
 
-def test_open_surfaces_are_judged_from_the_source_only():
+def test_open_surfaces_are_judged_each_way_apart():
     signal = Signal("sdf", mesh=sphere(1))
     report = Report(60.0, 0.0, 1e-3, rms_back=7e-3)
     row = Row(NFCODEC, "-", 10, report, None, 0.1, "k", 0)
     closed, opened = (of(signal=signal, closed=c) for c in (True, False))
     assert opened.error(row) == 1e-3 and opened.db(row) == pytest.approx(60)
+    assert opened.error(row, back=True) == 7e-3 and opened.db(row, back=True) == pytest.approx(-20 * math.log10(7e-3))
     assert closed.error(row) == pytest.approx(5e-3) and closed.db(row) == pytest.approx(-20 * math.log10(5e-3))
+    assert opened.has_ways and not closed.has_ways
+
+
+def test_a_codec_that_closes_holes_wins_one_way_and_never_the_other():
+    signal = Signal("sdf", mesh=sphere(1))
+    files = [(NFCODEC, 1000, 1e-3, 2e-3), ("closes", 500, 1e-3, 0.1), ("closes", 9000, 1e-4, 0.1), ("keeps", 4000, 1e-3, 2e-3)]
+    rows = tuple(
+        Row(codec, str(k), n, Report(-20 * math.log10(there), there, there, rms_back=back), 1.0, 0.1, str(k), k)
+        for k, (codec, n, there, back) in enumerate(files)
+    )
+    found = dataclasses.replace(of(rows=[(c, n, 30.0) for c, n, _, _ in files], signal=signal, closed=False), rows=rows)
+    there, back = ({m.codec: m for m in match.matches(found, rows[0], way)} for way in (False, True))
+    assert there["closes"].bytes_ratio == 0.5 and there["keeps"].bytes_ratio == back["keeps"].bytes_ratio == 4
+    assert back["closes"].bytes_ratio is None and back["closes"].bytes_note == "never as good"
+    first, *_, last = compare.sentences(found)
+    assert "loses to closes (50% smaller)" in first
+    assert last.startswith("At 2.0e-3 RMS from the decoded surface back to the source") and "what closes never does" in last
+    lines = table.as_lines(found)
+    assert sum(line.startswith("closes") for line in lines) == 2 and "From the decoded surface back to the source:" in lines
+    assert {m["codec"] for m in table.as_dict(found)["matches_back"]} == {"closes", "keeps"}
+    assert table.as_dict(dataclasses.replace(found, is_closed=True))["matches_back"] is None
 
 
 # ---------------------------------------------------------------- a run

@@ -42,7 +42,9 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
     help="Samples along the longest axis.  [meshes: 256, coarse levels fewer]",
 )
 @click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
-@click.option("--level", type=click.IntRange(0), metavar="K", help="Level of detail: use levels 0 (coarsest) to K only.")
+@click.option(
+    "--level", "--lod", "level", type=click.IntRange(0), metavar="K", help="Level of detail: use levels 0 (coarsest) to K only."
+)
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
 @click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")

@@ -64,9 +64,9 @@ def front(points: Iterable[Point]) -> list[Point]:
     return best
 
 
-def rows_front(comparison: Comparison, codec: str) -> list[Point]:
-    """The front of one codec's files."""
-    return front((row.n_bytes, comparison.db(row)) for row in comparison.rows_of(codec))
+def rows_front(comparison: Comparison, codec: str, back: bool = False) -> list[Point]:
+    """The front of one codec's files; back: by the error from the decoded surface to the source."""
+    return front((row.n_bytes, comparison.db(row, back)) for row in comparison.rows_of(codec))
 
 
 def at_db(curve: Sequence[Point], db: float) -> tuple[float | None, str]:
@@ -99,18 +99,19 @@ def at_bytes(curve: Sequence[Point], n_bytes: float) -> tuple[float | None, str]
     return (1 - share) * below + share * above, ""
 
 
-def matches(comparison: Comparison, row: Row) -> list[Match]:
-    """Every codec that has files beside one file of nfcodec; smallest at equal error first, those that fail last."""
-    found = [_match(comparison, codec.name, row) for codec in comparison.codecs if codec.name != NFCODEC]
+def matches(comparison: Comparison, row: Row, back: bool = False) -> list[Match]:
+    """Every codec that has files beside one file of nfcodec; smallest at equal error first, those that fail last. back: as
+    `rows_front`."""
+    found = [_match(comparison, codec.name, row, back) for codec in comparison.codecs if codec.name != NFCODEC]
     return sorted((m for m in found if m is not None), key=lambda m: m.bytes_at_error or math.inf)
 
 
-def _match(comparison: Comparison, codec: str, row: Row) -> Match | None:
+def _match(comparison: Comparison, codec: str, row: Row, back: bool) -> Match | None:
     rows = comparison.rows_of(codec)
     if not rows:
         return None
-    curve = rows_front(comparison, codec)
-    n_bytes, bytes_note = at_db(curve, comparison.db(row))
+    curve = rows_front(comparison, codec, back)
+    n_bytes, bytes_note = at_db(curve, comparison.db(row, back))
     db, db_note = at_bytes(curve, row.n_bytes)
     return Match(
         codec=codec,
@@ -119,7 +120,7 @@ def _match(comparison: Comparison, codec: str, row: Row) -> Match | None:
         bytes_ratio=None if n_bytes is None else n_bytes / row.n_bytes,
         db_at_bytes=db,
         db_note=db_note,
-        bd_rate=curves_bd_rate(curve, rows_front(comparison, NFCODEC)),
+        bd_rate=curves_bd_rate(curve, rows_front(comparison, NFCODEC, back)),
         nearest=min(rows, key=lambda r: abs(math.log(r.n_bytes / row.n_bytes))),
     )
 
@@ -150,10 +151,13 @@ def sentences(comparison: Comparison) -> list[str]:
     found = matches(comparison, row)
     if not found:
         return ["No other codec was run on this signal."]
-    return [_at_reference(comparison, row, found), *_over_all(comparison)]
+    lines = [_at_reference(comparison, row, found), *_over_all(comparison)]
+    if comparison.has_ways:
+        lines.append(_at_reference(comparison, row, matches(comparison, row, back=True), back=True))
+    return lines
 
 
-def _at_reference(comparison: Comparison, row: Row, found: list[Match]) -> str:
+def _at_reference(comparison: Comparison, row: Row, found: list[Match], back: bool = False) -> str:
     smaller, equal, larger, never = [], [], [], []
     for match in found:
         if match.bytes_ratio is None:
@@ -173,7 +177,8 @@ def _at_reference(comparison: Comparison, row: Row, found: list[Match]) -> str:
         parts.append(f"beats {_listed(larger)}")
     if never:
         parts.append(f"reaches what {_listed(never)} never {'does' if len(never) == 1 else 'do'}")
-    return f"At {quality_of(comparison, row)} nfcodec needs {row.n_bytes:,} bytes: it {_listed(parts, '; ')}."
+    way = " from the decoded surface back to the source" if back else ""
+    return f"At {quality_of(comparison, row, back)}{way} nfcodec needs {row.n_bytes:,} bytes: it {_listed(parts, '; ')}."
 
 
 def _over_all(comparison: Comparison) -> list[str]:
@@ -196,9 +201,9 @@ def _over_all(comparison: Comparison) -> list[str]:
     return [f"{won}; smaller ones: {_listed(places)}."]
 
 
-def quality_of(comparison: Comparison, row: Row) -> str:
+def quality_of(comparison: Comparison, row: Row, back: bool = False) -> str:
     """`36.6 dB`; surfaces: `3.2e-4 RMS`."""
-    return quality_text(comparison.db(row), comparison.error(row), comparison.is_surface, digits=1)
+    return quality_text(comparison.db(row, back), comparison.error(row, back), comparison.is_surface, digits=1)
 
 
 def _listed(items: Sequence[str], comma: str = ", ") -> str:

@@ -58,8 +58,9 @@ class Comparison:
     """Everything measured on one signal. decode(row) gives its decoded output again: values (*extent, C) or a Mesh.
 
     n_samples: pixels, voxels or vertices of the source.
-    is_closed: surfaces: whether the source is watertight; errors are then symmetric, otherwise source to decoded, since
-    signed distances close holes. unfinished: why not everything was run ("interrupted", "time limit"), or "".
+    is_closed: surfaces: whether the source is watertight; errors are then symmetric, otherwise each way is judged apart:
+    first from the source to the decoded surface, since some codecs close holes, then back. unfinished: why not everything
+    was run ("interrupted", "time limit"), or "".
     """
 
     name: str
@@ -82,13 +83,18 @@ class Comparison:
     def is_surface(self) -> bool:
         return self.signal.mesh is not None
 
-    def db(self, row: Row) -> float:
-        """The quality that curves are drawn and matched by, see `quality_db`."""
-        return quality_db(row.report, self.is_surface, self.is_closed)
+    @property
+    def has_ways(self) -> bool:
+        """Whether there are two errors to judge by, from the source and back."""
+        return self.is_surface and not self.is_closed
 
-    def error(self, row: Row) -> float:
-        """RMS: lattices in source units; surfaces relative to the diagonal, symmetric or from source to decoded."""
-        return surface_rms(row.report, self.is_closed) if self.is_surface else row.report.rms
+    def db(self, row: Row, back: bool = False) -> float:
+        """The quality that curves are drawn and matched by, see `quality_db`. back: the other way, where `has_ways`."""
+        return quality_db(row.report, self.is_surface, self.is_closed, back)
+
+    def error(self, row: Row, back: bool = False) -> float:
+        """RMS: lattices in source units; surfaces relative to the diagonal, symmetric, from source to decoded or back."""
+        return surface_rms(row.report, self.is_closed, back) if self.is_surface else row.report.rms
 
     @property
     def reference(self) -> Row | None:
@@ -96,11 +102,15 @@ class Comparison:
         return next((row for row in self.rows if row.codec == NFCODEC), None)
 
 
-def surface_rms(report: Report, is_closed: bool) -> float:
-    """Symmetric for closed sources, else from source to decoded."""
-    return report.rms_symmetric if is_closed else report.rms
+def surface_rms(report: Report, is_closed: bool, back: bool = False) -> float:
+    """Symmetric for closed sources, else from source to decoded, or back: infinite where that was not measured."""
+    if is_closed:
+        return report.rms_symmetric
+    if back:
+        return math.inf if report.rms_back is None else report.rms_back
+    return report.rms
 
 
-def quality_db(report: Report, is_surface: bool, is_closed: bool) -> float:
+def quality_db(report: Report, is_surface: bool, is_closed: bool, back: bool = False) -> float:
     """PSNR in dB; surfaces: 20 log10(1 / `surface_rms`)."""
-    return -20 * math.log10(max(surface_rms(report, is_closed), 1e-12)) if is_surface else report.psnr_db
+    return -20 * math.log10(max(surface_rms(report, is_closed, back), 1e-12)) if is_surface else report.psnr_db

@@ -30,13 +30,12 @@ def as_lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.name}: {describe(comparison)}, {size_text(comparison.source_bytes)}"]
     reference = comparison.reference
     if reference is not None:
-        found = matches(comparison, reference)
-        rows = [[NFCODEC, size_text(reference.n_bytes, 3), "", quality_of(comparison, reference), "", *_times(reference)]]
-        rows += [_cells(comparison, match) for match in found]
-        lines += ["", *columns(["codec", "same error", "", "same bytes", "BD-rate", "encode", "decode"], rows), ""]
+        lines += ["", *_table(comparison, reference), ""]
+        if comparison.has_ways:
+            lines += ["From the decoded surface back to the source:", *_table(comparison, reference, back=True), ""]
         lines.append(f"Matched with nfcodec {reference.setting}. BD-rate: nfcodec's bytes against the codec's.")
         if comparison.is_surface:
-            judged = "symmetric" if comparison.is_closed else "from the source, which is open, to the decoded surface"
+            judged = "symmetric" if comparison.is_closed else "first from the source, which is open, to the decoded surface"
             lines.append(f"RMS distances are relative to the bounding box's diagonal, {judged}.")
     lines += sentences(comparison)
     lines += [f"{c.name}: {c.aim}" for c in comparison.codecs if c.aim]
@@ -46,6 +45,13 @@ def as_lines(comparison: Comparison) -> list[str]:
     if comparison.unfinished:
         lines.append(f"Not finished ({comparison.unfinished}): the same command goes on from here.")
     return lines
+
+
+def _table(comparison: Comparison, reference: Row, back: bool = False) -> list[str]:
+    """What other codecs have at the reference's error and bytes."""
+    rows = [[NFCODEC, size_text(reference.n_bytes, 3), "", quality_of(comparison, reference, back), "", *_times(reference)]]
+    rows += [_cells(comparison, match) for match in matches(comparison, reference, back)]
+    return columns(["codec", "same error", "", "same bytes", "BD-rate", "encode", "decode"], rows)
 
 
 def _cells(comparison: Comparison, match: Match) -> list[str]:
@@ -111,6 +117,9 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
         "sentences": sentences(comparison),
         "reference": None if reference is None else reference.setting,
         "matches": [] if reference is None else [_match_dict(m) for m in matches(comparison, reference)],
+        "matches_back": [_match_dict(m) for m in matches(comparison, reference, back=True)]
+        if reference is not None and comparison.has_ways
+        else None,
         "codecs": [dataclasses.asdict(codec) for codec in comparison.codecs],
         "rows": [row_dict(comparison, row) for row in comparison.rows],
         "skipped": [dataclasses.asdict(skipped) for skipped in comparison.skipped],

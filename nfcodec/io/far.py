@@ -1,7 +1,7 @@
 """Positions so far from the origin that float32, which PLY, GLB and STL are usually written with, would move them.
 
-A mesh in the coordinates of a map has offsets of 10^6 m and details of 1 mm. PLY may hold doubles; GLB's buffers may not, but
-the transform of a node is text.
+A mesh in the coordinates of a map has offsets of 10^6 m and details of 1 mm. PLY may hold doubles; GLB's buffers may not,
+but the transform of a node is text.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ def float32_error(vertices: np.ndarray) -> float | None:
     return error if error > _FAR * diagonal else None
 
 
-def placed(trimesh: Any, surface: Any) -> Any:
-    """A scene with a trimesh mesh around the origin, in a node that puts it where it was."""
-    middle = (surface.vertices.min(axis=0) + surface.vertices.max(axis=0)) / 2
+def placed(trimesh: Any, surface: Any, node: str | None, is_moved: bool) -> Any:
+    """A scene with a trimesh mesh in a node of that name; is_moved: around the origin, and the node takes it back."""
     transform = np.eye(4)
-    transform[:3, 3] = middle
-    normals = surface.vertex_normals  # which moving would make trimesh forget
-    surface.vertices = surface.vertices - middle
-    surface.vertex_normals = normals
+    if is_moved:
+        middle = (surface.vertices.min(axis=0) + surface.vertices.max(axis=0)) / 2
+        transform[:3, 3] = middle
+        normals = surface.vertex_normals  # which moving would make trimesh forget
+        surface.vertices = surface.vertices - middle
+        surface.vertex_normals = normals
     scene = trimesh.Scene()
-    scene.add_geometry(surface, transform=transform)
+    scene.add_geometry(surface, node_name=node, geom_name=node, transform=transform)
     return scene
 
 

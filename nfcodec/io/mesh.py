@@ -12,7 +12,7 @@ inconsistent winding stay as they are and are counted in meta:
     n_welded                vertices that were merged into an identical one (absent if 0, like the next two)
     n_removed_degenerate    faces without area; n_removed_duplicate: faces with the same vertices in the same direction
     dropped                 what the format had and is not kept: "uv" without a texture, "colours" of 16 bits in glTF
-    part                    the number of the part that was read alone
+    part, part_name         the number of the part that was read alone, and the name of its node in a scene
 
 Colours become the mesh's `Paint`: `nfcodec.io.paint`.
 """
@@ -107,6 +107,8 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
         if len(instances(scene)) < 2:
             one = piece(mesh, part, path.name)
             mesh, counts = clean(path.name, one.vertices, one.faces, one.paint)
+        else:
+            meta["part_name"] = node
         meta["part"] = part
     meta |= counts
     if scene.units:
@@ -337,8 +339,9 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
             options["tree_postprocessor"] = glb_colours(surface, colours)
         if isinstance(units, str) and units != "m":
             surface.units = _LONG_UNITS.get(units, units)
-        if error is not None:
-            surface = placed(trimesh, surface)
+        node = meta.get("part_name")
+        if error is not None or isinstance(node, str):
+            surface = placed(trimesh, surface, node if isinstance(node, str) else None, is_moved=error is not None)
     elif error is not None:
         warnings.warn(
             f"writing {name!r}: {format.upper()} has 32 bits for a position, which is then off by up to {error:.1g}; "

@@ -1,8 +1,8 @@
 """Steps onto a field's surface and along it. Where a trim ends the surface, at its rim.
 
-On the surface the offset is 0 and the trim at most 0. A step is the shortest one that does away, to first order, with an offset
-and with a trim above 0: along the normal, and within the surface against the slope of the trim. On a rim what leads beyond
-it is no direction along the surface.
+On the surface the offset is 0 and the trim at most 0. A step is the shortest one that does away, to first order, with an
+offset and with a trim above 0: along the normal, and within the surface against the slope of the trim. On a rim what leads
+beyond it is no direction along the surface.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def descend(surface: Surface, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 
 def distance_left(offset: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """The distance (N,) to the surface or what continues it, were the slope the same on the way; infinite without a slope."""
+    """The distance (N,) to the surface or what continues it, were the slope the same on the way; infinite without one."""
     length = np.linalg.norm(slope, axis=1)
     sound = np.isfinite(length) & (length > 0)
     return np.divide(np.abs(offset), length, out=np.full(len(offset), np.inf), where=sound)

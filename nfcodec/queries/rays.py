@@ -100,10 +100,16 @@ def _first_crossings(
 
 
 def _next_changes(
-    surface: Surface, start: np.ndarray, along: np.ndarray, which: np.ndarray, t: np.ndarray, end: np.ndarray, offset: np.ndarray
+    surface: Surface,
+    start: np.ndarray,
+    along: np.ndarray,
+    which: np.ndarray,
+    t: np.ndarray,
+    end: np.ndarray,
+    offset: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """Of rays `which` at distances t with these offsets, those whose sign changes before the end: which, the distances before and
-    behind the change, the offsets there, and ends."""
+    """Of rays `which` at distances t with these offsets, those whose sign changes before the end: which, the distances
+    before and behind the change, the offsets there, and ends."""
     found: list[tuple[np.ndarray, ...]] = []
     least_step = _LEAST_STEP * surface.cell
     while len(which):
@@ -118,7 +124,13 @@ def _next_changes(
 
 
 def _zeros(
-    surface: Surface, start: np.ndarray, along: np.ndarray, near: np.ndarray, far: np.ndarray, low: np.ndarray, high: np.ndarray
+    surface: Surface,
+    start: np.ndarray,
+    along: np.ndarray,
+    near: np.ndarray,
+    far: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
 ) -> np.ndarray:
     """Where between `near` (0) and `far` (1) the offsets of rays, `low` and `high` there, are 0: (N,)."""
 

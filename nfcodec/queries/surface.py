@@ -48,14 +48,15 @@ class Surface:
         return self.slopes(points)[:2]
 
     def slopes(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-        """Offsets and derivatives as `slope`, and the same of the trim (N,), (N, 3), at most 0 on the surface; None without one."""
+        """Offsets and derivatives as `slope`, and those of the trim (N,), (N, 3), at most 0 on the surface; None without."""
         coords = np.clip((points - self.low) / self.size, 0.0, 1.0)
         values, slopes = self.field._evaluation.gradient(coords, self.n_levels, shared=False)
         offset = self.sign * (values[:, 0].astype(np.float64) - self.iso)
         slope = self.sign * slopes[:, 0].astype(np.float64) / self.size
         if self._trim is None:
             return offset, slope, None
-        return offset, slope, (values[:, self._trim].astype(np.float64), slopes[:, self._trim].astype(np.float64) / self.size)
+        trim = values[:, self._trim].astype(np.float64)
+        return offset, slope, (trim, slopes[:, self._trim].astype(np.float64) / self.size)
 
     def _sample(self, points: np.ndarray) -> np.ndarray:
         return self.field._evaluation.sample((points - self.low) / self.size, self.n_levels, shared=False)

@@ -115,5 +115,5 @@ def surface_gallery(comparison: Comparison, shown: Sequence[Shown]) -> Gallery:
         "Faces seen from behind are red."
     ]
     if not comparison.is_closed:
-        notes.append("The source is open: its figures are judged from the source to the decoded surface only.")
+        notes.append("The source is open: files were chosen by the error from the source to the decoded surface.")
     return Gallery(("shaded", "error on the decoded surface", "error on the source"), groups, end, "of the diagonal", notes)
