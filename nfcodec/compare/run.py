@@ -31,8 +31,9 @@ __all__ = ["TARGETS", "compare"]
 
 TARGETS: tuple[Setting, ...] = tuple({"quality": quality} for quality in (20.0, 35.0, 50.0, 65.0, 80.0))
 # what a result of ours depends on, and what every measurement does
-_OUR_CODE = ("activations", "encodings", "entropy", "fit", "io", "kernels", "binary.py", "choice.py", "container.py",
-             "decode.py", "encoder.py", "field.py", "header.py", "isosurface", "layout.py", "mlp.py", "pack.py", "spec.py")  # fmt: skip
+_OUR_CODE = ("activations", "encodings", "entropy", "fit", "io", "kernels", "attributes.py", "binary.py", "choice.py",
+             "container.py", "decode.py", "encoder.py", "evaluate.py", "field.py", "header.py", "isosurface", "layout.py",
+             "meshing.py", "mlp.py", "pack.py", "shell.py", "spec.py")  # fmt: skip
 _MEASURING_CODE = ("measure.py", "metrics.py", "geometry.py", "compare/run.py")
 _PEERS_CODE = ("compare/peers", "fit/distance.py")
 _REPEAT_BELOW = 0.5  # seconds: shorter calls are timed three times
