@@ -227,8 +227,8 @@ class Field:
         Rays may start anywhere; one that starts inside hits the surface where it leaves. Only crossings count, between
         min_distance and max_distance world units from the origin and within the field's box. Hits lie within a
         ten-thousandth of a source cell of the field's zero. Steps are at least a quarter of a source cell: a ray may pass
-        through what is thinner along it. iso as in `to_mesh`, but that rays hit the shell of a udf. UsageError for fields
-        that are no surfaces.
+        through what is thinner along it. iso as in `to_mesh`; hits on a udf without it lie where its values
+        along the ray are least, some tenths of a source cell from the surface. UsageError for fields that are no surfaces.
         """
         from .queries import cast_rays
 

@@ -226,6 +226,45 @@ def test_rays_leave_through_a_hole():
     assert np.array_equal(hits.hit[clear], (2 * out[:, 2] < 1.0)[clear]) and not hits.hit.all()
 
 
+# ---------------------------------------------------------------- distances without sign
+
+
+def test_rays_hit_the_surface_of_an_unsigned_ball(kernels):
+    field, origins = field_of(ball, "udf"), drawn(300, 1.2)
+    directions = unit(drawn(300, 0.7, seed=1) - origins)
+    true, hits = true_hits(origins, directions), field.raycast(origins, directions)
+    closest = np.linalg.norm(np.cross(origins - CENTRE, directions), axis=1)
+    clear = (np.abs(closest - 2.0) > 0.9 * CELL) & (np.abs(ball(origins - CENTRE)) > 1.3 * CELL)
+    assert np.array_equal(hits.hit[clear], np.isfinite(true)[clear]) and clear.sum() > 100
+    sure = hits.hit & clear
+    steep = sure & (closest < 1.5)
+    np.testing.assert_allclose(hits.t[steep], true[steep], atol=0.25 * CELL)
+    np.testing.assert_allclose(ball(hits.points[sure] - CENTRE), 0, atol=0.3 * CELL)
+    np.testing.assert_allclose(hits.points[sure], (origins + hits.t[:, None] * directions)[sure], atol=1e-9)
+    out = unit(hits.points - CENTRE)
+    side = np.sign(ball(origins - CENTRE))
+    np.testing.assert_allclose(hits.normals[sure], (side[:, None] * out)[sure], atol=0.25)
+    shell = field.raycast(origins, directions, iso=1.2 * CELL)
+    from_outside = sure & (side > 0)
+    assert (shell.t < hits.t - CELL)[from_outside].all(), "which lies before the surface"
+
+
+def test_rays_pass_beside_a_disc_without_sides():
+    def disc(points):
+        return np.hypot(np.maximum(np.hypot(points[:, 0], points[:, 1]) - 2.0, 0), points[:, 2])
+
+    field, rng = field_of(disc, "udf"), np.random.default_rng(0)
+    origins = CENTRE + rng.uniform([-3, -3, -3], [3, 3, -1], (500, 3))
+    directions = unit(rng.uniform([-0.5, -0.5, 1], [0.5, 0.5, 1], (500, 3)))
+    hits = field.raycast(origins, directions)
+    t = (CENTRE[2] - origins[:, 2]) / directions[:, 2]
+    radius = np.linalg.norm((origins + t[:, None] * directions - CENTRE)[:, :2], axis=1)
+    clear = np.abs(radius - 2.0) > CELL
+    assert np.array_equal(hits.hit[clear], (radius < 2.0)[clear]) and (hits.hit & clear).sum() > 50 < (clear & ~hits.hit).sum()
+    np.testing.assert_allclose(hits.t[hits.hit & clear], t[hits.hit & clear], atol=0.15 * CELL)
+    assert (hits.normals[hits.hit & clear][:, 2] < -0.9).all()
+
+
 # ---------------------------------------------------------------- batches, threads, refusals
 
 

@@ -3,7 +3,7 @@
 A ray goes on by a part of the offset at hand, which for a distance cannot lead through the surface, and at least by a
 part of a source cell. Fields are distances near their surface, about distances elsewhere, and cut off beyond a truncation,
 where rays make steps of that length. A hit is where the sign changes: it is bracketed by the last step and
-closed in on by false position. Where a trim cuts the surface off, the ray goes on behind the change of sign.
+closed in on by false position; of unsigned distances see `creases`. Where a trim cuts the surface off, the ray goes on behind the change of sign.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..roots import zeros
+from .creases import next_passes, normals_at
 from .surface import Surface, in_chunks, normals_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class RayHits:
 
     hit (N,) bool; t (N,) float64: the hit is at origin + t * direction, infinite without one; points, normals (N, 3)
     float64 as (x, y, z) in world units, NaN without a hit. Normals are unit vectors and point outwards, also for rays that
-    come from inside.
+    come from inside; those of unsigned distances to where the ray comes from.
     """
 
     hit: np.ndarray
@@ -73,7 +74,8 @@ def cast_rays(
         places = which + part.start
         hits.hit[places], hits.t[places] = True, t / lengths[which]
         hits.points[places] = points[:, ::-1]
-        hits.normals[places] = normals_of(surface.slope(points)[1])[:, ::-1]
+        slopes = normals_at(surface, points, along[which]) if surface.draws_in else surface.slope(points)[1]
+        hits.normals[places] = normals_of(slopes)[:, ::-1]
 
     in_chunks(work, n, field._evaluation.is_quick_at_points(_POINTS_PER_RAY * n))
     return hits
@@ -88,15 +90,33 @@ def _first_crossings(
     t, end = enter[which], leave[which]
     offset = surface.offset(start[which] + t[:, None] * along[which])
     found: list[tuple[np.ndarray, np.ndarray]] = []
+    find = _passes if surface.draws_in else _crossings
     while len(which):
-        which, near, far, low, high, end = _next_changes(surface, start, along, which, t, end, offset)
-        at = near + _zeros(surface, start[which], along[which], near, far, low, high) * (far - near)
-        there = surface.is_there(start[which] + at[:, None] * along[which])
-        found.append((which[there], at[there]))
-        which, t, end, offset = (a[~there] for a in (which, far, end, high))
+        hit, at, (which, t, end, offset) = find(surface, start, along, which, t, end, offset)
+        found.append((hit, at))
     if not found:
         return np.empty(0, np.int64), np.empty(0)
     return tuple(np.concatenate(parts) for parts in zip(*found))
+
+
+def _crossings(
+    surface: Surface, start: np.ndarray, along: np.ndarray, *marks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+    """The next crossings of rays at marks (which, t, end, offset): which, at what distances, and marks of those that go on."""
+    which, near, far, low, high, end = _next_changes(surface, start, along, *marks)
+    at = near + _zeros(surface, start[which], along[which], near, far, low, high) * (far - near)
+    there = surface.is_there(start[which] + at[:, None] * along[which])
+    return which[there], at[there], tuple(a[~there] for a in (which, far, end, high))
+
+
+def _passes(
+    surface: Surface, start: np.ndarray, along: np.ndarray, *marks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+    """As `_crossings`, of an unsigned distance: rays go to the shell, and through it."""
+    inside = marks[-1] < 0
+    which, _, far, _, high, end = _next_changes(surface, start, along, *(a[~inside] for a in marks))
+    within = (np.concatenate([a[inside], entered]) for a, entered in zip(marks, (which, far, end, high)))
+    return next_passes(surface, start, along, *within)
 
 
 def _next_changes(
@@ -110,7 +130,7 @@ def _next_changes(
 ) -> tuple[np.ndarray, ...]:
     """Of rays `which` at distances t with these offsets, those whose sign changes before the end: which, the distances
     before and behind the change, the offsets there, and ends."""
-    found: list[tuple[np.ndarray, ...]] = []
+    found: list[tuple[np.ndarray, ...]] = [tuple(a[:0] for a in (which, t, t, offset, offset, end))]
     least_step = _LEAST_STEP * surface.cell
     while len(which):
         step = np.maximum(_PART * np.abs(offset), least_step) if surface.is_distance else least_step
