@@ -31,7 +31,7 @@ export function crc32(bytes) {
 export function readTable(bytes) {
   const reader = new ByteReader(bytes, "header");
   const head = reader.take(Math.min(8, bytes.length));
-  check(SIGNATURE.every((byte, i) => byte === head[i] || i >= head.length), "signature", "not a .nfld file");
+  check(head.length > 0 && head.every((byte, i) => byte === SIGNATURE[i]), "signature", "not a .nfld file");
   check(head.length === 8, "truncated", "file ends within its signature");
   const major = reader.u8();
   check(major === 0, "version", `file of major version ${major}, expected 0`);
@@ -43,15 +43,14 @@ export function readTable(bytes) {
   const fileLength = reader.varint();
   const rows = [];
   for (let n = 0; n < nChunks; n++) {
-    const row = { type: reader.u8(), key: reader.varint(), codec: reader.u8(), length: reader.varint(), checksum: reader.u32() };
-    check(row.key < 2 ** 32 && row.length < 2 ** 32, "chunk-limit", `chunk ${n} has a key or length of 2^32 or more`);
-    rows.push(row);
+    rows.push({ type: reader.u8(), key: reader.varint(), codec: reader.u8(), length: reader.varint(), checksum: reader.u32() });
   }
   const covered = reader.position;
   check(reader.u32() === crc32(bytes.subarray(0, covered)), "checksum", "header is damaged");
   check(features === 0, "feature", `file needs features ${features} that this decoder does not know`);
   const seen = new Set();
-  for (const { type, key, codec } of rows) {
+  for (const { type, key, codec, length } of rows) {
+    check(key < 2 ** 32 && length < 2 ** 32, "chunk-limit", `chunk of key ${key}, ${length} bytes, expected below 2^32`);
     const id = `${type}:${key}`;
     check(!seen.has(id), "chunk-duplicate", `two chunks have type ${type} and key ${key}`);
     seen.add(id);
@@ -81,24 +80,23 @@ export function checkedChunk(row, stored, warn = () => {}) {
   return null;
 }
 
-/** All chunks of a file: `{chunks, missing}`, chunks `{type, key, codec, bytes}`; missing counts those that are cut off. */
+/** All chunks of a file: `{chunks, missing}`, chunks `{type, key, codec, bytes}`; missing are the rows of those cut off. */
 export function readContainer(bytes, { truncated = false, warn } = {}) {
   const { rows, fileLength } = readTable(bytes);
-  if (!truncated) {
-    check(bytes.length >= fileLength, "truncated", `file of ${bytes.length} bytes, header says ${fileLength}`);
-    check(bytes.length <= fileLength, "trailing-bytes", `file of ${bytes.length} bytes, header says ${fileLength}`);
-  }
+  const lengths = `file of ${bytes.length} bytes, header says ${fileLength}`;
+  check(truncated || bytes.length >= fileLength, "truncated", lengths);
+  check(bytes.length <= fileLength, "trailing-bytes", lengths);
   const chunks = [];
   for (const [n, row] of rows.entries()) {
     const cut = row.offset + row.length > bytes.length;
-    if (truncated && cut) return { rows, chunks, missing: rows.length - n };
+    if (truncated && cut) return { chunks, missing: rows.slice(n) };
     try {
       const content = checkedChunk(row, bytes.subarray(row.offset, row.offset + row.length), warn);
       if (content) chunks.push({ ...row, bytes: content });
     } catch (error) {
-      if (truncated && error instanceof NfldError) return { rows, chunks, missing: rows.length - n };
+      if (truncated && error instanceof NfldError) return { chunks, missing: rows.slice(n) };
       throw error;
     }
   }
-  return { rows, chunks, missing: 0 };
+  return { chunks, missing: [] };
 }

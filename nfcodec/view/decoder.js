@@ -10,50 +10,51 @@ import { readNetworkChunk } from "./network.js";
 import { readResidualHeader } from "./residual.js";
 import { readSingle } from "./single.js";
 
+const ORDER = [CHUNK.FHDR, CHUNK.DNET, CHUNK.CTXN, CHUNK.GRID, CHUNK.FULL, CHUNK.RESI];
 const NAMES = Object.fromEntries(Object.entries(CHUNK).map(([name, type]) => [type, name]));
 
-/** Number, order and codecs of the critical chunks in a table. */
-export function checkTable(rows) {
-  const critical = rows.filter((row) => !isAncillary(row.type));
-  const count = (type) => critical.filter((row) => row.type === type).length;
-  if (count(CHUNK.FULL) > 0) check(critical.length === 1, "chunk-count", "FULL and other chunks in one file");
-  else {
-    for (const type of [CHUNK.FHDR, CHUNK.DNET]) check(count(type) === 1, "chunk-count", `${count(type)} chunks ${NAMES[type]}`);
-    check(count(CHUNK.CTXN) <= 1 && count(CHUNK.RESI) <= 1, "chunk-count", "two chunks of a type that is there once");
-    check(count(CHUNK.GRID) >= 1, "chunk-count", "no chunk GRID");
-  }
-  critical.forEach(({ type, key, codec }, n) => {
-    check(type === CHUNK.GRID || key === 0, "chunk-count", `chunk ${NAMES[type]} of key ${key}`);
+/** Codecs and order of the critical chunks in a table. */
+function checkTable(rows, missing) {
+  for (const { type, codec } of rows) {
     check(codec === (type === CHUNK.FHDR ? CODEC.raw : CODEC.rans), "chunk-codec", `chunk ${NAMES[type]} of codec ${codec}`);
-    check(n === 0 || critical[n - 1].type <= type, "chunk-order", `chunk ${NAMES[type]} comes too late`);
+  }
+  const place = ({ type }) => ORDER.indexOf(type);
+  rows.forEach((row, n) => {
+    check(n === 0 || place(rows[n - 1]) <= place(row), "chunk-order", `chunk ${NAMES[row.type]} comes too late`);
   });
+  const full = [...rows, ...missing].some((row) => row.type === CHUNK.FULL);
+  check(!full || rows.every((row) => row.type === CHUNK.FULL), "chunk-count", "FULL and other chunks in one file");
 }
 
 /** Integers of a field, chunk by chunk. */
 export class Decoder {
-  /** rows: the table of the file. */
-  constructor(rows) {
-    checkTable(rows);
-    this.hasContext = rows.some((row) => row.type === CHUNK.CTXN);
-    this.lastKey = rows.filter((row) => row.type === CHUNK.GRID).at(-1)?.key;
+  /** rows: those of the table whose chunks will be added; missing: those whose chunks are cut off. */
+  constructor(rows, missing = []) {
+    this.rows = rows.filter((row) => !isAncillary(row.type));
+    this.missing = missing;
+    checkTable(this.rows, this.missing);
+    this.full = this.rows.some((row) => row.type === CHUNK.FULL);
     this.spec = this.network = this.context = this.residual = null;
     /** By level of the field: `{latents}`, `{table}`, `{indices, codebook}`, `{widths}` or `{}`. */
     this.levels = [];
   }
 
-  get complete() {
-    return this.spec !== null && this.levels.length === this.spec.nLevels;
+  /** That a chunk is there once, with key 0. */
+  single(type) {
+    const found = this.rows.filter((row) => row.type === type);
+    const cut = found.length === 0 && this.missing.some((row) => row.type === type);
+    check(!cut, "truncated", `file is cut off before its ${NAMES[type]}`);
+    check(found.length === 1 && found[0].key === 0, "chunk-count", `${found.length} chunks ${NAMES[type]}, expected one of key 0`);
   }
 
   /** Takes a critical chunk `{type, key, bytes}`, in the order of the file. */
   add({ type, key, bytes }) {
-    const name = NAMES[type];
-    const reader = new ByteReader(bytes, name);
-    if (type === CHUNK.FULL) {
-      Object.assign(this, readSingle(reader));
-      return;
-    }
-    if (type === CHUNK.FHDR) this.addHeader(reader);
+    if (type === CHUNK.RESI) this.checkLevels();
+    else if (type !== CHUNK.FULL) this.checkBefore(type);
+    if (type !== CHUNK.GRID) this.single(type);
+    const reader = new ByteReader(bytes, NAMES[type]);
+    if (type === CHUNK.FULL) Object.assign(this, readSingle(reader));
+    else if (type === CHUNK.FHDR) this.addHeader(reader);
     else if (type === CHUNK.DNET) this.network = readNetworkChunk(reader, this.spec);
     else if (type === CHUNK.CTXN) this.context = readContextNetwork(reader, this.spec.nAxes, isMulti(this.dense));
     else if (type === CHUNK.GRID) this.addLevels(reader, key);
@@ -61,10 +62,17 @@ export class Decoder {
     reader.end();
   }
 
+  /** That what a type of chunks builds on was there. */
+  checkBefore(type) {
+    if (type >= CHUNK.DNET && !this.spec) this.single(CHUNK.FHDR);
+    if (type >= CHUNK.CTXN && !this.network) this.single(CHUNK.DNET);
+    if (type === CHUNK.CTXN) check(this.dense, "chunk-count", "CTXN in a file without dense grids");
+    if (type > CHUNK.CTXN && this.dense && !this.context) this.single(CHUNK.CTXN);
+  }
+
   addHeader(reader) {
     this.spec = readHeader(reader);
     this.dense = this.spec.parts.find((part) => part.encoding === "dense");
-    check(this.hasContext === Boolean(this.dense), "chunk-count", "CTXN belongs to dense grids, and to them alone");
     this.places = this.spec.parts.flatMap((part) => part.levels.map((level, index) => ({ part, level, index })));
   }
 
@@ -76,7 +84,17 @@ export class Decoder {
       this.levels.push(this.readIntegers(bytes, this.places[this.levels.length]));
       bytes.end();
     }
-    if (key === this.lastKey) check(key === nLevels - 1, "grid-count", `${key + 1} levels, expected ${nLevels}`);
+  }
+
+  /** That what was taken is a field, and a whole one unless chunks with levels are cut off. */
+  checkLevels() {
+    if (this.full && this.spec) return;
+    if (this.missing.some((row) => row.type === CHUNK.FULL)) this.single(CHUNK.FULL);
+    this.checkBefore(CHUNK.GRID);
+    const cut = this.missing.some((row) => row.type === CHUNK.GRID);
+    const { length } = this.levels;
+    if (length === 0) throw new NfldError(cut ? "truncated" : "chunk-count", "no level at all");
+    check(cut || length === this.spec.nLevels, "grid-count", `${length} levels, expected ${this.spec.nLevels}`);
   }
 
   readIntegers(bytes, { part, level, index }) {
@@ -94,11 +112,5 @@ export class Decoder {
     }
     if (part.encoding === "super-gaussian") return { widths: readTensors(bytes, [part.width])[0] };
     return {};
-  }
-
-  /** Whether what was taken so far is a field. */
-  checkUsable() {
-    const usable = this.network && this.levels.length > 0 && (!this.dense || this.context);
-    if (!usable) throw new NfldError("truncated", "file ends before its first level");
   }
 }

@@ -17,8 +17,8 @@ export class Field {
     this.network = network;
     /** Integers by level, as they were read. */
     this.levels = levels.slice();
-    /** What RESI says, or null; a file that is cut off has none. */
-    this.residual = missing > 0 ? null : residual;
+    /** What RESI says, or null. */
+    this.residual = residual;
     /** Chunks that are cut off. */
     this.missing = missing;
     /** JSON of META, or null. */

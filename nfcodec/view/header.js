@@ -28,21 +28,16 @@ function readKind(reader) {
   check(nChannels >= 1 && nChannels <= R.MAX_CHANNELS, "limit-channels", `${nChannels} channels`);
   const dtype = R.DTYPES[reader.u8()];
   check(dtype, "fhdr-dtype", "unknown dtype");
-  const surface = R.SURFACES.has(kind);
-  check(kind !== "image" || nAxes === 2, "fhdr-kind", `image of ${nAxes} axes`);
-  check(!surface || (nAxes === 3 && dtype === "f4"), "fhdr-kind", `${kind} of ${nAxes} axes in ${dtype}`);
   const has = Object.fromEntries(Object.entries(R.FLAGS).map(([name, bit]) => [name, (flags & bit) !== 0]));
-  const flag = (ok, what) => check(ok, "fhdr-flags", what);
-  flag(has.placed === surface, "origin and cell belong to surfaces");
-  flag(has.truncated === (kind === "tsdf"), "truncation belongs to tsdf");
-  flag(!has.fullRange || (!has.oneRange && (dtype === "u1" || dtype === "u2")), `full range with ${dtype}`);
-  return { kind, surface, flags: has, nAxes, nChannels, dtype };
+  return { kind, surface: R.SURFACES.has(kind), flags: has, nAxes, nChannels, dtype };
 }
 
 function readValues(reader, spec) {
-  const { flags, nChannels, nAxes } = spec;
+  const { kind, surface, dtype, flags, nChannels, nAxes } = spec;
+  const full = !flags.oneRange && (dtype === "u1" || dtype === "u2");
+  check(!flags.fullRange || full, "fhdr-flags", `full range of ${dtype}`);
   spec.offsets = new Array(nChannels).fill(0);
-  spec.scales = new Array(nChannels).fill(spec.dtype === "u2" ? 65535 : 255);
+  spec.scales = new Array(nChannels).fill(dtype === "u2" ? 65535 : 255);
   if (!flags.fullRange) {
     for (let c = 0; c < nChannels; c++) {
       const stored = c === 0 || !flags.oneRange;
@@ -51,8 +46,11 @@ function readValues(reader, spec) {
     }
   }
   if (flags.placed) {
-    spec.origin = Array.from({ length: nAxes }, () => reader.f64());
-    check(spec.origin.every((x) => Math.abs(x) <= 1e30), "fhdr-origin", `origin ${spec.origin}`);
+    spec.origin = Array.from({ length: nAxes }, () => {
+      const x = reader.f64();
+      check(Math.abs(x) <= 1e30, "fhdr-origin", `origin ${x}`);
+      return x;
+    });
     spec.cell = reader.f64();
     check(spec.cell >= 1e-30 && spec.cell <= 1e30, "fhdr-cell", `cell ${spec.cell}`);
   }
@@ -64,31 +62,41 @@ function readValues(reader, spec) {
     spec.knee = reader.f32();
     check(spec.knee > 0, "fhdr-knee", `knee ${spec.knee}`);
   }
-  if (!spec.surface) return;
+  check(flags.placed === surface && flags.truncated === (kind === "tsdf"), "fhdr-kind", `${kind} with other flags than its own`);
+  check(kind !== "image" || nAxes === 2, "fhdr-kind", `image of ${nAxes} axes`);
+  check(!surface || (nAxes === 3 && dtype === "f4"), "fhdr-kind", `${kind} of ${nAxes} axes in ${dtype}`);
+  if (surface) readRoles(reader, spec);
+}
+
+function readRoles(reader, spec) {
   spec.roles = ["distance"];
-  for (let c = 1; c < nChannels; c++) {
+  while (spec.roles.length < spec.nChannels) {
     const role = R.ROLES[reader.u8()];
     check(role, "fhdr-role", "unknown role of a channel");
-    check(role === "other" || !spec.roles.includes(role), "fhdr-role", `two channels are ${role}`);
     spec.roles.push(role);
   }
+  const known = spec.roles.filter((role) => role !== "other");
+  check(new Set(known).size === known.length, "fhdr-role", `channels ${spec.roles}, expected each role once`);
   const colours = ["red", "green", "blue"].filter((role) => spec.roles.includes(role)).length;
   check(colours === 0 || colours === 3, "fhdr-role", `${colours} of three colours`);
 }
 
 function readParts(reader, spec) {
   spec.parts = [];
+  spec.nLevels = 0;
   for (let more = true; more; ) {
     const id = reader.u8();
-    check(spec.parts.length < R.MAX_PARTS, "limit-parts", `more than ${R.MAX_PARTS} encodings`);
+    more = id >= 128;
     const encoding = R.ENCODINGS[id & 127];
     check(encoding, "fhdr-encoding", `unknown encoding ${id & 127}`);
-    check(!spec.parts.some((part) => part.encoding === encoding), "fhdr-encoding", `${encoding} is there twice`);
-    spec.parts.push((id & 127) < 16 ? readGrid(reader, spec, encoding) : readCoordinates(reader, spec, encoding));
-    more = id >= 128;
+    const part = (id & 127) < 16 ? readGrid(reader, spec, encoding) : readCoordinates(reader, spec, encoding);
+    spec.parts.push(part);
+    spec.nLevels += part.levels.length;
+    check(spec.parts.length <= R.MAX_PARTS, "limit-parts", `more than ${R.MAX_PARTS} encodings`);
+    check(spec.nLevels <= R.MAX_LEVELS, "limit-levels", `${spec.nLevels} levels`);
   }
-  spec.nLevels = spec.parts.reduce((n, part) => n + part.levels.length, 0);
-  check(spec.nLevels <= R.MAX_LEVELS, "limit-levels", `${spec.nLevels} levels`);
+  const names = spec.parts.map((part) => part.encoding);
+  check(new Set(names).size === names.length, "fhdr-encoding", `encodings ${names}, expected each once`);
 }
 
 const LOG2_LIMIT = { dense: 0, hash: R.MAX_LOG2_HASHMAP_SIZE, codebook: R.MAX_LOG2_CODEBOOK_SIZE };
@@ -101,13 +109,13 @@ function readGrid(reader, spec, encoding) {
   check(log2Size <= LOG2_LIMIT[encoding], "limit-log2_size", `log2_size ${log2Size} of ${encoding}`);
   const n = reader.u8();
   check(n >= 1 && n <= R.MAX_LEVELS, "limit-levels", `${n} levels`);
-  check(!flags.sharedFeatures || n >= 2, "fhdr-flags", "shared features of one level");
   const levels = readResolutions(reader, n, nAxes, flags.halving).map((resolution) => ({ resolution }));
   const features = Array.from({ length: flags.sharedFeatures ? 2 : n }, () => {
     const f = reader.u8();
     check(f >= 1 && f <= R.MAX_FEATURES, "limit-features", `${f} features`);
     return f;
   });
+  check(!flags.sharedFeatures || n >= 2, "fhdr-flags", "shared features of one level");
   levels.forEach((level, l) => (level.nFeatures = features[flags.sharedFeatures ? Number(l === n - 1) : l]));
   for (const level of levels) level.step = readStep(reader);
   for (const level of levels) {

@@ -21,11 +21,11 @@ const asBytes = (data) => (data instanceof Uint8Array ? data : new Uint8Array(da
 export function openField(data, { truncated = false, decompress } = {}) {
   const warnings = [];
   const warn = (text) => warnings.push(text);
-  const { rows, chunks, missing } = readContainer(asBytes(data), { truncated, warn });
-  const decoder = new Decoder(rows);
+  const { chunks, missing } = readContainer(asBytes(data), { truncated, warn });
+  const decoder = new Decoder(chunks, missing);
   for (const chunk of chunks) if (!isAncillary(chunk.type)) decoder.add(chunk);
-  decoder.checkUsable();
-  const metadata = chunks.find((chunk) => chunk.type === CHUNK.META);
+  decoder.checkLevels();
+  const metadata = chunks.find((chunk) => chunk.type === CHUNK.META && chunk.key === 0);
   const meta = metadata ? readMeta(metadata, decompress, warn) : null;
-  return new Field(decoder, { missing, meta, warnings });
+  return new Field(decoder, { missing: missing.length, meta, warnings });
 }

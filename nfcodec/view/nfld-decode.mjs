@@ -27,7 +27,7 @@ function answer({ file, truncated = false, coords, level, shape, decode = false 
   try {
     const field = openField(readFileSync(file), { truncated, decompress });
     const { nChannels } = field.spec;
-    const out = { levels: field.levels.map(hashes), missing: field.missing };
+    const out = { levels: field.levels.map(hashes), complete: field.missing === 0 };
     if (field.residual) {
       out.residual = field.exact().planes.map((planes) => sha256(...planes));
       out.decoded = sha256(field.decode().data);

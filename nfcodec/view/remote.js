@@ -65,14 +65,14 @@ export async function* levelsOf(url, { fetch = globalThis.fetch.bind(globalThis)
     check(remote.bytes.length >= end, "truncated", `${url} ends at byte ${remote.bytes.length}, header says ${fileLength}`);
     const bytes = checkedChunk(row, remote.bytes.subarray(row.offset, end), warn);
     if (!bytes) continue;
-    if (row.type === CHUNK.META) meta ??= readMeta({ ...row, bytes }, decompress, warn);
+    if (row.type === CHUNK.META && row.key === 0) meta = readMeta({ ...row, bytes }, decompress, warn);
     if (isAncillary(row.type)) continue;
     decoder.add({ ...row, bytes });
     const missing = rows.length - 1 - n;
     if (row.type === CHUNK.GRID && missing > 0) yield new Field(decoder, { missing, meta, warnings });
   }
   check(!remote.whole || remote.bytes.length <= fileLength, "trailing-bytes", `${url} goes on after byte ${fileLength}`);
-  decoder.checkUsable();
+  decoder.checkLevels();
   yield new Field(decoder, { meta, warnings });
 }
 

@@ -56,8 +56,14 @@ export class ContextNetwork {
     // input by input, since most inputs are 0
     this.columns = new Int32Array(first.nIn * first.nOut);
     first.weights.forEach((w, i) => (this.columns[(i % first.nIn) * first.nOut + Math.floor(i / first.nIn)] = w));
-    this.sums = this.layers.map(({ nOut }) => new Int32Array(nOut));
+    for (const layer of this.layers) {
+      layer.start = Int32Array.from(layer.biases, (b) => b * 2 ** layer.shift + half(layer.shift));
+      layer.sums = new Int32Array(layer.nOut);
+    }
     this.start = new Int32Array(first.nOut);
+    this.skipWeights = this.skip.weights.map((k) => k * 256);
+    this.skipHalf = half(this.skip.shift);
+    this.skipUnit = 2 ** this.skip.shift;
   }
 
   checkBounds() {
@@ -83,65 +89,77 @@ export class ContextNetwork {
 
   /** Fixes group (d) for the predictions that follow. */
   setPlane(depth, plane) {
-    const { nOut, shift, biases } = this.layers[0];
+    const [{ nOut, start }] = this.layers;
     const column = this.nValues * nOut;
     for (let o = 0; o < nOut; o++) {
-      const known = this.columns[column + o] * 256 * depth + this.columns[column + nOut + o] * 256 * plane;
-      this.start[o] = known + biases[o] * 2 ** shift + half(shift);
+      this.start[o] = start[o] + this.columns[column + o] * 256 * depth + this.columns[column + nOut + o] * 256 * plane;
     }
+    this.propagate(this.skipHalf, true);
+    this.quiet = { mu8: this.mu8, scale: this.scale };
   }
 
   /** Sets `mu8` and `scale` from the values of groups (a), (b), (c), each within +-255. */
   predict(values) {
-    const { layers, columns, skip, nValues } = this;
-    let sums = this.sums[0];
+    const { columns, skipWeights, nValues } = this;
+    const { sums } = this.layers[0];
     const width = sums.length;
-    sums.set(this.start);
-    let location = half(skip.shift);
+    let location = this.skipHalf;
+    let quiet = true;
     for (let i = 0; i < nValues; i++) {
       const x = values[i];
       if (x === 0) continue;
+      if (quiet) {
+        quiet = false;
+        sums.set(this.start);
+      }
       const h = COMPAND[x + MAX_INPUT];
       const column = i * width;
       for (let o = 0; o < width; o++) sums[o] = (sums[o] + Math.imul(columns[column + o], h)) | 0;
-      location += skip.weights[i] * 256 * x;
+      location += skipWeights[i] * x;
     }
+    if (quiet) {
+      this.mu8 = this.quiet.mu8;
+      this.scale = this.quiet.scale;
+    } else this.propagate(location, false);
+  }
+
+  /** From the sums of the first layer, or its start where all values are 0, to the prediction. */
+  propagate(location, quiet) {
+    const { layers } = this;
+    let { sums, shift: before } = layers[0];
+    if (quiet) sums.set(this.start);
     for (let k = 1; k < layers.length; k++) {
-      const { nIn, nOut, shift, weights, biases } = layers[k];
-      const before = layers[k - 1].shift;
+      const { nIn, nOut, shift, weights, start, sums: next } = layers[k];
       for (let i = 0; i < nIn; i++) {
         const h = sums[i] >> before;
         sums[i] = h < 0 ? 0 : h > MAX_HIDDEN ? MAX_HIDDEN : h;
       }
-      const next = this.sums[k];
       for (let o = 0, w = 0; o < nOut; o++) {
-        let sum = biases[o] * 2 ** shift + half(shift);
+        let sum = start[o];
         for (let i = 0; i < nIn; i++, w++) sum = (sum + Math.imul(weights[w], sums[i])) | 0;
         next[o] = sum;
       }
       sums = next;
+      before = shift;
     }
-    const last = layers[layers.length - 1].shift;
     // these two may need more than 32 bits
-    const mu8 = Math.floor(((sums[0] >> last) + Math.floor(location / 2 ** skip.shift) + 16) / 32);
-    const scale = Math.floor(((sums[1] >> last) * 6 + 128) / 256) + 27;
+    const mu8 = Math.floor(((sums[0] >> before) + Math.floor(location / this.skipUnit) + 16) / 32);
+    const scale = Math.floor(((sums[1] >> before) * 6 + 128) / 256) + 27;
     this.mu8 = mu8 < -16376 ? -16376 : mu8 > 16376 ? 16376 : mu8;
     this.scale = scale < 0 ? 0 : scale > 81 ? 81 : scale;
   }
 }
 
-/** Reads a network that must be for so many axes and planes. */
+/** Reads a network that must be for so many axes, and multi or not. */
 export function readContextNetwork(bytes, nAxes, multi) {
-  const axes = bytes.u8();
-  const several = bytes.u8();
-  const nNeurons = bytes.u8();
-  const nHidden = bytes.u8();
+  const [axes, several, nNeurons, nHidden] = [bytes.u8(), bytes.u8(), bytes.u8(), bytes.u8()];
   const fits = (ok, what) => check(ok, "context-net", `context network: ${what}`);
-  fits(axes === nAxes, `${axes} axes, expected ${nAxes}`);
-  fits(several === Number(multi), `multi is ${several}, expected ${Number(multi)}`);
+  fits(axes >= 1 && axes < CAUSAL.length && several <= 1, `${axes} axes, multi ${several}`);
   fits(nNeurons <= MAX_NEURONS && nHidden <= MAX_HIDDEN_LAYERS, `${nHidden} hidden layers of ${nNeurons} neurons`);
   fits((nNeurons === 0) === (nHidden === 0), `${nHidden} hidden layers of ${nNeurons} neurons`);
   const shifts = Array.from({ length: nHidden + 2 }, () => bytes.u8());
-  const tensors = readTensors(bytes, tensorSizes(nAxes, multi, nNeurons, nHidden));
-  return new ContextNetwork(nAxes, multi, nNeurons, nHidden, shifts, tensors);
+  const tensors = readTensors(bytes, tensorSizes(axes, several === 1, nNeurons, nHidden));
+  const network = new ContextNetwork(axes, several === 1, nNeurons, nHidden, shifts, tensors);
+  fits(axes === nAxes && network.multi === multi, `${axes} axes, multi ${several}; expected ${nAxes}, ${Number(multi)}`);
+  return network;
 }
