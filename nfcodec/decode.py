@@ -53,7 +53,7 @@ def read_bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
 def from_container(parts: Container) -> Field:
     """Decodes the chunks of a file that `container.read` has checked."""
     _check_order(parts.chunks)
-    if parts.all(FULL):
+    if parts.all(FULL) or FULL in parts.missing:
         return _from_single(parts)
     spec = header.unpack_spec(_single(parts, FHDR, "FHDR").data)
     check_size(spec)
@@ -61,7 +61,7 @@ def from_container(parts: Container) -> Field:
     mlp = header.unpack_mlp(spec.mlp, _single(parts, DNET, "DNET").data)
     if not encoding.uses_context and parts.all(CTXN):
         raise FormatError(f"reading chunks: got a context network, which {spec.grid.encoding} has not", "chunk-count")
-    net = ContextNet.from_bytes(_single(parts, CTXN, "CTXN").data) if encoding.uses_context else None
+    net = _context(parts, spec) if encoding.uses_context else None
 
     levels: list[LevelData] = []
     sizes = []
@@ -77,9 +77,12 @@ def from_container(parts: Container) -> Field:
             levels.append(encoding.decode_level(spec.grid, levels, len(levels), data, net))
             sizes.append(len(data))
         reader.done()
-    if not levels:
+    is_cut = GRID in parts.missing
+    if not levels and is_cut:
         raise TruncatedError("reading levels: got no complete level, expected at least the coarsest")
-    if len(levels) < spec.grid.n_levels and not parts.n_missing:
+    if not levels:
+        raise FormatError("reading chunks: got no GRID, expected at least one", "chunk-count")
+    if len(levels) < spec.grid.n_levels and not is_cut:
         raise FormatError(f"reading levels: got {len(levels)}, expected {spec.grid.n_levels}", "grid-count")
 
     stored = {c.type: len(c.data) for c in parts.chunks}
@@ -94,6 +97,15 @@ def from_container(parts: Container) -> Field:
     if parts.all(RESI):
         residual = unpack_residual(spec, grid, mlp, _single(parts, RESI, "RESI").data)
     return _field(parts, spec, mlp, grid, sizes, grid_bytes, residual)
+
+
+def _context(parts: Container, spec: FieldSpec) -> ContextNet:
+    """The network of CTXN, which must be one for the field's dense levels."""
+    net = ContextNet.from_bytes(_single(parts, CTXN, "CTXN").data)
+    dense = next(part for part in spec.grid.parts if load(part.encoding).uses_context)
+    if net.n_dims != spec.n_dims or net.multi != (max(dense.n_features) > 1):
+        raise FormatError("reading chunks: got a context network for levels of another kind than the file's", "context-net")
+    return net
 
 
 def _from_single(parts: Container) -> Field:
@@ -163,7 +175,7 @@ def _check_order(chunks: tuple[Chunk, ...]) -> None:
 def _single(parts: Container, kind: int, name: str) -> Chunk:
     """The only chunk of its type, whose key is 0."""
     found = parts.all(kind)
-    if not found and parts.n_missing:
+    if not found and kind in parts.missing:
         raise TruncatedError(f"reading chunks: got no whole {name}, the file is cut off before it; fetch it again")
     if len(found) != 1 or found[0].key:
         keys = [chunk.key for chunk in found]

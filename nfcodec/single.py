@@ -6,6 +6,7 @@ dense fields without masks come like this.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ def unpack_single(data: bytes, check_size: Any) -> tuple[FieldSpec, Mlp, list[Le
     decoder = LaplaceDecoder(reader.bytes(reader.left))
     marks = [decoder.n_read]
     shapes = header.mlp_shapes(spec.mlp)
-    tensors, shifts = _take_tensors(decoder, shapes, len(shapes), _SHIFT_BITS)
-    mlp = header.assemble_mlp(spec.mlp, tensors, [header.check_shift(shift) for shift in shifts])
+    tensors, shifts = _take_tensors(decoder, shapes, len(shapes), _SHIFT_BITS, header.check_shift)
+    mlp = header.assemble_mlp(spec.mlp, tensors, shifts)
     marks.append(decoder.n_read)
     net = _take_context(decoder, spec)
     marks.append(decoder.n_read)
@@ -90,8 +91,12 @@ def _tensors_in(tensors: list[np.ndarray], shifts: list[int], shift_bits: int) -
 
 
 def _take_tensors(
-    decoder: LaplaceDecoder, shapes: list[tuple[int, ...]], n_shifts: int, shift_bits: int
+    decoder: LaplaceDecoder,
+    shapes: list[tuple[int, ...]],
+    n_shifts: int,
+    shift_bits: int,
+    check_shift: Callable[[int], int] = int,  # the context network looks at its own
 ) -> tuple[list[np.ndarray], list[int]]:
-    shifts = [decoder.raw(shift_bits) for _ in range(n_shifts)]
+    shifts = [check_shift(decoder.raw(shift_bits)) for _ in range(n_shifts)]
     scales = [streams.check_scale(decoder.raw(_SCALE_BITS), "the field") for _ in shapes]
     return streams.take_tensors(decoder, shapes, scales), shifts

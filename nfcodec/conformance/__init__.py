@@ -1,0 +1,1 @@
+"""Whether a decoder reads .nfld files as the specification says."""
