@@ -261,16 +261,20 @@ def measure_mesh(
             warnings.warn(f"{name}: {share}, so it becomes a udf; for a signed field pass --kind sdf", stacklevel=2)
         else:
             warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
+    elif signal.kind != "udf" and distance.sign_is_reliable and distance.diagnosis.is_union:
+        warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
     return signal, distance, rim
 
 
 def _rim(distance: MeshDistance, name: str) -> Rim | None:
     """The rim of a surface that a signed field with a trim holds."""
-    if distance.sign_is_reliable:
-        return Rim(distance) if distance.diagnosis.n_boundary_edges else None
-    if not is_sheet(distance.mesh):
+    if not (distance.sign_is_reliable or is_sheet(distance.mesh)):
         return None
     rim = Rim(distance)
+    if not len(rim):
+        return None
+    if distance.sign_is_reliable:
+        return rim
     low, cell, shape = _box(distance.mesh, _PROBE, name)
     signed, apart = open_lattice(rim, low, cell, shape, _BAND * cell)
     extra = further_channels(distance.mesh, distance, rim, signed, apart, low, cell)
