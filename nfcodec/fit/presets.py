@@ -33,6 +33,7 @@ _LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and 
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
 _SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
 _SURFACE_RESOLUTION = 176  # samples along the longest axis at quality 50
+_SLOPE = 1.0  # weight of errors of slopes, of fields whose surface is where they pass through 0
 _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE_TILE_EDGE = {1: 1 << 20, 2: 1024, 3: 96, 4: 32}
@@ -283,6 +284,8 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
         recipe.update(network_rate=0.01)
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)
+        if kind in ("sdf", "tsdf"):
+            recipe.update(slope=_SLOPE)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices
             recipe.update(latent_rate=0.05)
     return recipe

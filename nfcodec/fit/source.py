@@ -15,6 +15,7 @@ from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Mesh, Signal
 from .analysis import detail
 from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance
+from .edges import edge_weights
 from .hidden import fill_hidden
 from .rims import Rim, is_sheet, open_lattice
 
@@ -176,6 +177,8 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
     far = _FAR_WEIGHT if rim is None or distance.sign_is_reliable else _OPEN_FAR_WEIGHT
     weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), far)
+    if signal.kind in ("sdf", "tsdf"):
+        weight *= edge_weights(distance.mesh, apart, origin, cell)
     if signal.kind == "udf":
         distances = np.abs(distances)
     elif signal.kind == "tsdf":
