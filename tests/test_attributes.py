@@ -119,6 +119,20 @@ def test_pseudonormals_give_the_sign_of_a_closed_box():
     np.testing.assert_allclose(np.abs(signed)[~on_rim], apart[~on_rim])
 
 
+def test_faces_that_meet_without_sharing_corners_have_no_rim():
+    """T-junctions: a corner of one face lies on the edge of another, at a fold and within a plane."""
+    closed = box()
+    first = closed.vertices[closed.faces[0]]
+    for k in range(3):  # two sides of the first face are edges of the box, one is a diagonal
+        vertices = np.concatenate([closed.vertices, [(first[k] + first[(k + 1) % 3]) / 2]])
+        a, b, c = np.roll(closed.faces[0], -k)
+        split = Mesh(vertices, np.concatenate([closed.faces[1:], [[a, 8, c], [8, b, c]]]))
+        distance = MeshDistance(split)
+        assert distance.diagnosis.n_boundary_edges == 3 and len(Rim(distance)) == 0
+        holed = MeshDistance(Mesh(vertices, split.faces[:-1]))
+        assert len(Rim(holed)) == 3
+
+
 def test_which_surfaces_a_trim_holds():
     assert is_sheet(MeshDistance(hemisphere()).mesh) and not is_sheet(sphere(2))
     three = Mesh(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -1, -1.0]]), np.array([[0, 1, 2], [0, 1, 3], [0, 1, 4]]))  # fmt: skip

@@ -122,6 +122,21 @@ def test_overlapping_bodies_are_united_and_the_diagnosis_says_so():
     assert distance.diagnosis.lost_share == pytest.approx(0.25, abs=0.02)  # caps of height 1/2 of two unit spheres
 
 
+def test_bodies_that_touch_lose_their_wall_and_doubled_faces_do_not():
+    two = joined(box(), box((1, 0, 0), (2, 1, 1)))
+    distance = MeshDistance(two)
+    points = np.random.default_rng(0).uniform(-0.5, 2.5, (2000, 3))
+    inside = (np.abs(points - [1, 0.5, 0.5]) < [1, 0.5, 0.5]).all(1)
+    np.testing.assert_array_equal(distance.inside(points), inside)
+    assert distance.sign_is_reliable and distance.diagnosis.is_union
+    assert distance.diagnosis.lost_share == pytest.approx(1 / 11, abs=1e-9)  # one wall beside ten outer squares
+    doubled = sphere(2)
+    doubled = joined(Mesh(doubled.vertices, np.concatenate([doubled.faces, doubled.faces[:, ::-1]])), box((2, 0, 0), (3, 1, 1)))
+    distance = MeshDistance(doubled)
+    assert distance.inside(np.array([[0.0, 0, 0], [2.5, 0.5, 0.5], [1.5, 0, 0]])).tolist() == [True, True, False]
+    assert not distance.diagnosis.is_union
+
+
 def test_sheets_open_shells_and_soups_are_ambiguous():
     ball = sphere(4)
     hemisphere = without(ball, ball.vertices[ball.faces].mean(axis=1)[:, 2] < 0)

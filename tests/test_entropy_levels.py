@@ -25,6 +25,7 @@ from nfcodec.entropy import (
     n_inputs,
     predict,
 )
+from nfcodec.entropy.masks import decode_mask, encode_mask
 from nfcodec.errors import FormatError, LimitError, NfldError, UsageError
 
 # --- lattices
@@ -120,6 +121,23 @@ def test_block_masks():
     expanded = lattice.expand_mask(mask, (9, 20))
     assert np.argwhere(expanded).tolist() == [[8, x] for x in range(8, 16)]
     assert block_mask(np.ones((1, 5, 4, 9), int)).shape == (2, 1, 3)
+
+
+def test_masks_follow_the_features_above():
+    """A mask that the coarser level explains takes little but its tables; one that has nothing to do with it a bit a block."""
+    rng = np.random.default_rng(3)
+    before = np.repeat(np.repeat(np.repeat(rng.random((1, 10, 11, 12)) < 0.3, 2, 1), 2, 2), 2, 3).astype(np.int32)
+    resolution = tuple(2 * n for n in before.shape[1:])
+    above = before[0, ::2, ::2, ::2] != 0
+    other = np.random.default_rng(4).random(above.shape) < 0.3
+    sizes = []
+    for mask in (above, other):
+        data = encode_mask(mask, before, resolution)
+        assert np.array_equal(decode_mask(data, before, resolution), mask)
+        sizes.append(len(data))
+    assert sizes[0] < 30 and sizes[1] > 0.8 * above.size / 8
+    with pytest.raises(UsageError, match="blocks, expected"):
+        encode_mask(above[1:], before, resolution)
 
 
 # --- context network

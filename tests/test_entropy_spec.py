@@ -215,16 +215,17 @@ def read_level(net, levels, n_levels, shape, data):
         length, at = read_varint(data, at)
         stream = Stream(data[at : at + length])
         at += length
-        tables = static_tables(stream, 2, 2 * (d + 1))
+        tables = static_tables(stream, 2, 3 * (d + 1))
         for block in np.ndindex(*n_blocks):
             context = sum(mask[tuple(np.subtract(block, np.eye(d, dtype=int)[k]))] for k in range(d) if block[k])
-            coarser = True
+            above = 2
             if level:
                 before = levels[-1]
-                coarse_blocks = [-(-n // edge) for n in before.shape[1:]]
-                corner = [parent(i, n, c)[0] * edge for i, n, c in zip(block, n_blocks, coarse_blocks, strict=True)]
-                coarser = before[(slice(None), *(slice(c, c + edge) for c in corner))].any()
-            mask[block] = stream.symbol(tables[context + (d + 1) * coarser])
+                ends = [(edge * k, min(edge * k + edge, n) - 1) for k, n in zip(block, resolution, strict=True)]
+                axes = zip(ends, resolution, before.shape[1:], strict=True)
+                box = before[(slice(None), *(slice(parent(a, n, c)[0], parent(b, n, c)[0] + 1) for (a, b), n, c in axes))]
+                above = -(-2 * np.count_nonzero(box.any(0)) // box[0].size)
+            mask[block] = stream.symbol(tables[context + (d + 1) * above])
         stream.end()
     stream = Stream(data[at:])
     planes = read_planes(stream, net, levels, n_levels, shape, mask, edge)

@@ -14,7 +14,7 @@ from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.fast import FastStep  # noqa: E402
 from nfcodec.fit.lines import Bands  # noqa: E402
 from nfcodec.fit.source import from_lattice  # noqa: E402
-from nfcodec.fit.step import Look, PlainStep  # noqa: E402
+from nfcodec.fit.step import Look, PlainStep, features, slope_error  # noqa: E402
 from nfcodec.fit.train import Recipe  # noqa: E402
 from nfcodec.spec import Signal  # noqa: E402
 
@@ -115,6 +115,29 @@ def test_steps_are_those_of_autograd(name, n_threads):
 
 def test_weighted_errors_and_coarse_levels_alone():
     assert_same_walk("image", [Look(SOFT, (0, 0), 1, depth=2), Look(SOFT, (0, 0), 1)], weighted=True)
+
+
+@pytest.mark.parametrize("name, n_threads", [("volume", 1), ("volume", 3), ("vectors", 2)])
+def test_errors_of_slopes(name, n_threads):
+    stride = CASES[name][2].get("stride", 1)
+    assert_same_walk(name, [Look(SOFT, (0, 0, 0), stride, slope=2.0)], n_threads, weighted=True)
+
+
+def test_what_an_error_of_slopes_is():
+    """Of equal errors everywhere there is none; of one sample alone those of its pairs, as its lesser neighbours weigh."""
+    fit = make_fit("vectors")
+    (tile,) = fit.tiles
+    tile.weight = torch.ones(tile.target.shape[1:])
+    tile.weight[4, 5, 6], tile.weight[4, 5, 8] = 0.5, 0.05
+    look = Look(Rounding(hard=True), (0, 0, 0), 1)
+    _, found = features(fit.model, tile, look)
+    outputs = fit.model.mlp(found).detach().view(tile.target.shape)
+    tile.target = outputs - 3.0
+    assert slope_error(fit.model, tile, found, look).item() == pytest.approx(0.0, abs=1e-6)
+    tile.target[0, 4, 5, 7] -= 2.0
+    tile.target[1] = 7.0  # further channels do not count
+    # five neighbours, one of which weighs a half and one too little, a square of 4, the mean of 2 channels
+    assert slope_error(fit.model, tile, found, look).item() == pytest.approx(4.5 * 4 / 2, rel=1e-4)
 
 
 def test_blocks_without_weight():

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
-from ..kernels import FEW, use_native, use_numba
+from ..kernels import use_native, use_numba
 from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
 from .context import (
     ContextNet,
@@ -25,9 +25,9 @@ from .context import (
 )
 from .fronts import Fronts
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
-from .lattice import CLIP, Lattice, ParentTables, block_edge, block_mask, expand_mask, parent_axis
+from .lattice import CLIP, Lattice, ParentTables, block_mask, expand_mask
+from .masks import decode_mask, encode_mask
 from .rans import Operations, encode_operations, raise_status
-from .static import StaticDecoder, encode_static
 
 __all__ = ["decode_level", "encode_level", "encode_smallest", "level_cost_bits", "level_operations", "take_level"]
 
@@ -48,7 +48,7 @@ def encode_level(net: ContextNet, levels: Sequence[np.ndarray], level: int, mask
     _check_pyramid(net, levels, level)
     out = Writer().u8(HAS_MASK if mask is not None else 0)
     if mask is not None:
-        stream = _encode_mask(np.asarray(mask, bool), levels, level)
+        stream = encode_mask(np.asarray(mask, bool), levels[level - 1] if level else None, levels[level].shape[1:])
         out.varint(len(stream)).bytes(stream)
     return out.bytes(encode_operations(level_operations(net, levels, level, mask))).getvalue()
 
@@ -104,7 +104,7 @@ def decode_level(
     flags = reader.u8()
     if flags & ~HAS_MASK:
         raise FormatError(f"reading a level: got flags {flags}, expected 0 or 1", "level-flags")
-    mask = _decode_mask(reader.bytes(reader.varint()), before, shape) if flags & HAS_MASK else None
+    mask = decode_mask(reader.bytes(reader.varint()), before, shape[1:]) if flags & HAS_MASK else None
     decoder = LaplaceDecoder(reader.bytes(reader.left))
     values = take_level(decoder, net, coarser, n_levels, shape, mask)
     decoder.finish()
@@ -207,63 +207,6 @@ def _predictions(
 
 def _flat(planes: np.ndarray) -> np.ndarray:
     return np.asarray(planes).reshape(len(planes), -1)
-
-
-def _mask_shape(resolution: tuple[int, ...]) -> tuple[int, ...]:
-    edge = block_edge(len(resolution))
-    return tuple(-(-n // edge) for n in resolution)
-
-
-def _coarse_bits(before: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """Bool of the mask's shape: whether the block of the coarser level at the same place holds anything but zeros."""
-    if before is None:
-        return np.ones(shape, bool)
-    mask = block_mask(before)
-    for axis, n in enumerate(shape):
-        mask = mask.take(parent_axis(n, mask.shape[axis])[0], axis=axis)
-    return mask
-
-
-def _encode_mask(mask: np.ndarray, levels: Sequence[np.ndarray], level: int) -> bytes:
-    expected = _mask_shape(levels[level].shape[1:])
-    if mask.shape != expected:
-        raise UsageError(f"coding a level: got a mask of {mask.shape} blocks, expected {expected}")
-    contexts = _coarse_bits(levels[level - 1] if level else None, mask.shape) * np.int64(mask.ndim + 1)
-    for axis in range(mask.ndim):
-        after = [slice(None)] * mask.ndim
-        before = list(after)
-        after[axis], before[axis] = slice(1, None), slice(None, -1)
-        contexts[tuple(after)] += mask[tuple(before)]
-    return encode_static(mask, contexts, 2, 2 * (mask.ndim + 1))
-
-
-def _decode_mask(data: bytes, before: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """A block's context is the number of blocks just before it along each axis that are set, and the coarser block."""
-    mask_shape = _mask_shape(shape[1:])
-    n_dims = len(mask_shape)
-    decoder = StaticDecoder(data, 2, 2 * (n_dims + 1))
-    contexts = (_coarse_bits(before, mask_shape) * (n_dims + 1)).ravel()
-    lattice = Lattice(mask_shape)  # its padding stands for the blocks outside
-    index = lattice.padded_index(lattice.coordinates(np.arange(len(contexts))))
-    padded = np.zeros(lattice.size, np.uint8)
-    if use_numba(len(contexts), "decode" if len(contexts) >= FEW else None):
-        from ..kernels.entropy import take_mask
-
-        raise_status(take_mask(*decoder.arrays(), contexts, index, lattice.strides, padded))
-    else:
-        _take_mask(decoder, contexts.tolist(), index.tolist(), lattice.strides.tolist(), memoryview(padded))
-    decoder.finish()
-    return padded[index].reshape(mask_shape).astype(bool)
-
-
-def _take_mask(decoder: StaticDecoder, contexts: list[int], index: list[int], steps: list[int], padded: memoryview) -> None:
-    symbols = decoder.symbols()
-    next(symbols)
-    for at, context in zip(index, contexts):
-        for step in steps:
-            context += padded[at - step]
-        padded[at] = symbols.send(context)
-    symbols.close()
 
 
 def _check_shape(net: ContextNet, shape: tuple[int, ...], level: int, n_levels: int) -> None:

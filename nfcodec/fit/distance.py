@@ -29,6 +29,7 @@ _N_PROBES = 20_000  # surface points at which the winding number is looked at fr
 _PROBE_OFFSET = 1e-5  # of the bounding-box diagonal
 _OPEN_TOLERANCE = 0.1  # a winding number this far from an integer sees an opening
 _OPEN_LIMIT = 0.2  # share of the area that may see openings; bunny with its five holes has 0.003, a hemisphere 1.0
+_TORN_SHARE = 0.01  # share of the area that sees openings from which on walls between bodies are tried without
 _UNION_LIMIT = 0.01  # share of the area inside other bodies that is worth a word
 _WINDING_ERROR = 0.02  # of the fast winding number, with room
 _TOP_BLOCK = 16  # vertices an axis of the blocks that lattice_distance starts with
@@ -53,6 +54,11 @@ class Diagnosis:
     ambiguous: bool
     advice: str
 
+    @property
+    def is_union(self) -> bool:
+        """Whether a signed field loses parts of the surface that are worth a word."""
+        return self.lost_share > _UNION_LIMIT
+
 
 class MeshDistance:
     """Exact unsigned distances to a mesh and, apart from them, its inside.
@@ -75,15 +81,18 @@ class MeshDistance:
             raise SignalError(
                 f"measuring a mesh: got {len(mesh.faces)} faces of no area, expected a surface: check the input"
             )
-        given = Mesh(welded.vertices, welded.faces[self._face_ids])
-        consistent = count_edges(given).contrary == 0
-        self.mesh, self._tree, probe = _oriented(given, consistent)
-        turned = (self.mesh.faces != given.faces).any(axis=1)
-        self.flipped = bool(turned.any())
+        solid = _solid(welded, self._face_ids)
+        inner = _is_inner_wall(welded, self._face_ids)
+        if inner.any() and not inner.all() and solid.diagnosis.open_share > _TORN_SHARE:
+            # two bodies that touch: with one side of their wall, one of them has a hole there
+            united = _solid(welded, self._face_ids[~inner], inner_area=_area(welded, self._face_ids[inner]))
+            if united.diagnosis.open_share < solid.diagnosis.open_share / 2:
+                solid, self._face_ids = united, self._face_ids[~inner]
+        self.mesh, self._tree, self.diagnosis = solid.mesh, solid.tree, solid.diagnosis
+        self.flipped = self.diagnosis.turned_share > 0
         self.face_normals = np.zeros((len(mesh.faces), 3))
         self.face_normals[self._face_ids] = face_normals(self.mesh)
-        self._winding_span = max(1.0, float(np.ptp(np.append(probe.ravel(), 0.0))))
-        self.diagnosis = _diagnose(self.mesh, consistent, turned, probe)
+        self._winding_span = max(1.0, float(np.ptp(np.append(solid.probe.ravel(), 0.0))))
 
     @property
     def sign_is_reliable(self) -> bool:
@@ -119,6 +128,40 @@ def _useful_faces(mesh: Mesh) -> np.ndarray:
     return ids[np.sort(first)]
 
 
+def _is_inner_wall(mesh: Mesh, ids: np.ndarray) -> np.ndarray:
+    """(len(ids),) bool: whether as many faces as look the one way as the other lie in the place of a face of a welded mesh."""
+    useful = np.flatnonzero(np.linalg.norm(area_vectors(mesh), axis=1) > 0)
+    corners = mesh.faces[useful]
+    # one sign for the even permutations of three corners, the other for the odd ones
+    sides = np.sign(np.prod(corners[:, [1, 2, 0]] - corners, axis=1, dtype=np.float64))
+    _, place = np.unique(np.sort(corners, axis=1), axis=0, return_inverse=True)
+    net = np.bincount(place.reshape(-1), sides)
+    return net[place.reshape(-1)[np.searchsorted(useful, ids)]] == 0
+
+
+def _area(mesh: Mesh, ids: np.ndarray) -> float:
+    return float(np.linalg.norm(area_vectors(mesh)[ids], axis=1).sum() / 2)
+
+
+@dataclass(frozen=True)
+class _Solid:
+    """Faces of a mesh, turned outwards, and what they are like as a solid. probe as of `_probe`."""
+
+    mesh: Mesh
+    tree: TriangleTree
+    probe: np.ndarray
+    diagnosis: Diagnosis
+
+
+def _solid(mesh: Mesh, ids: np.ndarray, inner_area: float = 0.0) -> _Solid:
+    """Those faces of a welded mesh. inner_area: of faces left out since they lie inside."""
+    given = Mesh(mesh.vertices, mesh.faces[ids])
+    consistent = count_edges(given).contrary == 0
+    oriented, tree, probe = _oriented(given, consistent)
+    turned = (oriented.faces != given.faces).any(axis=1)
+    return _Solid(oriented, tree, probe, _diagnose(oriented, consistent, turned, probe, inner_area))
+
+
 def _probe(tree: TriangleTree, mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """Winding numbers (n, 2) just outside and just inside of surface points, and the points' face ids (n,)."""
     points, ids = sample_surface(mesh, _N_PROBES, np.random.default_rng(0))
@@ -152,18 +195,22 @@ def _oriented(mesh: Mesh, consistent: bool) -> tuple[Mesh, TriangleTree, np.ndar
     return mesh, tree, probe
 
 
-def _diagnose(mesh: Mesh, consistent: bool, turned: np.ndarray, probe: np.ndarray) -> Diagnosis:
+def _diagnose(
+    mesh: Mesh, consistent: bool, turned: np.ndarray, probe: np.ndarray, inner_area: float = 0.0
+) -> Diagnosis:
     import igl
 
     edges = count_edges(mesh)
     areas = np.linalg.norm(area_vectors(mesh), axis=1)
     open_share = float((np.abs(probe - np.round(probe)) > _OPEN_TOLERANCE).mean())
     lost_share = float(((probe[:, 0] > 0.5) == (probe[:, 1] > 0.5)).mean())
+    lost_share += (1 - lost_share) * inner_area / (inner_area + areas.sum() / 2)
     ambiguous = open_share > _OPEN_LIMIT
     if ambiguous:
         advice = f"{open_share:.0%} of the surface is open or of unclear orientation: encode it with --kind udf"
     elif lost_share > _UNION_LIMIT:
-        advice = f"{lost_share:.0%} of the surface lies inside other bodies: a signed distance keeps only their union"
+        advice = f"{lost_share:.0%} of the surface lies inside other bodies and is lost: a signed field keeps only their union"
+        advice += "; for a file of each body pass --parts"
     elif edges.boundary:
         advice = f"holes ({edges.boundary} boundary edges) will be closed: judge the error from source to decoded"
     else:

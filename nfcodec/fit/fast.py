@@ -23,7 +23,7 @@ from .gathers import LANES
 from .lines import AxisBands, Lines, make_lines, shape_of
 from .model import FieldModel
 from .optimizer import BETAS, EPS
-from .step import Look, Tile
+from .step import SLOPES_FROM, Look, Tile
 
 __all__ = ["FastStep"]
 
@@ -153,6 +153,10 @@ class FastStep:
         gathers = tile.plan.gathers
         limits = fused.LIMITS[self.model.grid.context.shifts is not None]
         size, n_lines = (layout.size, len(flat_lines)) if wants_latents else (0, 0)
+        excess = 0.0
+        if look.slope:
+            numbers = (samples.plane, flat_lines, samples.rows, samples.taps, n_taps)
+            target, excess = self._shift_targets(tile, look, numbers, decoder, target)
         d_values = self._buffer("dv", self.n_threads * size).reshape(self.n_threads, size)
         d_lines = self._buffer("dl", self.n_threads * n_lines).reshape(self.n_threads, n_lines)
         n_blocks = samples.n_planes * -(-samples.plane // POINTS), -(-len(gathers) // POINTS)
@@ -176,7 +180,7 @@ class FastStep:
         decoder.give(sum(d[0] for d, _ in own), sum(d[1] for d, _ in own))
         context.give(sum(c[0] for _, c in own), sum(c[1] for _, c in own))
         self._last = (layout, samples.lines, slope, d_values, d_lines)
-        return share * sum(e for e, _ in found), sum(b for _, b in found)
+        return share * (sum(e for e, _ in found) - excess / len(target)), sum(b for _, b in found)
 
     def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:
         """As `PlainStep.move`; with more than one thread it goes on in the background."""
@@ -198,6 +202,34 @@ class FastStep:
             0, layout.size, layout.n, self.theta, self.means, self.squares, layout.places, d_values, slope,
             rate / (1 - first**layout.n_visits), first, second, 1 / (1 - second**layout.n_visits), EPS,
         )  # fmt: skip
+
+    def _shift_targets(
+        self, tile: Tile, look: Look, numbers: tuple, decoder: "_Packed", target: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Targets (C, M) that make errors of slopes part of the squared error, and what they add to it. numbers: of the
+        samples, as `kernels.synthesis` takes them."""
+        from ..kernels.blocks import POINTS
+        from ..kernels.slopes import shift_targets
+        from ..kernels.synthesis import first_output
+
+        seen = tile.weight[look.pick()]
+        weight, (n_planes, n_rows, n_columns) = seen.reshape(-1).numpy(), seen.shape
+        n_blocks = n_planes * -(-n_rows * n_columns // POINTS)
+        outputs, aimed = self._buffer("outputs", len(weight)), target.copy()
+
+        def part(k: int, n: int) -> tuple[int, int]:
+            return n * k // self.n_threads, n * (k + 1) // self.n_threads
+
+        def look_first(k: int) -> None:
+            network = decoder.flat, decoder.widths, decoder.skip
+            first_output(*part(k, n_blocks), *numbers, weight, SLOPES_FROM, *network, outputs)
+
+        def shift(k: int) -> float:
+            shape = n_rows, n_columns
+            return shift_targets(*part(k, n_planes), *shape, outputs, target[0], weight, look.slope, SLOPES_FROM, aimed[0])
+
+        self._all(look_first)
+        return aimed, sum(self._all(shift))
 
     def _lay_out(self, layout: _Layout, look: Look, *filled: np.ndarray) -> None:
         from ..kernels.rounding import lay_out

@@ -34,10 +34,14 @@ _ACTIVATION_OF_IDENTITY = "sine"
 _STEP_SHARE = {"codebook": 0.25}  # a step of the codebook costs about four times as much
 # levels and features of each of encodings of factors, of which more would be 0 for most signals
 _FACTORED = {"triplane": (4, 4), "kplanes": (4, 4), "cp": (3, 16), "vm": (2, 8)}
-_LMBDA = {False: (-3.1, 0.045), True: (-2.1, 0.03)}  # log10 at quality 50, and per point; lattices, surfaces
+_LMBDA = (-3.1, 0.045)  # log10 of the weight of a bit at quality 50, and per point
+_SURFACE_LMBDA = (-2.1, 0.03)
+_SLOPED_LMBDA = (-2.05, 0.03)  # more, as their errors count more
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
 _SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
 _SURFACE_RESOLUTION = 176  # samples along the longest axis at quality 50
+_SLOPED_KINDS = ("sdf", "tsdf")  # whose surface is where they pass through 0: errors of their slopes count
+_SLOPE = 0.5  # the weight of these
 _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
 _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE_TILE_EDGE = {1: 1 << 20, 2: 1024, 3: 96, 4: 32}
@@ -71,14 +75,20 @@ class Preset:
 
 def lmbda_of(quality: float, kind: str) -> float:
     """The weight of a bit: quality 0 gives thumbnails, 100 visually lossless files; beyond both goes on likewise."""
-    middle, slope = _LMBDA[kind in SURFACE_KINDS]
-    return 10 ** (middle - slope * (quality - 50))
+    middle, per_point = _ladder(kind)
+    return 10 ** (middle - per_point * (quality - 50))
 
 
 def quality_of(lmbda: float, kind: str) -> float:
     """The inverse of `lmbda_of`."""
-    middle, slope = _LMBDA[kind in SURFACE_KINDS]
-    return 50 - (math.log10(lmbda) - middle) / slope
+    middle, per_point = _ladder(kind)
+    return 50 - (math.log10(lmbda) - middle) / per_point
+
+
+def _ladder(kind: str) -> tuple[float, float]:
+    if kind in _SLOPED_KINDS:
+        return _SLOPED_LMBDA
+    return _SURFACE_LMBDA if kind in SURFACE_KINDS else _LMBDA
 
 
 def surface_resolution(quality: float, effort: int) -> int:
@@ -307,6 +317,8 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
         recipe.update(network_rate=0.01)
     if kind in SURFACE_KINDS:
         recipe.update(network_rate=0.005)
+        if kind in _SLOPED_KINDS:
+            recipe.update(slope=_SLOPE)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices
             recipe.update(latent_rate=0.05)
     return recipe

@@ -25,6 +25,9 @@ _ON = 1e-9  # barycentric weight, and distance by the diagonal, that count for n
 _BLOCK = 8  # samples an axis of the blocks of which far ones take the values of their middles
 _CHUNK = 1 << 20  # points at a time
 _TRUE = 1.5  # samples: a crossing whose both ends are further from the surface is none
+_BEYOND, _BESIDE = 1e-3, 1e-4  # of an edge's length: how far beyond it, and to both sides, it is looked whether it is open
+_N_LOOKS = 4  # along an edge, of which a part may be open
+_WHOLE = 0.1  # how close to an integer a winding number is that sees no opening
 
 
 class Rim:
@@ -38,7 +41,9 @@ class Rim:
         keys = np.sort(directed, axis=1)
         names = keys[:, 0] * len(self.mesh.vertices) + keys[:, 1]
         edges, index, counts = np.unique(names, return_inverse=True, return_counts=True)
-        self.edges = np.ascontiguousarray(keys[np.flatnonzero(counts[index] == 1)])
+        lonely = np.flatnonzero(counts[index] == 1)
+        lonely = lonely[_is_open(distance, directed[lonely], lonely // 3)]
+        self.edges = np.ascontiguousarray(keys[lonely])
         self._index = index.reshape(-1, 3)  # face -> its edges, that of corners 0 and 1 first
         self._n_edges = len(edges)
         self._tolerance = _ON * bounding_box_diagonal(self.mesh)
@@ -106,6 +111,24 @@ class Rim:
         weights = np.stack(weights, 1).reshape(-1)
         normals = np.repeat(self._face_normals, 3, axis=0) * weights[:, None]
         return np.stack([np.bincount(self.mesh.faces.reshape(-1), x, len(self.mesh.vertices)) for x in normals.T], 1)
+
+
+def _is_open(distance: MeshDistance, edges: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether the surface ends at edges (N, 2) of one face each. It does not where another face begins without
+    sharing the edge's corners, as at the T-junctions of CAD: beyond such an edge the winding number jumps across the next
+    face, or of a solid whose next face is turned away it is whole."""
+    mesh, at = distance.mesh, ((np.arange(_N_LOOKS) + 0.5) / _N_LOOKS)[:, None, None]
+    start, stop = mesh.vertices[edges[:, 0]], mesh.vertices[edges[:, 1]]
+    normals = area_vectors(mesh)[faces]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    outward = np.cross(stop - start, normals)  # as long as the edge
+    beyond = (start + at * (stop - start) + _BEYOND * outward).reshape(-1, 3)
+    step = np.tile(_BESIDE * np.linalg.norm(outward, axis=1, keepdims=True) * normals, (_N_LOOKS, 1))
+    sides = np.stack([distance.winding(beyond + step), distance.winding(beyond - step)])
+    goes_on = np.abs(sides[1] - sides[0]) > 0.5
+    is_whole = (np.abs(sides - np.round(sides)) < _WHOLE).all(axis=0)  # as it is beside flat sheets
+    is_open = ~(goes_on | is_whole & distance.sign_is_reliable)
+    return is_open.reshape(_N_LOOKS, -1).any(axis=0)
 
 
 def is_sheet(mesh: Mesh) -> bool:

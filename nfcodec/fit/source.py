@@ -15,6 +15,7 @@ from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Mesh, Signal
 from .analysis import detail
 from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance
+from .edges import edge_weights
 from .hidden import fill_hidden
 from .rims import Rim, is_sheet, open_lattice
 
@@ -176,6 +177,8 @@ def from_mesh(signal: Signal, distance: MeshDistance, resolution: int, rim: Rim 
     falloff = _FALLOFF if signal.kind in ("sdf", "tsdf") else _WIDE_FALLOFF
     far = _FAR_WEIGHT if rim is None or distance.sign_is_reliable else _OPEN_FAR_WEIGHT
     weight = np.maximum(1.0 / np.square(1.0 + np.square(apart / (falloff * cell))), far)
+    if signal.kind in ("sdf", "tsdf"):
+        weight *= edge_weights(distance.mesh, apart, origin, cell)
     if signal.kind == "udf":
         distances = np.abs(distances)
     elif signal.kind == "tsdf":
@@ -261,16 +264,20 @@ def measure_mesh(
             warnings.warn(f"{name}: {share}, so it becomes a udf; for a signed field pass --kind sdf", stacklevel=2)
         else:
             warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
+    elif signal.kind != "udf" and distance.sign_is_reliable and distance.diagnosis.is_union:
+        warnings.warn(f"{name}: {distance.diagnosis.advice}", stacklevel=2)
     return signal, distance, rim
 
 
 def _rim(distance: MeshDistance, name: str) -> Rim | None:
     """The rim of a surface that a signed field with a trim holds."""
-    if distance.sign_is_reliable:
-        return Rim(distance) if distance.diagnosis.n_boundary_edges else None
-    if not is_sheet(distance.mesh):
+    if not (distance.sign_is_reliable or is_sheet(distance.mesh)):
         return None
     rim = Rim(distance)
+    if not len(rim):
+        return None
+    if distance.sign_is_reliable:
+        return rim
     low, cell, shape = _box(distance.mesh, _PROBE, name)
     signed, apart = open_lattice(rim, low, cell, shape, _BAND * cell)
     extra = further_channels(distance.mesh, distance, rim, signed, apart, low, cell)

@@ -15,7 +15,9 @@ from .model import FieldModel
 from .optimizer import RowAdam
 from .plan import Plan
 
-__all__ = ["Look", "PlainStep", "Tile", "error", "features", "shape_gradient"]
+__all__ = ["SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient", "slope_error"]
+
+SLOPES_FROM = 0.1  # the weight above which a sample's differences from its neighbours count
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Look:
-    """What of a tile a step sees: every stride-th sample from `phase` on, of the first `depth` levels (None for all)."""
+    """What of a tile a step sees: every stride-th sample from `phase` on, of the first `depth` levels (None for all).
+    slope: the weight of `slope_error`."""
 
     rounding: Rounding
     phase: tuple[int, ...]
     stride: int
     depth: int | None = None
+    slope: float = 0.0
 
     def pick(self) -> tuple[slice, ...]:
         """The samples, for each axis of a block."""
@@ -70,6 +74,22 @@ def error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> tor
     return seen * (tile.target[0].numel() / found.shape[1])
 
 
+def slope_error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:
+    """Summed squared error of differences between neighbours along each axis, of output 0 where samples count, as estimated
+    from the samples seen: the error of a gradient (a Sobolev norm), on the lattice of the steps. A pair counts as its lesser
+    sample does. `error` divides by the number of channels, and so does this."""
+    pick = look.pick()
+    target, weight = tile.target[(slice(None), *pick)], tile.weight[pick]
+    errors = model.mlp(found)[0].view(weight.shape) - target[0]
+    weight = torch.where(weight > SLOPES_FROM, weight, 0.0)
+    total = errors.new_zeros(())
+    for axis in range(weight.ndim):
+        n = weight.shape[axis]
+        pairs = torch.minimum(weight.narrow(axis, 0, n - 1), weight.narrow(axis, 1, n - 1))
+        total = total + (pairs * errors.diff(dim=axis).square()).sum()
+    return total * (tile.target[0].numel() / (found.shape[1] * len(target)))
+
+
 class PlainStep:
     """Gradients by autograd; latents follow by `RowAdam`."""
 
@@ -80,14 +100,15 @@ class PlainStep:
     def gradients(
         self, tile: Tile, look: Look, weights: tuple[float, float], wants_latents: bool
     ) -> tuple[float, float]:
-        """(summed squared error, bits) of the tile, and the gradients of weights[0] * error + weights[1] * bits: the
-        networks' are left with their tensors, the latents' are kept for `move`."""
+        """(summed squared error, bits) of the tile, and the gradients of weights[0] * error + weights[1] * bits, where errors
+        of slopes add to the error as the look says: the networks' are left with their tensors, the latents' are kept for `move`."""
         self._picked = self.latents.pick(tile.plan)
         if not wants_latents:
             self._picked = [leaf.detach() for leaf in self._picked]
         integers, found = features(self.model, tile, look, self._picked)
         d, b = error(self.model, tile, found, look), self.model.grid.bits(tile.plan, integers)
-        (weights[0] * d + weights[1] * b).backward()
+        whole = d + look.slope * slope_error(self.model, tile, found, look) if look.slope else d
+        (weights[0] * whole + weights[1] * b).backward()
         return d.item(), b.item()
 
     def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:

@@ -56,6 +56,7 @@ class Recipe:
     integers_from: float = 0.6  # ... and networks are fixed to integers
     progressive: float = 0.0  # share of the steps that look at the coarse levels alone
     network_price: float = 1.0  # of a bit of the networks, in bits of latents
+    slope: float = 0.0  # weight of the errors of differences between neighbours, of weighted signals
     warm: bool = False  # continues a fit: only the last part of the schedule, with little noise and small rates
 
     def at(self, step: int) -> float:
@@ -231,7 +232,7 @@ class Fit:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
         stride = look.stride * _SHAPE_STRIDE
         phase = tuple(int(self.generator.integers(min(stride, n))) for n in tile.target.shape[1:])
-        self.model.shapes.grad = shape_gradient(self.model, tile, replace(look, phase=phase, stride=stride, depth=None))
+        self.model.shapes.grad = shape_gradient(self.model, tile, replace(look, phase=phase, stride=stride, depth=None, slope=0.0))
         optimizer.step(network_rate * _SHAPE_RATE)
         self.model.set_shapes()
 
@@ -300,7 +301,8 @@ class Fit:
         depth = None
         if n_levels > 1 and recipe.progressive and self.generator.random() < recipe.progressive:
             depth = int(self.generator.integers(1, n_levels))
-        return Look(recipe.rounding(at), self._phase(tile), self.stride, depth)
+        slope = recipe.slope if tile.weight is not None else 0.0
+        return Look(recipe.rounding(at), self._phase(tile), self.stride, depth, slope)
 
     def _phase(self, tile: Tile) -> tuple[int, ...]:
         phase = self.phases[self.generator.integers(len(self.phases))]

@@ -1,7 +1,7 @@
 """numba twins of the entropy coder's loops; each equals its numpy reference integer for integer.
 
     encode_words   entropy.rans._encode_words       take_laplace   entropy.laplace.LaplaceDecoder.take_list
-    take_static    entropy.static.StaticDecoder     take_mask      entropy.levels._take_mask
+    take_static    entropy.static.StaticDecoder     take_mask      entropy.masks._take_mask
 
 Loops return a status of `entropy.rans` in place of raising. A decoder's state is an array (x, words read).
 Importing this module needs numba: `kernels.use_numba` decides.
@@ -248,7 +248,7 @@ def take_static(state, words, tables, contexts, symbols):
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def take_mask(state, words, tables, contexts, index, steps, padded):
-    """As `levels._take_mask`: each context is more by the symbols that lie `steps` (axes,) before it in `padded`."""
+    """As `masks._take_mask`: each context is more by the symbols that lie `steps` (axes,) before it in `padded`."""
     for i in range(len(contexts)):
         context = np.int64(contexts[i])
         for axis in range(len(steps)):

@@ -13,9 +13,48 @@ from numba import njit
 from .blocks import POINTS, add_outer, add_product, add_transposed, backward, forward, scratch
 from .simd import LANES, fma, load, splat, store
 
-__all__ = ["MAX_TAPS", "squared_error"]
+__all__ = ["MAX_TAPS", "first_output", "squared_error"]
 
 MAX_TAPS = 4
+
+
+@njit(fastmath=True, error_model="numpy", cache=True, inline="always")
+def _gather(lines, rows, taps, n_taps, i, plane, j0, activations):
+    """Fills layer 0 with the features at 64 samples from j0 on at index i of the first axis."""
+    for f in range(len(n_taps)):
+        at, line = f * POINTS, rows[f, i] * plane + j0
+        a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        for t in range(n_taps[f]):
+            k = splat(taps[f, i, t])
+            a0, a1 = fma(k, load(lines, line), a0), fma(k, load(lines, line + LANES), a1)
+            a2, a3 = fma(k, load(lines, line + 2 * LANES), a2), fma(k, load(lines, line + 3 * LANES), a3)
+            line += plane
+        store(activations, at, a0), store(activations, at + LANES, a1)
+        store(activations, at + 2 * LANES, a2), store(activations, at + 3 * LANES, a3)
+
+
+@njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+def first_output(first, last, plane, lines, rows, taps, n_taps, weight, least, flat, widths, skip, out):
+    """Fills out (M,) with output 0 in those blocks first..last - 1 that have a weight above `least`; the rest as in
+    `squared_error`."""
+    blocks_of_plane = -(-plane // POINTS)
+    n_layers = len(widths) - 1
+    stride = widths.max() * POINTS
+    activations = scratch((n_layers + 1) * stride)
+    outputs = n_layers * stride
+    for block in range(first, last):
+        i, j0 = block // blocks_of_plane, block % blocks_of_plane * POINTS
+        start, n = i * plane + j0, min(POINTS, plane - j0)
+        largest = weight[start]
+        for j in range(start + 1, start + n):
+            largest = max(largest, weight[j])
+        if largest <= least:
+            continue
+        _gather(lines, rows, taps, n_taps, i, plane, j0, activations)
+        forward(flat, widths, activations, stride)
+        add_product(skip, 0, widths[n_layers], widths[0], activations, 0, activations, outputs)
+        for j in range(n):
+            out[start + j] = activations[outputs + j]
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
@@ -52,16 +91,7 @@ def squared_error(
             largest = max(largest, weight[j])
         if largest == zero:
             continue
-        for f in range(n_features):
-            at, line = f * POINTS, rows[f, i] * plane + j0
-            a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-            for t in range(n_taps[f]):
-                k = splat(taps[f, i, t])
-                a0, a1 = fma(k, load(lines, line), a0), fma(k, load(lines, line + LANES), a1)
-                a2, a3 = fma(k, load(lines, line + 2 * LANES), a2), fma(k, load(lines, line + 3 * LANES), a3)
-                line += plane
-            store(activations, at, a0), store(activations, at + LANES, a1)
-            store(activations, at + 2 * LANES, a2), store(activations, at + 3 * LANES, a3)
+        _gather(lines, rows, taps, n_taps, i, plane, j0, activations)
         forward(flat, widths, activations, stride)
         add_product(skip, 0, n_out, n_in, activations, 0, activations, outputs)
         for c in range(n_channels):
