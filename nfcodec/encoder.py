@@ -20,7 +20,9 @@ from .encodings import load as load_encoding
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
-from .spec import BOUNDARIES, GRID_ENCODINGS, INTERPOLATIONS, KINDS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal
+from .spec import (
+    BOUNDARIES, GRID_ENCODINGS, INTERPOLATIONS, KINDS, MAX_DIMS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal,
+)  # fmt: skip
 
 __all__ = ["Encoded", "Report", "Status", "encode"]
 
@@ -137,19 +139,7 @@ def encode(
     signal, source_bytes = _load(source, kind, read_options or {})
     _check(signal)
     io.check_finite(signal)
-    n_axes = 3 if signal.kind in SURFACE_KINDS else len(signal.extent)
-    has_lattice = any(load_encoding(part.name).is_interpolated for part in parts)
-    if (interpolation, boundary) != ("auto", "clamp") and not has_lattice:
-        raise UsageError(f"choosing an interpolation: got {encoding}, which has no lattice; expected auto, and clamp")
-    for part in parts:
-        if n_axes not in load_encoding(part.name).dims:
-            expected = " or ".join(map(str, load_encoding(part.name).dims))
-            raise UsageError(f"choosing an encoding: got {part.name} for a signal of {n_axes} axes, expected {expected}")
-    if len(boundaries) not in (1, n_axes) or (signal.kind in SURFACE_KINDS and boundary != "clamp"):
-        raise UsageError(
-            f"choosing a boundary: got {boundary!r} for a {signal.kind}, expected "
-            + ("clamp" if signal.kind in SURFACE_KINDS else f"one name or {n_axes}, an axis each")
-        )
+    _check_choices(signal, parts, interpolation, boundaries)
     if lossless and signal.kind in SURFACE_KINDS:
         raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
     if goal is not None and goal.is_guarantee and signal.kind not in SURFACE_KINDS:
@@ -172,6 +162,24 @@ def encode(
         lmbda=trial.lmbda,
         signal=work.signal,
     )
+
+
+def _check_choices(signal: Signal, parts: tuple[Choice, ...], interpolation: str, boundaries: tuple[str, ...]) -> None:
+    """UsageError where encodings, interpolation or boundaries do not suit a signal."""
+    is_surface = signal.kind in SURFACE_KINDS
+    n_axes = 3 if is_surface else len(signal.extent)
+    has_lattice = any(load_encoding(part.name).is_interpolated for part in parts)
+    if (interpolation, boundaries) != ("auto", ("clamp",)) and not has_lattice:
+        names = "+".join(part.name for part in parts)
+        raise UsageError(f"choosing an interpolation: got {names}, which has no lattice; expected auto, and clamp")
+    for part in parts:
+        dims = load_encoding(part.name).dims
+        if 1 <= n_axes <= MAX_DIMS and n_axes not in dims:  # other signals are refused for their axes
+            expected = " or ".join(map(str, dims))
+            raise UsageError(f"choosing an encoding: got {part.name} for a signal of {n_axes} axes, expected {expected}")
+    if len(boundaries) not in (1, n_axes) or (is_surface and boundaries != ("clamp",)):
+        expected = "clamp" if is_surface else f"one name or {n_axes}, an axis each"
+        raise UsageError(f"choosing a boundary: got {','.join(boundaries)!r} for a {signal.kind}, expected {expected}")
 
 
 def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
