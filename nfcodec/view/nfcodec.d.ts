@@ -26,6 +26,8 @@ export interface Part {
   encoding: string;
   grid: boolean;
   interpolation?: string;
+  boundaries?: ("clamp" | "wrap" | "reflect")[];
+  joining?: "sum" | "concatenation";
   log2Size?: number;
   levels: Level[];
   /** Features that the network sees of it. */
@@ -64,6 +66,12 @@ export interface LevelIntegers {
   codebook?: Int32Array;
   indices?: Int32Array;
   widths?: Int32Array;
+  positions?: Int32Array;
+  sizes?: Int32Array;
+  features?: Int32Array;
+  reach?: Int32Array;
+  /** factor0, factor1 ..: an array for each feature. */
+  [factor: `factor${number}`]: Int32Array[];
 }
 
 export interface LatticeOptions {
