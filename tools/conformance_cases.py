@@ -14,6 +14,7 @@ import nfcodec
 from nfcodec import container, header
 from nfcodec.binary import Reader, Writer
 from nfcodec.container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, RESI, ZSTD, Chunk
+from nfcodec.entropy.streams import encode_columns
 from nfcodec.entropy.tables import laplace_tables
 from nfcodec.pack import Frozen, pack
 from nfcodec.residual import Head
@@ -39,6 +40,15 @@ VALID = (
     Case("hash-one-row", "image", (5, 5), ((5, 5),), encoding="hash", log2_size=0),
     Case("codebook-one-row", "image", (5, 5), ((5, 5),), encoding="codebook", log2_size=0),
     Case("four-parts", "volume", (6, 5, 4), ((3, 3, 2), (6, 5, 4)), encoding="hash", log2_size=5, n_features=(1, 2), before=(("identity", {}), ("frequency", {"n_frequencies": 3}), ("spherical-harmonics", {"degree": 4})), activation="tanh"),
+    Case("boundaries-4d", "volume", (4, 5, 3, 4), ((2, 3, 2, 2), (4, 5, 3, 4)), boundary=("wrap", "reflect", "clamp", "wrap")),
+    Case("codebook-reflect", "image", (9, 7), ((5, 4), (9, 7)), encoding="codebook", log2_size=3, interpolation="cubic", boundary=("reflect", "wrap")),
+    Case("smoothstep-1d", "volume", (17,), ((5,), (17,)), interpolation="smoothstep", boundary=("reflect",)),
+    Case("cp-wrap", "image", (9, 8), ((5, 4), (9, 8)), n_features=(2, 3), encoding="cp", interpolation="mitchell", shapes=((0.5, 0.25), (0.0, 0.5)), boundary=("wrap", "clamp"), spread=8.0),
+    Case("points-and-hash", "volume", (6, 5, 4), ((6, 5, 4),), encoding="points", log2_size=5, n_features=(2,), before=(("identity", {}),)),
+    Case("residual-triplane", "volume", (6, 5, 7), ((3, 3, 4), (6, 5, 7)), n_features=(1, 2), encoding="triplane", joining="sum", interpolation="smoothstep", residual=Head(1, 0, detail_shift=11)),
+    Case("residual-planes", "volume", (6, 5, 7), ((3, 3, 4), (6, 5, 7)), n_features=(1, 2), encoding="triplane", joining="concatenation", boundary=("wrap", "clamp", "reflect"), residual=Head(1, 0, detail_shift=11)),
+    Case("residual-kplanes", "volume", (3, 4, 3, 2), ((3, 2, 3, 2),), n_features=(2,), encoding="kplanes", interpolation="nearest", spread=8.0, residual=Head(1, 0, detail_shift=11)),
+    Case("residual-vm", "image", (9, 8), ((5, 8),), n_features=(2,), encoding="vm", spread=8.0, residual=Head(1, 0, detail_shift=11)),
     Case("residual-1d", "volume", (37,), pyramid((37,), 3), dtype="i2", scale=(3000.0,), clip=False, residual=Head(3, 1, detail_shift=10), residual_spread=4.0),
     Case("residual-4d", "volume", (3, 4, 3, 4), pyramid((3, 4, 3, 4), 2), 2, dtype="f8", scale=(3.0,), clip=False, interpolation="cubic", residual=Head(0.25, 0.125, lead=1, detail_shift=14)),
     Case("residual-f2", "image", (7, 8), pyramid((7, 8), 2), dtype="f2", scale=(3.0,), residual=Head(0.125, 0.0625, detail_shift=14)),
@@ -214,7 +224,7 @@ def level_0(change) -> bytes:
 
 def invalid() -> dict[str, tuple[str, bytes]]:
     """name -> (code, bytes): each breaks one rule."""
-    found = {**_container(), **_streams(), **_chunks(), **_header(), **_residual()}
+    found = {**_container(), **_streams(), **_chunks(), **_header(), **_points(), **_residual()}
     return {name: (name.split(".")[0], data) for name, data in found.items()}
 
 
@@ -298,6 +308,11 @@ def _header() -> dict[str, bytes]:
         "fhdr-encoding.twice": image(encoding=b"\x90\x10", interpolation=b"", log2_size=b"", levels=b"", resolutions=b"", features=b"", steps=b""),
         "fhdr-parameter": image(encoding=b"\x91\0"),
         "fhdr-interpolation": image(interpolation=b"\x63"),
+        "fhdr-boundary": image(interpolation=b"\x80\0"),
+        "fhdr-boundary.unknown": image(interpolation=b"\x80\x0c"),
+        "fhdr-boundary.axis": image(interpolation=b"\x80\x10"),
+        "fhdr-joining": surface(encoding=b"\3", interpolation=b"\0\x63"),
+        "fhdr-encoding.axes": image(encoding=b"\3"),
         "fhdr-step": image(steps=b"\0\0\x76\x3d"),
         "fhdr-activation": image(activation=b"\x63"),
         "leftover": image(layers=b"\0\0"),
@@ -316,6 +331,29 @@ def _header() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def _points() -> dict[str, bytes]:
+    def cloud(rows: list[list[int]], n: int | None = None, reach: int = 3, resolution: bytes = b"\x14\x14") -> bytes:
+        """An image of one level of points: differences of y, x, size, feature."""
+        fhdr = header_bytes(IMAGE, encoding=b"\7", log2_size=b"\x09", levels=b"\1", resolutions=resolution, features=b"\1", steps=b"\xcd\x3d")
+        columns = encode_columns(np.array(rows, np.int32).reshape(-1, 4))
+        level = Writer().varint(len(rows) if n is None else n).varint(reach).bytes(columns).getvalue()
+        weights = header.pack_mlp([np.array([3], np.int32), np.array([[5]], np.int32)], [4, 4])
+        return assemble([Chunk(FHDR, 0, RAW, fhdr), Chunk(DNET, 0, RANS, weights), Chunk(GRID, 0, RANS, _block(level))])
+
+    crowd = [[0, 0, 0, 1]] * 257
+    assert nfcodec.open(cloud(crowd[:256])).n_levels == 1
+    return {
+        "limit-points": cloud(crowd, n=401),
+        "limit-points.reach": cloud(crowd[:1], reach=0),
+        "limit-neighbours": cloud(crowd),
+        "points-place": cloud([[-1, 0, 0, 1]]),
+        "points-place.far": cloud([[0, 10, 0, 1]]),
+        "points-place.size": cloud([[0, 0, 16, 1]]),
+        "limit-log2_size.points": image(encoding=b"\7", log2_size=b"\x11"),
+        "fhdr-interpolation.points": image(encoding=b"\7", interpolation=b"\1"),
+    }
+
+
 def _residual() -> dict[str, bytes]:
     resi = next(c for c in chunks_of("image-lossless") if c.type == RESI)
 
@@ -331,6 +369,7 @@ def _residual() -> dict[str, bytes]:
     return {
         "resi-kind": beside("sdf-dense"),
         "resi-field": beside("act-sine"),
+        "resi-field.points": beside("image-points"),
         "resi-extent": assemble([*long, resi]),
         "resi-network": assemble([*heavy_chunks, resi]),
         "resi-flags": changed("image-lossless", RESI, put(0, b"\4")),
@@ -407,6 +446,8 @@ def refused() -> dict[str, tuple[str, bytes]]:
         "next-role": ("fhdr-role", surface(roles=following(s.ROLES.values()))),
         "next-encoding": ("fhdr-encoding", image(encoding=following(s.ENCODINGS.values()))),
         "next-interpolation": ("fhdr-interpolation", image(interpolation=following(s.INTERPOLATIONS.values()))),
+        "next-boundary": ("fhdr-boundary", image(interpolation=bytes([0x80, max(s.BOUNDARIES.values()) + 1]))),
+        "next-joining": ("fhdr-joining", surface(encoding=b"\3", interpolation=b"\0" + following(s.JOININGS.values()))),
         "next-activation": ("fhdr-activation", image(activation=following(s.ACTIVATIONS.values()))),
         "next-level-flag": ("level-flags", level_0(lambda level: b"\2" + level[1:])),
         "next-residual-flag": ("resi-flags", changed("image-lossless", RESI, put(0, b"\4"))),

@@ -1,10 +1,12 @@
 /** Checked chunks to the integers of a field: spec/format.md, sections 1, 3, 4, 8 and 9. */
 import { ByteReader, NfldError, check } from "./bytes.js";
 import { CHUNK, CODEC, isAncillary } from "./container.js";
+import { factorSizes, structureOf } from "./encodings/factors.js";
+import { readPoints } from "./encodings/points.js";
 import { readContextNetwork } from "./entropy/context.js";
 import { readLevel } from "./entropy/levels.js";
 import { product } from "./entropy/lattice.js";
-import { readColumns, readIndices, readTensors } from "./entropy/streams.js";
+import { readColumns, readIndices, readTable, readTensors } from "./entropy/streams.js";
 import { isMulti, readHeader, tableRows } from "./header.js";
 import { readNetworkChunk } from "./network.js";
 import { readResidualHeader } from "./residual.js";
@@ -35,7 +37,7 @@ export class Decoder {
     checkTable(this.rows, this.missing);
     this.full = this.rows.some((row) => row.type === CHUNK.FULL);
     this.spec = this.network = this.context = this.residual = null;
-    /** By level of the field: `{latents}`, `{table}`, `{indices, codebook}`, `{widths}` or `{}`. */
+    /** By level of the field: as spec/README.md names them; a list has an array for each feature. */
     this.levels = [];
   }
 
@@ -98,16 +100,21 @@ export class Decoder {
   }
 
   readIntegers(bytes, { part, level, index }) {
-    const { resolution, nFeatures } = level ?? {};
+    const { resolution, nFeatures } = level;
     if (part.encoding === "dense") {
       const before = index > 0 ? { shape: part.levels[index - 1].resolution, planes: this.levels.at(-1).latents } : null;
       const place = { shape: resolution, nPlanes: nFeatures, level: index, nLevels: part.levels.length, coarse: before };
       return { latents: readLevel(bytes, this.context, place).planes };
     }
-    if (part.encoding === "hash") return { table: readColumns(bytes, tableRows(part, level), nFeatures) };
+    if (structureOf(part.encoding, this.spec.nAxes)) {
+      const factors = factorSizes(part.encoding, resolution).map((n, i) => [`factor${i}`, readColumns(bytes, n, nFeatures)]);
+      return Object.fromEntries(factors);
+    }
+    if (part.encoding === "points") return readPoints(bytes, part, level);
+    if (part.encoding === "hash") return { table: readTable(bytes, tableRows(part, level), nFeatures) };
     if (part.encoding === "codebook") {
       const size = 2 ** part.log2Size;
-      const codebook = readColumns(bytes, size, nFeatures);
+      const codebook = readTable(bytes, size, nFeatures);
       return { codebook, indices: readIndices(bytes, product(resolution), size) };
     }
     if (part.encoding === "super-gaussian") return { widths: readTensors(bytes, [part.width])[0] };

@@ -1,39 +1,50 @@
 /** Values of a field at points and on lattices: spec/format.md, sections 4 to 7. */
 import { coordinateEncoding } from "./encodings/coordinates.js";
-import { GridLevel } from "./encodings/grid.js";
+import { FactorLevel, structureOf } from "./encodings/factors.js";
+import { Grid } from "./encodings/grid.js";
+import { PointLevel } from "./encodings/points.js";
 import { GridRows } from "./encodings/rows.js";
 import { product, raster } from "./entropy/lattice.js";
 
 const BATCH = 256;
 
-/** Sources of features in the order in which the network sees them: `{level, column, width, points, grid, axis, offset}`. */
+/** What gives the features of a level that is there. */
+function levelOf(part, level, held, nAxes) {
+  if (!part.grid) return { pointFeatures: () => coordinateEncoding(part, nAxes, held.widths) };
+  if (part.encoding === "points") return new PointLevel(part, level, held);
+  return structureOf(part.encoding, nAxes) ? new FactorLevel(part, level, held) : new Grid(part, level, held);
+}
+
+/** How a level gives rows of lattices, or null: see GridRows. */
+function rowsOf({ source, axis, offset }, lines) {
+  if (source instanceof Grid) return GridRows.make(source, lines, axis, offset);
+  return source instanceof FactorLevel ? source.rows(lines) : null;
+}
+
+/** Sources of features in the order in which the network sees them: `{level, column, source, points, axis, offset, clipped}`. */
 function featureSources(spec, integers) {
   const sources = [];
   let column = 0;
   let index = 0;
-  const add = (source) => {
-    sources.push({ ...source, column });
-    column += source.width;
+  const add = (made) => {
+    sources.push({ ...made, column });
+    column += made.width;
   };
   for (const part of spec.parts) {
     const around = [];
     const finest = part.levels[part.levels.length - 1].resolution;
+    // beyond 0..1 only lattices have a meaning
+    const clipped = !part.grid || part.encoding === "points";
     part.levels.forEach((level, l) => {
       const held = integers[index];
-      const source = { level: index++, width: level.nFeatures };
-      if (!part.grid) {
-        // widths of a file that is cut off before them are not known, nor needed
-        const points = held && coordinateEncoding(part, spec.nAxes, held.widths);
-        add({ ...source, points });
-        return;
-      }
-      const grid = held && new GridLevel(part, level, held);
-      add({ ...source, grid, points: grid?.pointFeatures(), axis: -1, offset: 0 });
-      if (l < part.levels.length - part.surrounded) return;
+      const source = held && levelOf(part, level, held, spec.nAxes);
+      const made = { level: index++, width: level.width, source, clipped };
+      add({ ...made, points: source?.pointFeatures(), axis: -1, offset: 0 });
+      if (l < part.levels.length - (part.surrounded ?? 0)) return;
       for (let axis = 0; axis < spec.nAxes; axis++) {
         for (const s of [-1, 1]) {
           const offset = (s * level.resolution[axis]) / finest[axis];
-          around.push({ ...source, grid, points: grid?.pointFeatures(axis, offset), axis, offset });
+          around.push({ ...made, points: source?.pointFeatures(axis, offset), axis, offset });
         }
       }
     });
@@ -62,35 +73,36 @@ export class Evaluator {
     const sources = this.active(level);
     const features = new Float64Array(BATCH * nInputs);
     const x = new Float64Array(nAxes);
+    const within = new Float64Array(nAxes);
     for (let start = 0; start < n; start += BATCH) {
       const size = Math.min(BATCH, n - start);
       for (let i = 0; i < size; i++) {
-        for (let k = 0; k < nAxes; k++) x[k] = clip01(coords[(start + i) * nAxes + k]);
-        for (const { points, column } of sources) points(x, features, i * nInputs + column);
+        for (let k = 0; k < nAxes; k++) {
+          x[k] = coords[(start + i) * nAxes + k];
+          within[k] = Math.min(Math.max(x[k], 0), 1);
+        }
+        for (const { points, column, clipped } of sources) points(clipped ? within : x, features, i * nInputs + column);
       }
       this.network.evaluate(features, size, out, start * nChannels);
     }
     return out;
   }
 
-  /** Calls visit(outer, row) for each row of the lattice along its last axis; axes holds coordinates along each. */
+  /** Calls visit(outer, row) for each row of the lattice along its last axis; axes holds coordinates along each, in 0..1. */
   rows(axes, level, visit) {
     const { nAxes, nInputs, nChannels } = this.spec;
-    const lines = axes.map((coordinates) => Float64Array.from(coordinates, clip01));
-    const last = lines[nAxes - 1];
-    const sources = this.active(level).map((source) => ({
-      ...source, rows: source.grid ? GridRows.make(source.grid, lines, source.axis, source.offset) : null,
-    }));
+    const last = axes[nAxes - 1];
+    const sources = this.active(level).map((source) => ({ ...source, rows: rowsOf(source, axes) }));
     const features = new Float64Array(last.length * nInputs);
     const row = new Float32Array(last.length * nChannels);
     const x = new Float64Array(nAxes);
-    raster(lines.slice(0, -1).map((line) => line.length), (_, outer) => {
+    raster(axes.slice(0, -1).map((line) => line.length), (_, outer) => {
       for (const { rows, points, column } of sources) {
         if (rows) {
           rows.write(outer, features, column, nInputs);
           continue;
         }
-        for (let k = 0; k < nAxes - 1; k++) x[k] = lines[k][outer[k]];
+        for (let k = 0; k < nAxes - 1; k++) x[k] = axes[k][outer[k]];
         for (let j = 0; j < last.length; j++) {
           x[nAxes - 1] = last[j];
           points(x, features, j * nInputs + column);
@@ -134,5 +146,3 @@ export class Evaluator {
     return { shape, data: out };
   }
 }
-
-const clip01 = (x) => Math.min(Math.max(x, 0), 1);

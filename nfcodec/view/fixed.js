@@ -1,6 +1,8 @@
 /** The field in integers at its source's samples: spec/residual.md, section 2. All numbers are integers in float64. */
+import { structureOf } from "./encodings/factors.js";
 import { vertexRows } from "./encodings/grid.js";
-import { product, raster } from "./entropy/lattice.js";
+import { FOLD, nTaps } from "./encodings/interpolation.js";
+import { product, raster, strides } from "./entropy/lattice.js";
 
 const LIMIT = 2 ** 30;
 const SAFE = 2 ** 52;
@@ -32,22 +34,29 @@ export function mantissa(value) {
   return [m, e];
 }
 
-/** Vertices and weights for m samples of the source on an axis of n vertices, for features s samples from them. */
-function lineOf(level, taps, n, m, s) {
+/** Vertices and weights of axis k for the samples of the source, for features s samples from them. */
+function lineOf(part, level, k, m, s) {
+  const n = level.resolution[k];
+  const fold = FOLD[part.boundaries[k]];
   const copied = n === m && level.b64 === 0;
-  const width = copied ? 1 : taps;
+  const width = copied ? 1 : nTaps(part);
   const indices = new Int32Array(m * width);
   const weights = new Float64Array(m * width).fill(2 ** 15);
   for (let j = 0; j < m; j++) {
     const a = (2 * (j + s) + 1) * n - m;
-    const i = copied ? j + s : Math.floor(a / (2 * m));
+    const i = copied ? j + s : Math.floor((width === 1 ? a + m : a) / (2 * m));
     const first = width === 4 ? i - 1 : i;
-    for (let t = 0; t < width; t++) indices[j * width + t] = Math.min(Math.max(first + t, 0), n - 1);
-    if (copied) continue;
+    for (let t = 0; t < width; t++) indices[j * width + t] = fold(first + t, n);
+    if (width === 1) continue;
     const t = Math.floor(((a - i * 2 * m) * 2 ** 15 + m) / (2 * m));
-    weights.set(taps === 2 ? [2 ** 15 - t, t] : cubicWeights(level, BigInt(t)), j * width);
+    weights.set(width === 2 ? pairWeights(part, t) : cubicWeights(level, BigInt(t)), j * width);
   }
   return { indices, weights, width, n, m };
+}
+
+function pairWeights({ interpolation }, t) {
+  const s = interpolation === "smoothstep" ? Math.floor((t * t * (3 * 2 ** 15 - 2 * t)) / 2 ** 30 + 0.5) : t;
+  return [2 ** 15 - s, s];
 }
 
 function cubicWeights({ b64, c64 }, t) {
@@ -93,41 +102,78 @@ function interpolate(values, { indices, weights, width, n, m }, outer, inner, at
   return out;
 }
 
-/** Levels as the network sees them, with the lines of each axis. */
+/**
+ * What the network sees, source by source: `{factors, terms, sum, nFeatures, step, column}`. A level is a single factor of one term, or
+ * those of format.md, section 4.4; a factor is `{values, lines, axes}`, lines those of its axes.
+ */
 function sourcesOf(spec, levels) {
   const [part] = spec.parts;
-  const taps = part.interpolation === "linear" ? 2 : 4;
+  const all = spec.extent.map((_, k) => k);
+  const structure = structureOf(part.encoding, spec.nAxes) ?? { factors: [all], terms: [[0]] };
   const make = (l, axis, s) => {
     const level = part.levels[l];
-    const lines = spec.extent.map((m, k) => lineOf(level, taps, level.resolution[k], m, k === axis ? s : 0));
-    return { values: vectors(part, level, levels[l]), nFeatures: level.nFeatures, lines, step: mantissa(level.step) };
+    const factors = structure.factors.map((axes, i) => ({
+      axes,
+      values: vectors(part, level, levels[l], axes, i),
+      lines: axes.map((k) => lineOf(part, level, k, spec.extent[k], k === axis ? s : 0)),
+    }));
+    const { nFeatures, width } = level;
+    return { factors, terms: structure.terms, sum: part.joining === "sum", nFeatures, width, step: mantissa(level.step) };
   };
   const sources = part.levels.map((_, l) => make(l, -1, 0));
   for (let l = part.levels.length - part.surrounded; l < part.levels.length; l++) {
-    spec.extent.forEach((_, axis) => sources.push(make(l, axis, -1), make(l, axis, 1)));
+    all.forEach((axis) => sources.push(make(l, axis, -1), make(l, axis, 1)));
   }
   let column = 0;
   for (const source of sources) {
     source.column = column;
-    column += source.nFeatures;
+    column += source.width;
   }
   return sources;
 }
 
-/** Integers * 2^12 of all vertices, features last. */
-function vectors(part, level, { latents, table, indices, codebook }) {
-  const { resolution, nFeatures } = level;
-  const out = new Float64Array(product(resolution) * nFeatures);
-  if (latents) latents.forEach((plane, f) => plane.forEach((v, i) => (out[i * nFeatures + f] = v * 2 ** 12)));
+/** Integers * 2^12 of all vertices of a lattice over some axes, features last. */
+function vectors(part, level, integers, axes, factor) {
+  const { nFeatures } = level;
+  const shape = axes.map((k) => level.resolution[k]);
+  const out = new Float64Array(product(shape) * nFeatures);
+  const { indices } = integers;
+  const planes = integers.latents ?? integers[`factor${factor}`];
+  if (planes) planes.forEach((plane, f) => plane.forEach((v, i) => (out[i * nFeatures + f] = v * 2 ** 12)));
   else {
-    const rows = table ?? codebook;
-    const rowOf = vertexRows(part, level, indices);
-    raster(resolution, (i, at) => {
+    const rows = integers.table ?? integers.codebook;
+    const rowOf = vertexRows(part, shape, indices);
+    raster(shape, (i, at) => {
       const row = rowOf(at) * nFeatures;
       for (let f = 0; f < nFeatures; f++) out[i * nFeatures + f] = rows[row + f] * 2 ** 12;
     });
   }
   return out;
+}
+
+/** x of a factor at the samples of slab j: those of all its axes but the first one of the field, features last. */
+function factorFeatures({ values, lines, axes }, nFeatures, [m, e], j) {
+  let inner = product(lines.map(({ n }) => n)) * nFeatures;
+  let plane = values;
+  let outer = 1;
+  lines.forEach((line, k) => {
+    inner /= line.n;
+    const first = axes[k] === 0;
+    plane = interpolate(plane, line, outer, inner, first ? j : -1);
+    if (!first) outer *= line.m;
+  });
+  return plane.map((v) => clipTo(shiftProduct(v, m, e + 8), LIMIT));
+}
+
+/** For each sample of a slab where a factor has its features. */
+function slabPlaces(extent, axes) {
+  const inner = axes.filter((k) => k > 0);
+  const step = strides(inner.map((k) => extent[k]));
+  const places = new Int32Array(product(extent.slice(1)));
+  raster(extent.slice(1), (i, at) => {
+    places[i] = inner.reduce((sum, k, n) => sum + at[k - 1] * step[n], 0);
+  });
+  return places;
 }
 
 /** A layer's sums: exact where they are below 2^52, and above it at least as large. */
@@ -208,19 +254,23 @@ export function fixedField(spec, network, levels) {
   const slab = product(extent.slice(1));
   const y = new Int32Array(product(extent) * nChannels);
   const x = new Int32Array(slab * nInputs);
+  for (const { factors } of sources) for (const factor of factors) factor.places = slabPlaces(extent, factor.axes);
   for (let j = 0; j < extent[0]; j++) {
-    for (const { values, lines, nFeatures, step, column } of sources) {
-      let inner = product(lines.slice(1).map(({ n }) => n)) * nFeatures;
-      let plane = interpolate(values, lines[0], 1, inner, j);
-      for (let k = 1, outer = 1; k < lines.length; k++) {
-        inner /= lines[k].n;
-        plane = interpolate(plane, lines[k], outer, inner);
-        outer *= lines[k].m;
-      }
-      const [m, e] = step;
+    for (const { factors, terms, sum, nFeatures, step, column } of sources) {
+      const found = factors.map((factor) => factorFeatures(factor, nFeatures, step, j));
       for (let i = 0; i < slab; i++) {
         for (let f = 0; f < nFeatures; f++) {
-          x[i * nInputs + column + f] = clipTo(shiftProduct(plane[i * nFeatures + f], m, e + 8), LIMIT);
+          let total = 0;
+          terms.forEach((term, t) => {
+            const at = i * nInputs + column + f;
+            let value = found[term[0]][factors[term[0]].places[i] * nFeatures + f];
+            for (const p of term.slice(1)) {
+              value = clipTo(shiftProduct(value, found[p][factors[p].places[i] * nFeatures + f], -20), LIMIT);
+            }
+            total = clipTo(total + value, LIMIT);
+            if (sum) x[at] = total;
+            else x[at + t * nFeatures] = value;
+          });
         }
       }
     }

@@ -1,5 +1,7 @@
 /** FHDR, the description of a field: spec/format.md, section 2. */
 import { check } from "./bytes.js";
+import { factorSizes, factorWidth, structureOf } from "./encodings/factors.js";
+import { mostPoints } from "./encodings/points.js";
 import { product } from "./entropy/lattice.js";
 import * as R from "./registry.js";
 
@@ -99,14 +101,25 @@ function readParts(reader, spec) {
   check(new Set(names).size === names.length, "fhdr-encoding", `encodings ${names}, expected each once`);
 }
 
-const LOG2_LIMIT = { dense: 0, hash: R.MAX_LOG2_HASHMAP_SIZE, codebook: R.MAX_LOG2_CODEBOOK_SIZE };
+const LOG2_LIMIT = { hash: R.MAX_LOG2_HASHMAP_SIZE, codebook: R.MAX_LOG2_CODEBOOK_SIZE, points: R.MAX_LOG2_POINTS };
+
+function checkAxes(encoding, nAxes) {
+  const [fewest, most] = R.AXES[encoding] ?? [1, R.MAX_DIMS];
+  check(nAxes >= fewest && nAxes <= most, "fhdr-encoding", `${encoding} of ${nAxes} axes`);
+}
 
 function readGrid(reader, spec, encoding) {
   const { nAxes, flags } = spec;
-  const interpolation = R.INTERPOLATIONS[reader.u8()];
-  check(interpolation, "fhdr-interpolation", "unknown interpolation");
-  const log2Size = reader.u8();
-  check(log2Size <= LOG2_LIMIT[encoding], "limit-log2_size", `log2_size ${log2Size} of ${encoding}`);
+  checkAxes(encoding, nAxes);
+  const part = { encoding, grid: true, ...readInterpolation(reader, nAxes) };
+  const plain = part.interpolation === "linear" && !part.bounded;
+  check(encoding !== "points" || plain, "fhdr-interpolation", "points with an interpolation");
+  if (encoding === "triplane") {
+    part.joining = R.JOININGS[reader.u8()];
+    check(part.joining, "fhdr-joining", "unknown joining of planes");
+  }
+  part.log2Size = reader.u8();
+  check(part.log2Size <= (LOG2_LIMIT[encoding] ?? 0), "limit-log2_size", `log2_size ${part.log2Size} of ${encoding}`);
   const n = reader.u8();
   check(n >= 1 && n <= R.MAX_LEVELS, "limit-levels", `${n} levels`);
   const levels = readResolutions(reader, n, nAxes, flags.halving).map((resolution) => ({ resolution }));
@@ -116,22 +129,39 @@ function readGrid(reader, spec, encoding) {
     return f;
   });
   check(!flags.sharedFeatures || n >= 2, "fhdr-flags", "shared features of one level");
-  levels.forEach((level, l) => (level.nFeatures = features[flags.sharedFeatures ? Number(l === n - 1) : l]));
+  levels.forEach((level, l) => {
+    level.nFeatures = features[flags.sharedFeatures ? Number(l === n - 1) : l];
+    level.width = structureOf(encoding, nAxes) ? factorWidth(part, nAxes, level.nFeatures) : level.nFeatures;
+  });
   for (const level of levels) level.step = readStep(reader);
   for (const level of levels) {
-    if (interpolation === "mitchell") [level.b64, level.c64] = [reader.i8(), reader.i8()];
+    if (part.interpolation === "mitchell") [level.b64, level.c64] = [reader.i8(), reader.i8()];
     else [level.b64, level.c64] = [0, 32];
   }
-  let surrounded = 0;
-  if (interpolation === "mitchell") {
-    surrounded = reader.u8();
+  part.surrounded = 0;
+  if (part.interpolation === "mitchell") {
+    part.surrounded = reader.u8();
     const finest = levels[n - 1].resolution;
     const allowed = encoding === "dense" && finest.every((size, k) => size === spec.extent[k]);
-    check(surrounded <= (allowed ? n : 0), "limit-surrounded-levels", `${surrounded} surrounded levels`);
+    check(part.surrounded <= (allowed ? n : 0), "limit-surrounded-levels", `${part.surrounded} surrounded levels`);
   }
-  let width = levels.reduce((sum, level) => sum + level.nFeatures, 0);
-  for (const level of levels.slice(n - surrounded)) width += 2 * nAxes * level.nFeatures;
-  return { encoding, grid: true, interpolation, log2Size, levels, surrounded, width };
+  part.levels = levels;
+  part.width = levels.reduce((sum, level) => sum + level.width, 0);
+  for (const level of levels.slice(n - part.surrounded)) part.width += 2 * nAxes * level.width;
+  return part;
+}
+
+/** The interpolation, and for each axis what lies beyond it. */
+function readInterpolation(reader, nAxes) {
+  const id = reader.u8();
+  const interpolation = R.INTERPOLATIONS[id & 127];
+  check(interpolation, "fhdr-interpolation", "unknown interpolation");
+  const bounded = id >= 128;
+  const bits = bounded ? reader.u8() : 0;
+  const boundaries = Array.from({ length: nAxes }, (_, k) => R.BOUNDARIES[(bits >> (2 * k)) & 3]);
+  const known = boundaries.every(Boolean) && bits >> (2 * nAxes) === 0 && (bits > 0 || !bounded);
+  check(known, "fhdr-boundary", `boundaries ${bits}`);
+  return { interpolation, boundaries, bounded };
 }
 
 function readResolutions(reader, n, nAxes, halving) {
@@ -187,10 +217,10 @@ function readCoordinates(reader, spec, encoding) {
       break;
     case "spherical-harmonics":
       part.degree = within("degree", reader.varint(), 1, 8);
-      check(nAxes === 2 || nAxes === 3, "fhdr-encoding", `spherical-harmonics of ${nAxes} axes`);
+      checkAxes(encoding, nAxes);
       part.width = part.degree ** 2;
   }
-  part.levels[0].nFeatures = part.width;
+  part.levels[0].nFeatures = part.levels[0].width = part.width;
   return part;
 }
 
@@ -222,7 +252,10 @@ function countIntegers(spec) {
       if (part.encoding === "super-gaussian") total += part.width;
       if (!part.grid) continue;
       const vertices = product(level.resolution);
-      if (part.encoding === "dense") total += vertices * level.nFeatures;
+      if (structureOf(part.encoding, spec.nAxes)) {
+        total += factorSizes(part.encoding, level.resolution).reduce((sum, n) => sum + n * level.nFeatures, 0);
+      } else if (part.encoding === "dense") total += vertices * level.nFeatures;
+      else if (part.encoding === "points") total += (spec.nAxes + 1 + level.nFeatures) * mostPoints(part, level) + 1;
       else if (part.encoding === "hash") total += tableRows(part, level) * level.nFeatures;
       else total += vertices + 2 ** part.log2Size * level.nFeatures;
     }

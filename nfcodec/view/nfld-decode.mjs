@@ -6,8 +6,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { decompress } from "fzstd";
 import { NfldError, openField } from "./nfcodec.js";
+
+// without it compressed metadata are dropped
+const { decompress } = await import("fzstd").catch(() => ({}));
 
 const sha256 = (...arrays) => {
   const hash = createHash("sha256");

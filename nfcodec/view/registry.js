@@ -4,9 +4,15 @@ export const KINDS = ["image", "volume", "sdf", "tsdf", "occupancy", "udf"];
 export const SURFACES = new Set(["sdf", "tsdf", "occupancy", "udf"]);
 export const ROLES = ["other", "distance", "trim", "red", "green", "blue"];
 export const DTYPES = ["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8", "b1"];
-export const INTERPOLATIONS = ["linear", "cubic", "mitchell"];
+export const INTERPOLATIONS = ["linear", "cubic", "mitchell", "nearest", "smoothstep"];
+export const BOUNDARIES = ["clamp", "wrap", "reflect"];
+export const JOININGS = ["sum", "concatenation"];
+/** Fewest and most axes of encodings that are not for all. */
+export const AXES = {
+  triplane: [3, 3], kplanes: [3, 4], cp: [2, 4], vm: [2, 4], points: [1, 3], "spherical-harmonics": [2, 3],
+};
 export const ENCODINGS = {
-  0: "dense", 1: "hash", 2: "codebook",
+  0: "dense", 1: "hash", 2: "codebook", 3: "triplane", 4: "kplanes", 5: "cp", 6: "vm", 7: "points",
   16: "identity", 17: "frequency", 18: "random-fourier", 19: "one-blob", 20: "super-gaussian", 21: "spherical-harmonics",
 };
 export const ACTIVATIONS = [
@@ -26,6 +32,9 @@ export const MAX_RESOLUTION = 2 ** 20;
 export const MAX_GRID_INTEGERS = 2 ** 27;
 export const MAX_LOG2_HASHMAP_SIZE = 24;
 export const MAX_LOG2_CODEBOOK_SIZE = 12;
+export const MAX_LOG2_POINTS = 16;
+export const MAX_REACH = 2 ** 20;
+export const MAX_NEIGHBOURS = 256;
 export const MAX_HIDDEN_LAYERS = 15;
 export const MAX_NEURONS = 1024;
 export const MAX_EXTENT = 2 ** 24;

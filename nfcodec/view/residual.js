@@ -16,7 +16,9 @@ const MAX_SHIFT = 40;
 export function readResidualHeader(reader, spec, network) {
   const { kind, knee, parts, activation, extent, nChannels, dtype } = spec;
   check((kind === "image" || kind === "volume") && knee === undefined, "resi-kind", `residual of ${kind}`);
-  check(parts.length === 1 && parts[0].grid, "resi-field", "residual of a field that is not one grid");
+  const [{ grid, encoding }] = parts;
+  const one = parts.length === 1 && grid && encoding !== "points";
+  check(one, "resi-field", "residual of a field that is not one grid");
   check(activation === "relu" || activation === "identity", "resi-field", `residual of a field with ${activation}`);
   const fits = product(extent) * nChannels <= MAX_VALUES && extent.every((n) => n <= MAX_EXTENT);
   check(fits, "resi-extent", `residual of ${extent} samples`);

@@ -3,17 +3,17 @@
  * what rows have in common is kept.
  */
 import { product, raster } from "../entropy/lattice.js";
-import { nTaps, writeTaps } from "./interpolation.js";
+import { nTaps } from "./interpolation.js";
 
 const MAX_BLOCK = 2 ** 26;
 
 export class GridRows {
-  /** axes: the coordinates of the lattice along each axis. Null where points one by one are the better way. */
+  /** axes: the coordinates of the lattice along each axis of the grid. Null where points one by one are the better way. */
   static make(grid, axes, axis = -1, offset = 0) {
-    if (grid.part.encoding === "hash" && !grid.direct) return null; // as many vertices as one likes
-    const { part, level, nFeatures } = grid;
+    const { part, nFeatures } = grid;
+    if (part.encoding === "hash" && !grid.direct) return null; // as many vertices as one likes
     const taps = nTaps(part);
-    const lines = axes.map((coordinates, k) => tapsOf(level, taps, level.resolution[k], coordinates, k === axis ? offset : 0));
+    const lines = grid.lines(axis, offset).map((line, k) => tapsOf(line, axes[k]));
     const block = product(lines.map(({ n }) => n));
     const points = product(axes.map((coordinates) => coordinates.length));
     if (block * nFeatures > MAX_BLOCK || block > points * taps ** axes.length) return null;
@@ -65,11 +65,11 @@ export class GridRows {
 }
 
 /** Taps along an axis, with vertices counted from the lowest in use: `first`, `n` of them. */
-function tapsOf(level, taps, n, coordinates, offset) {
-  const indices = new Int32Array(coordinates.length * taps);
-  const weights = new Float64Array(coordinates.length * taps);
-  coordinates.forEach((x, j) => writeTaps(level, taps, n, x, offset, indices, weights, j * taps));
-  let first = n - 1;
+function tapsOf(line, coordinates) {
+  const indices = new Int32Array(coordinates.length * line.taps);
+  const weights = new Float64Array(coordinates.length * line.taps);
+  coordinates.forEach((x, j) => line.write(x, indices, weights, j * line.taps));
+  let first = line.n - 1;
   let last = 0;
   for (const i of indices) {
     first = Math.min(first, i);
@@ -81,8 +81,8 @@ function tapsOf(level, taps, n, coordinates, offset) {
 
 /** The vectors of the vertices in use, as a block of their own. */
 function cut(grid, lines) {
-  const { table, nFeatures, level } = grid;
-  if (grid.direct && lines.every(({ n }, k) => n === level.resolution[k])) return table;
+  const { table, nFeatures, shape } = grid;
+  if (grid.direct && lines.every(({ n }, k) => n === shape[k])) return table;
   const block = new Float32Array(product(lines.map(({ n }) => n)) * nFeatures);
   const vertex = new Int32Array(lines.length);
   raster(lines.map(({ n }) => n), (i, at) => {

@@ -69,13 +69,14 @@ export function parents(nFine, nCoarse) {
   return { parent, near, far };
 }
 
-const edgeOf = (nAxes) => (nAxes <= 2 ? 8 : 4);
+/** Positions along an edge of a block. */
+export const blockEdge = (nAxes) => (nAxes <= 2 ? 8 : 4);
 
-export const blockShape = (shape) => shape.map((n) => Math.ceil(n / edgeOf(shape.length)));
+export const blockShape = (shape) => shape.map((n) => Math.ceil(n / blockEdge(shape.length)));
 
 /** The function coordinates -> number of their block. */
 export function blockOf(shape) {
-  const edge = edgeOf(shape.length);
+  const edge = blockEdge(shape.length);
   const step = strides(blockShape(shape));
   return (at) => at.reduce((block, i, k) => block + Math.floor(i / edge) * step[k], 0);
 }

@@ -2,41 +2,41 @@
 import { check } from "../bytes.js";
 import { MAX_INPUT } from "./context.js";
 import { readLaplace } from "./laplace.js";
-import { CAUSAL, blockOf, blockShape, codingOrder, parents, product, raster, strides } from "./lattice.js";
+import { CAUSAL, blockEdge, blockOf, blockShape, codingOrder, parents, product, raster, strides } from "./lattice.js";
 import { RansReader } from "./rans.js";
 import { readStatic, readStaticTables } from "./static.js";
 
 const clip = (x) => (x < -MAX_INPUT ? -MAX_INPUT : x > MAX_INPUT ? MAX_INPUT : x);
 
-/** Blocks in which any plane has a value other than 0. */
-function setBlocks({ shape, planes }) {
-  const set = new Uint8Array(product(blockShape(shape)));
-  const block = blockOf(shape);
-  raster(shape, (i, at) => {
-    if (planes.some((plane) => plane[i] !== 0)) set[block(at)] = 1;
-  });
-  return set;
+/** The function (first, last) -> 0, 1 or 2: how full the box of parents of a block is, from its first position to its last. */
+function fullness(shape, { shape: coarse, planes }) {
+  const set = Uint8Array.from(planes[0], (_, i) => Number(planes.some((plane) => plane[i] !== 0)));
+  const step = strides(coarse);
+  const parent = shape.map((n, k) => parents(n, coarse[k]).parent);
+  return (first, last) => {
+    const from = first.map((i, k) => parent[k][i]);
+    const counts = last.map((i, k) => parent[k][i] - from[k] + 1);
+    let n = 0;
+    raster(counts, (_, at) => {
+      n += set[at.reduce((sum, i, k) => sum + (from[k] + i) * step[k], 0)];
+    });
+    return Math.ceil((2 * n) / product(counts));
+  };
 }
 
 function readMask(bytes, shape, coarse) {
   const rans = new RansReader(bytes);
   const nAxes = shape.length;
-  const tables = readStaticTables(rans, 2, 2 * (nAxes + 1));
+  const tables = readStaticTables(rans, 2, 3 * (nAxes + 1));
   const blocks = blockShape(shape);
+  const edge = blockEdge(nAxes);
   const step = strides(blocks);
   const mask = new Uint8Array(product(blocks));
-  const above = coarse && setBlocks(coarse);
-  const shapeAbove = coarse && blockShape(coarse.shape);
-  const stepAbove = coarse && strides(shapeAbove);
-  const parent = coarse && blocks.map((n, k) => parents(n, shapeAbove[k]).parent);
+  const full = coarse ? fullness(shape, coarse) : () => 2;
   raster(blocks, (i, at) => {
-    let context = 0;
-    let block = 0;
-    for (let k = 0; k < nAxes; k++) {
-      if (at[k] > 0) context += mask[i - step[k]];
-      if (coarse) block += parent[k][at[k]] * stepAbove[k];
-    }
-    if (!coarse || above[block]) context += nAxes + 1;
+    const last = at.map((block, k) => Math.min((block + 1) * edge, shape[k]) - 1);
+    let context = (nAxes + 1) * full(at.map((block) => block * edge), last);
+    for (let k = 0; k < nAxes; k++) if (at[k] > 0) context += mask[i - step[k]];
     mask[i] = readStatic(rans, tables[context]);
   });
   rans.end();

@@ -28,11 +28,15 @@ export function readTensors(reader, sizes) {
   return tensors;
 }
 
-/** A table of rows by columns, in C order. */
+/** The columns of a table. */
 export function readColumns(reader, nRows, nColumns) {
-  const columns = readTensors(reader.sub("columns"), new Array(nColumns).fill(nRows));
+  return readTensors(reader.sub("columns"), new Array(nColumns).fill(nRows));
+}
+
+/** The table, rows by columns, in C order. */
+export function readTable(reader, nRows, nColumns) {
   const table = new Int32Array(nRows * nColumns);
-  columns.forEach((column, c) => column.forEach((value, r) => (table[r * nColumns + c] = value)));
+  readColumns(reader, nRows, nColumns).forEach((column, c) => column.forEach((value, r) => (table[r * nColumns + c] = value)));
   return table;
 }
 

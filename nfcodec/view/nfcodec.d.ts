@@ -1,0 +1,128 @@
+/** Types of nfcodec.js. Axes are in array order, slowest first: (y, x) for images, (z, y, x) for volumes and surfaces. */
+
+export type Kind = "image" | "volume" | "sdf" | "tsdf" | "occupancy" | "udf";
+export type Dtype = "u1" | "u2" | "u4" | "i1" | "i2" | "i4" | "f2" | "f4" | "f8" | "b1";
+export type Role = "other" | "distance" | "trim" | "red" | "green" | "blue";
+
+/** Samples in a dtype; f2 as the bits of its numbers, b1 as 0 and 1. */
+export type Samples =
+  | Uint8Array | Uint16Array | Uint32Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;
+
+/** A file that cannot be read. */
+export class NfldError extends Error {
+  /** The stable name of the rule that the file breaks: spec/format.md, section 12. */
+  readonly code: string;
+}
+
+export interface Level {
+  /** Vertices along each axis; null for encodings without a grid. */
+  resolution: number[] | null;
+  nFeatures: number;
+  step?: number;
+}
+
+/** An encoding, whose features the network sees beside those of the others. */
+export interface Part {
+  encoding: string;
+  grid: boolean;
+  interpolation?: string;
+  boundaries?: ("clamp" | "wrap" | "reflect")[];
+  joining?: "sum" | "concatenation";
+  log2Size?: number;
+  levels: Level[];
+  /** Features that the network sees of it. */
+  width: number;
+}
+
+/** What FHDR says. */
+export interface FieldSpec {
+  kind: Kind;
+  surface: boolean;
+  nAxes: number;
+  nChannels: number;
+  dtype: Dtype;
+  /** Samples of the source along each axis. */
+  extent: number[];
+  offsets: number[];
+  scales: number[];
+  knee?: number;
+  truncation?: number;
+  /** Of surfaces: the world position of the corner at coordinate 0, and the edge of the cells. */
+  origin?: number[];
+  cell?: number;
+  roles?: Role[];
+  parts: Part[];
+  nLevels: number;
+  nInputs: number;
+  activation: string;
+  nHidden: number;
+  nNeurons: number;
+}
+
+/** Integers of a level, in C order, by the names of spec/README.md. */
+export interface LevelIntegers {
+  latents?: Int32Array[];
+  table?: Int32Array;
+  codebook?: Int32Array;
+  indices?: Int32Array;
+  widths?: Int32Array;
+  positions?: Int32Array;
+  sizes?: Int32Array;
+  features?: Int32Array;
+  reach?: Int32Array;
+  /** factor0, factor1 ..: an array for each feature. */
+  [factor: `factor${number}`]: Int32Array[];
+}
+
+export interface LatticeOptions {
+  /** Factor on the source's extent; 1 if neither it nor shape is given. */
+  scale?: number;
+  /** Samples along each axis. */
+  shape?: number[];
+  /** [a, b] for each axis, within [0, 1]. */
+  region?: [number, number][];
+  /** Only levels up to this one count, coarse first. */
+  level?: number;
+}
+
+export class Field {
+  readonly spec: FieldSpec;
+  readonly levels: LevelIntegers[];
+  readonly nLevels: number;
+  /** Whether decode() gives the source's samples within a guaranteed error: what RESI says, or null. */
+  readonly residual: { step: number; bound: number } | null;
+  /** Chunks that are cut off. */
+  readonly missing: number;
+  /** JSON of META, or null. */
+  readonly meta: Record<string, unknown> | null;
+  readonly warnings: string[];
+  /** Values (N x C) at coords (N x d), in [0, 1]. */
+  sample(coords: ArrayLike<number>, options?: { level?: number }): Float32Array;
+  /** Values of a lattice before the cast, C order, channels last; coarser than the source they are means, but for surfaces. */
+  lattice(options?: LatticeOptions): { shape: number[]; data: Float32Array };
+  /** The same in the source's dtype; exact where a residual was added. */
+  decode(options?: LatticeOptions): { shape: number[]; data: Samples; dtype: Dtype; exact: boolean };
+}
+
+/** A zstd decompressor for compressed metadata, such as that of fzstd. */
+export type Decompress = (frame: Uint8Array) => Uint8Array;
+
+export interface OpenOptions {
+  /** Accept a file that is cut off, from its first level on. */
+  truncated?: boolean;
+  decompress?: Decompress;
+}
+
+export interface RemoteOptions {
+  fetch?: (url: string, init: { headers: Record<string, string> }) => Promise<Response>;
+  decompress?: Decompress;
+}
+
+/** A field from the bytes of a file. Throws NfldError. */
+export function openField(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field;
+
+/** Fields of growing detail from a URL, by HTTP ranges; the last one is whole. */
+export function levelsOf(url: string, options?: RemoteOptions): AsyncGenerator<Field, void, void>;
+
+/** The whole field of a URL; onLevel sees those of fewer levels before it. */
+export function openUrl(url: string, options?: RemoteOptions & { onLevel?: (field: Field) => unknown }): Promise<Field>;
