@@ -578,5 +578,5 @@ def test_a_set_has_its_averages_and_every_signal():
         assert (ratio is None) == (means[codec][2] == "")
         assert ratio is None or float(means[codec][2].rstrip("x")) == pytest.approx(ratio, abs=0.006), codec
     surfaces = section_of(text, "surface")
-    assert "A closed source is judged by" in surfaces and "An open source is judged by" in surfaces
+    assert "A closed source is judged by" in surfaces and "An open source is judged each way apart" in surfaces
     assert report.html_of_set(SetComparison("empty", (), (), "")).count("<h1>") == 1
