@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 VIEW = ROOT / "nfcodec" / "view"
 NODE = shutil.which("node")
 COMMAND = [str(NODE), str(VIEW / "nfld-decode.mjs")]
+
+EACH = int(os.environ.get("NFCODEC_MUTANTS", 24))  # broken files of each golden; more of them find rarer rules
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node, to run the decoder in JavaScript")
 
@@ -82,7 +85,7 @@ def is_small(data, is_cut, monkeypatch):
 def test_broken_files_get_the_same_answer(tmp_path, monkeypatch):
     rng = np.random.default_rng(20)
     requests = []
-    for n, (data, is_cut) in enumerate(mutants(rng, 35)):
+    for n, (data, is_cut) in enumerate(mutants(rng, EACH)):
         small, n_dims = is_small(data, is_cut, monkeypatch)
         if small:
             path = tmp_path / f"{n}.nfld"
