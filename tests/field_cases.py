@@ -139,9 +139,9 @@ def _packed(meta, **settings):
 
 
 @st.composite
-def specs(draw, max_integers=600, in_integers=False):
+def specs(draw, max_integers=600, in_integers=False, encodings=tuple(GRID_ENCODINGS), alone=False):
     """FieldSpecs of every kind, encoding and number of axes, small enough to be packed quickly. in_integers: only those
-    whose values integers give."""
+    whose values integers give. encodings: of the grid; alone: with nothing beside it."""
     kind = draw(st.sampled_from(["image", "volume", "volume", *SURFACE_KINDS]))
     surface = kind in SURFACE_KINDS
     d = {"image": 2, "volume": draw(st.integers(1, 4))}.get(kind, 3)
@@ -161,7 +161,7 @@ def specs(draw, max_integers=600, in_integers=False):
         resolutions = tuple(halving)
     most = max(1, max_integers // max(map(math.prod, resolutions)))
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
-    names = [name for name in GRID_ENCODINGS if suits(name, d) and not (in_integers and name == "points")]
+    names = [name for name in encodings if suits(name, d) and not (in_integers and name == "points")]
     encoding = draw(st.sampled_from(names))
     n_hidden_layers = draw(st.integers(0, 3))
     interpolation = draw(st.sampled_from(list(INTERPOLATIONS))) if encoding != "points" else "linear"
@@ -177,7 +177,7 @@ def specs(draw, max_integers=600, in_integers=False):
         if encoding != "points" else (),
         draw(st.sampled_from(list(JOININGS))) if encoding == "triplane" else "",
     )  # fmt: skip
-    sees = grid if in_integers else draw(inputs(grid, d))
+    sees = grid if in_integers or alone else draw(inputs(grid, d))
     same_range = draw(st.booleans())
     offsets = tuple(draw(finite) for _ in range(channels))
     scales = tuple(draw(finite) for _ in range(channels))

@@ -242,8 +242,8 @@ def fitted(signal, encoding, n_steps, quality=60):
     return fit
 
 
-# a level's flags and the state of its coder
-LEVEL_BYTES = 5
+# a level's flags and the state of its coder; of a level of factors its length, and of each of them its length and the state
+LEVEL_BYTES, FACTORS_BYTES, FACTOR_BYTES = 5, 2, 4
 
 
 FITS = [(encoding, name) for encoding in GRID_ENCODINGS for name, d in (("image", 2), ("volume", 3), ("film", 4)) if suits(encoding, d)]
@@ -263,8 +263,11 @@ def test_estimated_bits_are_those_of_the_file(name, encoding):
     else:
         if encoding == "points":  # where they lie does not change
             estimate += sum(len(places(field, level)) for level in range(field.n_levels))
-        n_streams = 1 if encoding not in FACTORED else len(load_grid(encoding).factors(field.spec.grid))
-        estimate += n_streams * sum(LEVEL_BYTES + (encoding in FACTORED) * f for f in field.spec.grid.n_features)
+        if encoding in FACTORED:  # a scale of every feature in every stream
+            n_streams = len(load_grid(encoding).factors(field.spec.grid))
+            estimate += sum(FACTORS_BYTES + n_streams * (FACTOR_BYTES + f) for f in field.spec.grid.n_features)
+        else:
+            estimate += LEVEL_BYTES * field.n_levels
     assert found == pytest.approx(estimate, rel=0.01)
 
     # the squared error too is the file's, but for the phase that one estimate looks at
