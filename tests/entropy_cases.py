@@ -1,6 +1,7 @@
 """What the tests of the entropy coder share: networks, pyramids, and the choice of kernels."""
 
 import contextlib
+import functools
 import importlib.util
 import itertools
 import os
@@ -28,6 +29,7 @@ setup(
 """
 
 
+@functools.cache
 def has_native():
     """Compiles the loops in C as they are now; without a compiler those of the installation count."""
     source = Path(choice.__file__).parent / "_plane.c"

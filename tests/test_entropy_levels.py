@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from entropy_cases import KERNELS, decode_all, encode_all, extreme_net, kernels, make_net, make_pyramid, zero_net
+from entropy_cases import KERNELS, decode_all, encode_all, extreme_net, has_native, kernels, make_net, make_pyramid, zero_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -393,6 +393,29 @@ def test_networks_at_their_bounds(n_dims, shape, name):
         with kernels(name):
             found = decode_all(net, [planes.shape for planes in pyramid], streams)
         assert all(np.array_equal(a, b) for a, b in zip(found, pyramid))
+
+
+@pytest.mark.parametrize("vectors", range(3))
+def test_every_kind_of_vectors(vectors):
+    """Networks at their bounds, and one as files have, by the loops in C for older machines and for newer ones."""
+    if not has_native():
+        pytest.skip("needs a C compiler")
+    from nfcodec.kernels import _plane
+
+    if _plane.choose_vectors(vectors) != vectors:
+        _plane.choose_vectors(2)
+        pytest.skip("this machine has no such vectors")
+    rng = np.random.default_rng(32)
+    try:
+        for net in (*(extreme_net(rng, 2, n) for n in range(4)), make_net(rng, 2, True, 31, 2)):
+            pyramid = make_pyramid(rng, [(17, 11), (33, 21)], (2, 2), 3.0)
+            with kernels("numpy"):
+                streams = encode_all(net, pyramid)
+            with kernels("native"):
+                found = decode_all(net, [planes.shape for planes in pyramid], streams)
+            assert all(np.array_equal(a, b) for a, b in zip(found, pyramid))
+    finally:
+        _plane.choose_vectors(2)
 
 
 def test_truncated_planes_are_reported_alike():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UsageError
-from ..kernels import FEW, use_numba
+from ..kernels import FEW, use_native, use_numba
 from .rans import (
     BAD_ESCAPE,
     BAD_VALUE,
@@ -158,6 +158,12 @@ class LaplaceDecoder(RansDecoder):
         mu8, scale = np.asarray(mu8), np.asarray(scale)
         _check("mu8", mu8, -MAX_MU8, MAX_MU8)
         _check("scale", scale, 0, N_SCALES - 1)
+        if len(mu8) >= FEW and use_native(len(mu8)):
+            from ..kernels.native import take_laplace
+
+            values = np.empty(len(mu8), np.int32)
+            raise_status(take_laplace(self, mu8, scale, values))
+            return values
         if use_numba(len(mu8), "decode" if len(mu8) >= FEW else None):
             from ..kernels.entropy import take_laplace
 

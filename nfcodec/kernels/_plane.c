@@ -1,11 +1,11 @@
 /* A plane of latents from its stream: the wavefronts of entropy.levels._decode_plane, and their order, in C, for
    programs that have just been started.
 
-   Inputs of some positions of a wavefront are gathered, the context network runs on 16 of them at a time, lane by lane,
-   then their values are drawn one by one: spec/entropy.md, sections 3, 5 and 6. Where all values seen are 0, as they are
-   around most positions of a fine level, the network says what it said the first time. Integers only. Sums wrap at 32
-   bits, which the last of them never leave, so they are unsigned. What comes in has been checked where it was read; its
-   only caller is kernels/native.py. */
+   The context network runs on some positions of a wavefront, as many side by side as vectors hold (_network.h), then
+   their values are drawn one by one (_stream.h): spec/entropy.md, sections 3, 5 and 6. Where all values seen are 0, as they are around most positions of a fine level,
+   the network says what it said the first time. Integers only: weights and what they are multiplied with have 16 bits,
+   and no sum leaves 32, as entropy.context.ContextNet sees to. What comes in has been checked where it was read; its only
+   caller is kernels/native.py. */
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3")
@@ -17,14 +17,15 @@
 
 enum { OK, EXHAUSTED, BAD_ESCAPE, BAD_VALUE }; /* as in entropy.rans */
 enum {
-    LANES = 16,
-    BATCH = 256, /* positions between two looks at the network */
+    GROUP = 4,   /* outputs whose sums stay in registers */
+    BATCH = 256, /* positions between two looks at the stream */
     MAX_DIMS = 4,
     MAX_INPUTS = 64,
     MAX_LAYERS = 4,
     CLIP = 255,
     FRACTION_BITS = 8,
     MAX_HIDDEN = (1 << 16) - 1,
+    OFFSET = 1 << 15, /* what is taken from hidden values, so that they have a sign and 16 bits */
     PRECISION = 14,
     SLOT = (1 << PRECISION) - 1,
     N_TABLE_SCALES = 46,
@@ -37,22 +38,25 @@ enum {
     MAX_VALUE = 1 << 24
 };
 
-/* compilers that know how choose the machine's widest vectors when the program runs */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#include "_stream.h"
+
+#if defined(__GNUC__)
+#define ALIGNED(declaration) declaration __attribute__((aligned(64)))
 #else
-#define WIDEST
+#define ALIGNED(declaration) declaration
 #endif
 
+/* inputs come in pairs, two int16 in one int32. w: by GROUP outputs, then by pair, then by output of the group */
 typedef struct {
-    const int32_t *weights, *biases;
-    int n_in, n_out, shift;
+    int n_pairs, n_out, shift;
+    int32_t first[MAX_INPUTS]; /* bias, rounding and what OFFSET makes of hidden inputs */
+    int32_t w[MAX_INPUTS * MAX_INPUTS / 2];
 } Layer;
 
 typedef struct {
-    Layer layers[MAX_LAYERS];
-    const int32_t *skip;
-    int n_layers, n_inputs, skip_shift;
+    Layer hidden[MAX_LAYERS - 1], last;
+    int n_hidden, n_inputs, n_skips, skip_shift;
+    int32_t skip[MAX_INPUTS / 2];
 } Net;
 
 typedef struct {
@@ -64,245 +68,191 @@ typedef struct {
     int16_t *current;
 } Plane;
 
-typedef struct {
-    uint64_t x;
-    int64_t position, n_words;
-    const uint16_t *words, *cumulative;
-    const int32_t *start, *n_tokens, *lowest;
-} Stream;
-
-/* a number of each position of a batch; with vectors where the compiler has them, since it finds worse ones by itself */
-#if defined(__GNUC__)
-typedef uint32_t Vector __attribute__((vector_size(4 * LANES), may_alias));
-typedef struct {
-    int32_t lane[LANES] __attribute__((aligned(4 * LANES)));
-} Row;
-#else
-typedef struct {
-    int32_t lane[LANES];
-} Row;
-#endif
-
-/* ------------------------------------------------------------ the stream */
-
-static int advance(Stream *s, uint64_t start, uint64_t frequency)
-{
-    uint64_t x = frequency * (s->x >> PRECISION) + (s->x & SLOT) - start;
-    if (x < 1 << 16) {
-        if (s->position >= s->n_words)
-            return EXHAUSTED;
-        x = x << 16 | s->words[s->position++];
-    }
-    s->x = x;
-    return OK;
-}
-
-static int raw_bits(Stream *s, int n_bits, uint64_t *value)
-{
-    *value = 0;
-    for (int done = 0; done < n_bits;) {
-        int n = n_bits - done < MAX_RAW_BITS ? n_bits - done : MAX_RAW_BITS;
-        uint64_t part = (s->x & SLOT) >> (PRECISION - n);
-        if (advance(s, part << (PRECISION - n), (uint64_t)1 << (PRECISION - n)))
-            return EXHAUSTED;
-        *value |= part << done;
-        done += n;
-    }
-    return OK;
-}
-
-static int excess(Stream *s, int order, int64_t *value)
-{
-    uint64_t bit, tail;
-    int exponent = 0;
-    for (;;) {
-        if (raw_bits(s, 1, &bit))
-            return EXHAUSTED;
-        if (!bit)
-            break;
-        if (++exponent > MAX_EXPONENT)
-            return BAD_ESCAPE;
-    }
-    if (raw_bits(s, order + exponent, &tail))
-        return EXHAUSTED;
-    *value = ((int64_t)1 << (order + exponent)) + (int64_t)tail - ((int64_t)1 << order);
-    return OK;
-}
-
-/* the next value under a location in eighths and a scale: entropy.laplace.LaplaceDecoder.take_list */
-static int take(Stream *s, int64_t mu8, int scale, int32_t *found)
-{
-    int k = 0;
-    if (scale >= N_TABLE_SCALES) {
-        k = (scale - N_TABLE_SCALES + SCALES_PER_OCTAVE) / SCALES_PER_OCTAVE;
-        scale -= SCALES_PER_OCTAVE * k;
-        mu8 = (mu8 - ((int64_t)4 << k) + 4 + (1 << k >> 1)) >> k;
-    }
-    int table = scale << 3 | (int)(mu8 & 7);
-    const uint16_t *cumulative = s->cumulative + s->start[table];
-    unsigned slot = s->x & SLOT;
-    int token = 0, above = s->n_tokens[table]; /* cumulative[token] <= slot < cumulative[above] */
-    while (above - token > 1) {
-        int middle = (token + above) >> 1;
-        if (cumulative[middle] <= slot)
-            token = middle;
-        else
-            above = middle;
-    }
-    if (advance(s, cumulative[token], cumulative[token + 1] - cumulative[token]))
-        return EXHAUSTED;
-    int64_t value = (mu8 >> 3) + s->lowest[table] + token - 1;
-    int last = s->n_tokens[table] - 1;
-    if (k || token == 0 || token == last) {
-        if (token == 0 || token == last) {
-            int64_t more;
-            int order = scale > SCALE_OFFSET ? (scale - SCALE_OFFSET) / SCALES_PER_OCTAVE : 0;
-            int status = excess(s, order, &more);
-            if (status)
-                return status;
-            value += token ? more : -more;
-        }
-        uint64_t remainder;
-        if (raw_bits(s, k, &remainder))
-            return EXHAUSTED;
-        value = value * ((int64_t)1 << k) + (int64_t)remainder;
-        if (value > MAX_VALUE || value < -MAX_VALUE)
-            return BAD_VALUE;
-    }
-    *found = (int32_t)value;
-    return OK;
-}
-
 /* ------------------------------------------------------------ the network */
 
-/* seen: the value that an input has at 0, in every row */
-static void begin(const Plane *p, Row *raw, Row *seen)
+/* what the network sees of a position, as values; whether it sees any but 0. at: the position in the padded plane,
+   places: in the tables of the parents, by axis */
+static int look(const Plane *p, int64_t at, const int64_t *places, int16_t *values)
 {
-    int n = p->n_causal + 1 + 2 * p->n_dims + p->n_collocated;
-    for (int lane = 0; lane < LANES; lane++) {
-        for (int row = 0; row < n; row++)
-            raw[row].lane[lane] = 0, seen[row].lane[lane] = p->compand[CLIP];
-        for (int i = 0; i < 2; i++)
-            seen[n + i].lane[lane] = (int32_t)(p->constants[i] * (1 << FRACTION_BITS));
-    }
-}
-
-/* what the network sees of a position, as values; whether it sees any but 0. at: where it lies in the padded plane */
-static int look(const Plane *p, int32_t position, int16_t *values, int64_t *at)
-{
-    int64_t left = position, here = p->origin, parent = 0, places[MAX_DIMS];
+    int64_t parent = 0;
     int d = p->n_dims, any = 0;
-    for (int axis = d - 1; axis >= 0; axis--) {
-        int64_t coordinate = left % p->shape[axis];
-        left /= p->shape[axis];
-        here += coordinate * p->strides[axis];
-        places[axis] = coordinate + p->first[axis];
+    for (int axis = 0; axis < d; axis++)
         parent += p->base[places[axis]];
-    }
-    *at = here;
     for (int i = 0; i < p->n_causal; i++)
-        any |= *values++ = p->current[here + p->causal[i]];
+        any |= *values++ = p->current[at + p->causal[i]];
     any |= *values++ = p->coarse[parent];
     for (int axis = 0; axis < d; axis++)
         any |= *values++ = p->coarse[parent + p->near[places[axis]]];
     for (int axis = 0; axis < d; axis++)
         any |= *values++ = p->coarse[parent + p->far[places[axis]]];
     for (int i = 0; i < p->n_collocated; i++)
-        any |= *values++ = p->previous[here + p->collocated[i]];
+        any |= *values++ = p->previous[at + p->collocated[i]];
     return any;
 }
 
-static void set_lane(const Plane *p, const int16_t *values, int lane, Row *raw, Row *seen)
+/* from a flat position to the next, which most often is in the next row, without dividing. at and places: as look has
+   them, of `from` and then of `to` */
+static int64_t go(const Plane *p, int64_t from, int64_t to, int64_t at, int64_t *places)
 {
-    int n = p->n_causal + 1 + 2 * p->n_dims + p->n_collocated;
-    for (int row = 0; row < n; row++) {
-        raw[row].lane[lane] = values[row] * (1 << FRACTION_BITS);
-        seen[row].lane[lane] = p->compand[values[row] + CLIP];
+    int axis = p->n_dims - 1;
+    int64_t carry = to - from;
+    for (; axis > 0 && carry; axis--) {
+        int64_t width = p->shape[axis], before = places[axis] - p->first[axis], place = before + carry;
+        carry = 0;
+        if (place >= 2 * width || place < 0) {
+            carry = place / width - (place % width < 0);
+            place -= carry * width;
+        } else if (place >= width)
+            carry = 1, place -= width;
+        places[axis] = p->first[axis] + place;
+        at += (place - before) * p->strides[axis];
     }
+    places[axis] += carry;
+    return at + carry * p->strides[axis];
 }
 
-/* out becomes first plus the weighted sum of rows x, shifted */
-static inline void sum_rows(const int32_t *w, int n, const Row *x, uint32_t first, int shift, Row *out)
-{
 #if defined(__GNUC__)
-    Vector sums = (Vector){0} + first;
-    for (int i = 0; i < n; i++)
-        sums += (uint32_t)w[i] * *(const Vector *)x[i].lane;
-    memcpy(out->lane, &sums, sizeof sums);
+#define VECTOR_OF(type, n) type __attribute__((vector_size(4 * n), may_alias))
+typedef VECTOR_OF(uint32_t, 8) U8;
+typedef VECTOR_OF(int32_t, 8) S8;
+typedef VECTOR_OF(uint32_t, 16) U16;
+typedef VECTOR_OF(int32_t, 16) S16;
+#define LANE(v, i) (v)[i]
+#define MASK(c) (c)
 #else
-    uint32_t sums[LANES];
-    for (int j = 0; j < LANES; j++)
-        sums[j] = first;
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < LANES; j++)
-            sums[j] += (uint32_t)w[i] * (uint32_t)x[i].lane[j];
-    memcpy(out->lane, sums, sizeof sums);
+#define LANE(v, i) (v)
+#define MASK(c) -(c)
 #endif
-    for (int j = 0; j < LANES; j++)
-        out->lane[j] >>= shift;
+
+#define NAME(x) x##_plain
+#define TARGET
+#if defined(__GNUC__)
+enum { PLAIN_LANES = 8 };
+#define LANES 8
+#define VECTOR U8
+#define SIGNED S8
+#else
+enum { PLAIN_LANES = 1 };
+#define LANES 1
+#define VECTOR uint32_t
+#define SIGNED int32_t
+#endif
+#define ADD(sum, x, w) \
+    ((sum) + (VECTOR)((SIGNED)((x) << 16) >> 16) * (uint32_t)(int16_t)(w) + (VECTOR)((SIGNED)(x) >> 16) * (uint32_t)((w) >> 16))
+#include "_network.h"
+
+/* vectors that not every machine of the kind has are asked for when the module is loaded */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAS_WIDE 1
+#include <immintrin.h>
+
+#define NAME(x) x##_avx2
+#define TARGET __attribute__((target("avx2")))
+#define LANES 8
+#define VECTOR U8
+#define SIGNED S8
+#define ADD(sum, x, w) \
+    (VECTOR)_mm256_add_epi32((__m256i)(sum), _mm256_madd_epi16((__m256i)(x), _mm256_set1_epi32(w)))
+#include "_network.h"
+
+#define NAME(x) x##_vnni
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define LANES 16
+#define VECTOR U16
+#define SIGNED S16
+#define ADD(sum, x, w) (VECTOR)_mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(x), _mm512_set1_epi32(w))
+#include "_network.h"
+#endif
+
+/* predict for so many positions at a time, as this machine does it */
+static void (*predict)(const Net *, const int32_t *, const int32_t *, int64_t *, int32_t *) = predict_plain;
+static int n_lanes = PLAIN_LANES;
+
+enum { PLAIN, AVX2, VNNI };
+
+/* the best kind of vectors up to one, which is returned */
+static int choose(int most)
+{
+#if HAS_WIDE
+    if (most >= VNNI && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        predict = predict_vnni, n_lanes = 16;
+        return VNNI;
+    }
+    if (most >= AVX2 && __builtin_cpu_supports("avx2")) {
+        predict = predict_avx2, n_lanes = 8;
+        return AVX2;
+    }
+#endif
+    (void)most;
+    predict = predict_plain, n_lanes = PLAIN_LANES;
+    return PLAIN;
 }
 
-/* context.finish: location in eighths and scale of every lane; rows of hidden are overwritten */
-WIDEST static void evaluate(const Net *net, const Row *raw, const Row *seen, Row *hidden, int64_t *mu8, int *scale)
+/* what is seen around the positions of some of a wavefront: inputs, the values they are made of, and what comes of them */
+typedef struct {
+    ALIGNED(int32_t x[MAX_INPUTS / 2][BATCH]);
+    ALIGNED(int32_t values[MAX_INPUTS / 2][BATCH]);
+    int64_t mu8[BATCH];
+    int32_t scale[BATCH];
+} Batch;
+
+/* two weights, or what they are multiplied with */
+static inline int32_t pack(int32_t even, int32_t odd)
 {
-    const Row *x = seen;
-    Row *out = hidden, skips;
-    for (int k = 0; k < net->n_layers; k++) {
-        const Layer *layer = &net->layers[k];
-        uint32_t half = 1u << layer->shift >> 1;
-        for (int o = 0; o < layer->n_out; o++) {
-            uint32_t first = ((uint32_t)layer->biases[o] << layer->shift) + half;
-            sum_rows(layer->weights + o * layer->n_in, layer->n_in, x, first, layer->shift, out + o);
-            if (k + 1 < net->n_layers)
-                for (int j = 0; j < LANES; j++) {
-                    int32_t v = out[o].lane[j] > 0 ? out[o].lane[j] : 0;
-                    out[o].lane[j] = v < MAX_HIDDEN ? v : MAX_HIDDEN;
-                }
+    return (int32_t)((uint32_t)(even & 0xffff) | (uint32_t)odd << 16);
+}
+
+/* input k as the first layer takes it, of the values around a position */
+static inline int32_t input(const Plane *p, const int16_t *values, int k, int n_seen)
+{
+    return k < n_seen ? p->compand[values[k] + CLIP] : k < n_seen + 2 ? (int32_t)p->constants[k - n_seen] * (1 << FRACTION_BITS) : 0;
+}
+
+/* n positions of a batch from the values around them */
+static void fill(const Net *net, const Plane *p, int16_t around[][MAX_INPUTS], int n, Batch *batch)
+{
+    int n_seen = net->n_inputs - 2;
+    for (int k = 0; k < net->n_inputs; k += 2)
+        for (int i = 0; i < n; i++) {
+            batch->values[k / 2][i] = pack(around[i][k], around[i][k + 1]);
+            batch->x[k / 2][i] = pack(input(p, around[i], k, n_seen), input(p, around[i], k + 1, n_seen));
         }
-        x = out;
-        out = out == hidden ? hidden + MAX_INPUTS : hidden;
-    }
-    sum_rows(net->skip, net->n_inputs - 2, raw, 1u << net->skip_shift >> 1, net->skip_shift, &skips);
-    for (int j = 0; j < LANES; j++) {
-        int64_t location = (int64_t)x[0].lane[j] + skips.lane[j];
-        location = (location + (1 << (FRACTION_BITS - 3) >> 1)) >> (FRACTION_BITS - 3);
-        mu8[j] = location < -MAX_MU8 ? -MAX_MU8 : location > MAX_MU8 ? MAX_MU8 : location;
-        int64_t s = ((int64_t)x[1].lane[j] * SCALES_PER_OCTAVE + (1 << FRACTION_BITS >> 1)) >> FRACTION_BITS;
-        s += SCALE_OFFSET;
-        scale[j] = s < 0 ? 0 : s > N_SCALES - 1 ? N_SCALES - 1 : (int)s;
-    }
 }
 
 static int decode(
     const Net *net, const Plane *plane, Stream *stream, const int32_t *positions, const int64_t *bounds, int64_t n_fronts,
     int32_t *values)
 {
-    Row raw[MAX_INPUTS], seen[MAX_INPUTS], hidden[2 * MAX_INPUTS];
-    int64_t at[BATCH], mu8[LANES], found_mu8[BATCH], quiet_mu8;
-    int scale[LANES], found_scale[BATCH], quiet_scale, places[LANES];
-    begin(plane, raw, seen);
-    evaluate(net, raw, seen, hidden, mu8, scale);
-    quiet_mu8 = mu8[0], quiet_scale = scale[0];
+    Batch batch;
+    int16_t around[BATCH + 1][MAX_INPUTS];
+    int64_t at[BATCH], mu8[BATCH], quiet_mu8, here = plane->origin, position = 0, places[MAX_DIMS];
+    int which[BATCH + 1];
+    int32_t scale[BATCH], quiet_scale;
+    for (int axis = 0; axis < plane->n_dims; axis++)
+        places[axis] = plane->first[axis];
+    memset(&batch, 0, sizeof batch);
+    memset(around, 0, sizeof around);
+    fill(net, plane, around, 1, &batch);
+    predict(net, batch.x[0], batch.values[0], batch.mu8, batch.scale);
+    quiet_mu8 = batch.mu8[0], quiet_scale = batch.scale[0];
     for (int64_t front = 0; front < n_fronts; front++)
         for (int64_t first = bounds[front]; first < bounds[front + 1]; first += BATCH) {
-            int n = bounds[front + 1] - first < BATCH ? (int)(bounds[front + 1] - first) : BATCH, n_lanes = 0;
-            for (int i = 0; i < n; i++) {
-                int16_t around[MAX_INPUTS];
-                if (look(plane, positions[first + i], around, at + i)) {
-                    set_lane(plane, around, n_lanes, raw, seen);
-                    places[n_lanes++] = i;
-                } else
-                    found_mu8[i] = quiet_mu8, found_scale[i] = quiet_scale;
-                if (n_lanes == LANES || (n_lanes && i == n - 1)) {
-                    evaluate(net, raw, seen, hidden, mu8, scale);
-                    for (int lane = 0; lane < n_lanes; lane++)
-                        found_mu8[places[lane]] = mu8[lane], found_scale[places[lane]] = scale[lane];
-                    n_lanes = 0;
-                }
+            int n = bounds[front + 1] - first < BATCH ? (int)(bounds[front + 1] - first) : BATCH, n_loud = 0;
+            for (int i = 0; i < n; i++) { /* without a branch that nobody can foretell */
+                here = at[i] = go(plane, position, positions[first + i], here, places);
+                position = positions[first + i];
+                mu8[i] = quiet_mu8, scale[i] = quiet_scale, which[n_loud] = i;
+                n_loud += look(plane, here, places, around[n_loud]) != 0;
             }
+            fill(net, plane, around, n_loud, &batch);
+            for (int i = 0; i < n_loud; i += n_lanes)
+                predict(net, batch.x[0] + i, batch.values[0] + i, batch.mu8 + i, batch.scale + i);
+            for (int i = 0; i < n_loud; i++)
+                mu8[which[i]] = batch.mu8[i], scale[which[i]] = batch.scale[i];
             for (int i = 0; i < n; i++) {
                 int32_t value;
-                int status = take(stream, found_mu8[i], found_scale[i], &value);
+                int status = take(stream, mu8[i], scale[i], &value);
                 if (status)
                     return status;
                 values[positions[first + i]] = value;
@@ -312,12 +262,65 @@ static int decode(
     return OK;
 }
 
+/* a layer from its n_out x n_in weights and then their biases; where what follows them begins */
+static const int32_t *read_layer(Layer *layer, const int32_t *w, int n_in, int n_out, int shift, int offset)
+{
+    layer->n_pairs = (n_in + 1) / 2, layer->n_out = (n_out + GROUP - 1) / GROUP * GROUP, layer->shift = shift;
+    for (int o = 0; o < n_out; o++, w += n_in) {
+        int32_t sum = 0;
+        for (int i = 0; i < n_in; i++)
+            sum += w[i];
+        for (int i = 0; i < n_in; i += 2)
+            layer->w[(o / GROUP * layer->n_pairs + i / 2) * GROUP + o % GROUP] = pack(w[i], i + 1 < n_in ? w[i + 1] : 0);
+        layer->first[o] = sum * offset + (1 << shift >> 1);
+    }
+    for (int o = 0; o < n_out; o++)
+        layer->first[o] += *w++ * (1 << shift);
+    return w;
+}
+
+/* layers: their number, inputs of the first, the skip's shift, then outputs and shift of each. w: weights and biases of
+   each, then the skip. Whether all of it is within the limits */
+static int read_net(Net *net, const int64_t *layers, const int32_t *w)
+{
+    int n_layers = (int)layers[0], n_in = (int)layers[1];
+    memset(net, 0, sizeof *net);
+    net->n_inputs = n_in, net->skip_shift = (int)layers[2], net->n_hidden = n_layers - 1, net->n_skips = (n_in - 1) / 2;
+    if (n_layers < 1 || n_layers > MAX_LAYERS || n_in < 2 || n_in > MAX_INPUTS)
+        return 0;
+    for (int k = 0; k < n_layers; k++) {
+        Layer *layer = k + 1 < n_layers ? net->hidden + k : &net->last;
+        int n_out = (int)layers[3 + 2 * k];
+        if (n_out < 1 || n_out > MAX_INPUTS)
+            return 0;
+        w = read_layer(layer, w, n_in, n_out, (int)layers[4 + 2 * k], k ? OFFSET : 0);
+        n_in = n_out;
+    }
+    for (int i = 0; i < net->n_inputs - 2; i += 2)
+        net->skip[i / 2] = pack(w[i], i + 1 < net->n_inputs - 2 ? w[i + 1] : 0);
+    return 1;
+}
+
 /* ------------------------------------------------------------ from Python */
 
 enum {
     WEIGHTS, LAYERS, COMPAND, GEOMETRY, PARENTS, COARSE, PREVIOUS, CUMULATIVE, TABLES, WORDS, POSITIONS, BOUNDS,
     CURRENT, STATE, VALUES, N_ARRAYS
 };
+
+static Stream read_stream(const Py_buffer *cumulative, const Py_buffer *tables, const Py_buffer *words, const int64_t *state)
+{
+    Stream s = {.x = (uint64_t)state[0], .position = state[1], .words = words->buf, .cumulative = cumulative->buf};
+    Py_ssize_t n = tables->len / (Py_ssize_t)(3 * sizeof(int32_t));
+    s.n_words = words->len / (Py_ssize_t)sizeof(uint16_t);
+    s.start = tables->buf, s.n_tokens = s.start + n, s.lowest = s.n_tokens + n;
+    return s;
+}
+
+static void write_state(const Stream *s, int64_t *state)
+{
+    state[0] = (int64_t)s->x, state[1] = s->position;
+}
 
 static PyObject *decode_plane(PyObject *self, PyObject *args)
 {
@@ -328,49 +331,49 @@ static PyObject *decode_plane(PyObject *self, PyObject *args)
             b + 10, b + 11, b + 12, b + 13, b + 14))
         return NULL;
     int status = -1;
-    const int64_t *layers = b[LAYERS].buf, *geometry = b[GEOMETRY].buf;
+    const int64_t *geometry = b[GEOMETRY].buf;
     Net net;
-    net.n_layers = (int)layers[0], net.n_inputs = (int)layers[1], net.skip_shift = (int)layers[2];
-    const int32_t *w = b[WEIGHTS].buf;
-    int n_in = net.n_inputs;
     Plane p;
     p.n_dims = (int)geometry[0], p.n_causal = (int)geometry[1], p.n_collocated = (int)geometry[2], p.origin = geometry[3];
-    if (net.n_layers > MAX_LAYERS || n_in > MAX_INPUTS || p.n_dims > MAX_DIMS) {
+    if (p.n_dims > MAX_DIMS || !read_net(&net, b[LAYERS].buf, b[WEIGHTS].buf)) {
         PyErr_SetString(PyExc_ValueError, "decoding a plane: got a network beyond the limits");
         goto done;
     }
-    for (int k = 0; k < net.n_layers; k++) {
-        Layer *layer = &net.layers[k];
-        layer->n_in = n_in, layer->n_out = (int)layers[3 + 2 * k], layer->shift = (int)layers[4 + 2 * k];
-        if (layer->n_out > MAX_INPUTS) {
-            PyErr_SetString(PyExc_ValueError, "decoding a plane: got a layer beyond the limits");
-            goto done;
-        }
-        layer->weights = w, w += (int64_t)layer->n_out * n_in;
-        layer->biases = w, w += layer->n_out;
-        n_in = layer->n_out;
-    }
-    net.skip = w;
     p.shape = geometry + 4, p.strides = p.shape + p.n_dims, p.first = p.strides + p.n_dims;
     p.causal = p.first + p.n_dims, p.collocated = p.causal + p.n_causal, p.constants = p.collocated + p.n_collocated;
     Py_ssize_t n = b[PARENTS].len / (Py_ssize_t)(3 * sizeof(int32_t));
     p.base = b[PARENTS].buf, p.near = p.base + n, p.far = p.near + n;
     p.compand = b[COMPAND].buf, p.coarse = b[COARSE].buf, p.previous = b[PREVIOUS].buf, p.current = b[CURRENT].buf;
-    int64_t *state = b[STATE].buf;
-    Stream s;
-    s.x = (uint64_t)state[0], s.position = state[1], s.n_words = b[WORDS].len / (Py_ssize_t)sizeof(uint16_t);
-    s.words = b[WORDS].buf, s.cumulative = b[CUMULATIVE].buf;
-    n = b[TABLES].len / (Py_ssize_t)(3 * sizeof(int32_t));
-    s.start = b[TABLES].buf, s.n_tokens = s.start + n, s.lowest = s.n_tokens + n;
+    Stream s = read_stream(b + CUMULATIVE, b + TABLES, b + WORDS, b[STATE].buf);
     Py_BEGIN_ALLOW_THREADS
     status = decode(
         &net, &p, &s, b[POSITIONS].buf, b[BOUNDS].buf, b[BOUNDS].len / (Py_ssize_t)sizeof(int64_t) - 1, b[VALUES].buf);
     Py_END_ALLOW_THREADS
-    state[0] = (int64_t)s.x, state[1] = s.position;
+    write_state(&s, b[STATE].buf);
 done:
     for (int k = 0; k < N_ARRAYS; k++)
         PyBuffer_Release(b + k);
     return status < 0 ? NULL : PyLong_FromLong(status);
+}
+
+/* entropy.laplace.LaplaceDecoder.take: values by locations and scales within their ranges, int64 */
+static PyObject *take_laplace(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer cumulative, tables, words, mu8, scale, state, values;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*w*w*", &cumulative, &tables, &words, &mu8, &scale, &state, &values))
+        return NULL;
+    Stream s = read_stream(&cumulative, &tables, &words, state.buf);
+    const int64_t *m = mu8.buf, *b = scale.buf;
+    int32_t *value = values.buf;
+    int status = OK;
+    Py_ssize_t n = values.len / (Py_ssize_t)sizeof(int32_t);
+    for (Py_ssize_t i = 0; i < n && status == OK; i++)
+        status = take(&s, m[i], (int)b[i], value + i);
+    write_state(&s, state.buf);
+    PyBuffer_Release(&cumulative), PyBuffer_Release(&tables), PyBuffer_Release(&words), PyBuffer_Release(&mu8);
+    PyBuffer_Release(&scale), PyBuffer_Release(&state), PyBuffer_Release(&values);
+    return PyLong_FromLong(status);
 }
 
 /* Lattice.coding_order: counts, (latest time + 2,) zeros, become where the wavefront of each time begins */
@@ -421,9 +424,18 @@ static PyObject *coding_order(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *choose_vectors(PyObject *self, PyObject *most)
+{
+    (void)self;
+    long kind = PyLong_AsLong(most);
+    return kind == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(choose((int)kind));
+}
+
 static PyMethodDef methods[] = {
+    {"choose_vectors", choose_vectors, METH_O, "Limits vectors to a kind, from 0 to 2; returns the kind. For tests."},
     {"coding_order", coding_order, METH_VARARGS, "Positions by wavefront. See kernels/native.py."},
     {"decode_plane", decode_plane, METH_VARARGS, "Fills a plane; returns a status of entropy.rans. See kernels/native.py."},
+    {"take_laplace", take_laplace, METH_VARARGS, "Values of a stream; returns a status. See kernels/native.py."},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {
@@ -431,5 +443,6 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__plane(void)
 {
+    choose(VNNI);
     return PyModule_Create(&module);
 }

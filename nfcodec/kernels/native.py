@@ -2,6 +2,7 @@
 just been started, which numba would make wait for half a second.
 
     decode_plane   entropy.levels._decode_plane        coding_order   entropy.lattice.Lattice.coding_order
+    take_laplace   entropy.laplace.LaplaceDecoder.take
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..entropy.laplace import LaplaceDecoder
 from ..entropy.tables import laplace_tables
 from . import _plane
 
-__all__ = ["coding_order", "decode_plane"]
+__all__ = ["coding_order", "decode_plane", "take_laplace"]
 
 
 def coding_order(
@@ -68,6 +69,12 @@ def decode_plane(
         decoder.state,
         values,
     )
+
+
+def take_laplace(decoder: LaplaceDecoder, mu8: np.ndarray, scale: np.ndarray, values: np.ndarray) -> int:
+    """Fills values, (n,) int32, by locations and scales (n,) in range. Returns a status."""
+    places = (np.ascontiguousarray(part, np.int64) for part in (mu8, scale))
+    return _plane.take_laplace(*_tables(), decoder.words, *places, decoder.state, values)
 
 
 @functools.cache
