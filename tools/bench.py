@@ -32,9 +32,21 @@ _SCALE_OF_SPEED = {"image": 2.5}  # decode there; volumes at their own extent, s
 
 
 def commit() -> str:
-    """The short hash of the tree, with a + where it has changes."""
-    run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
-    return run.stdout.strip() or "unknown"
+    """The short hash of the tree, with a + where it has changes; of a copy without git what BENCH_COMMIT says."""
+    try:
+        run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return os.environ.get("BENCH_COMMIT", "unknown")
+    return run.stdout.strip() or os.environ.get("BENCH_COMMIT", "unknown")
+
+
+def machine_of(device: str) -> str:
+    """What did the work: the processor, or the GPU's own name."""
+    if device == "cpu":
+        return machine()
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def signals(paths: list[str]) -> list[Path]:
@@ -45,9 +57,9 @@ def signals(paths: list[str]) -> list[Path]:
 class Table:
     """Rows appended to a TSV one by one, so that an interrupted run keeps what it has."""
 
-    def __init__(self, path: Path, columns: list[str]):
+    def __init__(self, path: Path, columns: list[str], device: str = "cpu"):
         self.path, self.columns = path, [*columns, "machine", "commit"]
-        self.tail = [machine(), commit()]
+        self.tail = [machine_of(device), commit()]
         path.parent.mkdir(parents=True, exist_ok=True)
         header = "\t".join(self.columns)
         if not path.exists() or not path.read_text().strip():

@@ -1,12 +1,14 @@
 """Networks of coordinates in the settings of their papers; rows are appended to a TSV under results/.
 
-    python tools/bench_coordinates.py siren IMAGE [--size 256] [--network 256x4] [--steps 2000] [--stride 2]
-    python tools/bench_coordinates.py fourier IMAGE [--size 512] [--network 256x4] [--steps 2000] [--stride 2] [--encodings ...]
+    python tools/bench_coordinates.py siren IMAGE ... [--size 256] [--network 256x4] [--steps 15000] [--stride 1] [--device cuda]
+    python tools/bench_coordinates.py fourier IMAGE ... [--size 512] [--network 256x3] [--steps 2000] [--stride 1] [--encodings ...]
 
-siren: a grey square from the middle of a picture, fitted by a network of sines (Sitzmann et al. 2020, section 4: 256x256, layers
-of 256, omega 30). fourier: half the rows and columns of a colour square are fitted, all others are asked for, with each encoding in
-turn (Tancik et al. 2020, section 6, images: 512x512, 4 layers of 256 ReLUs, sigma 10). PSNR is that of the finished bytes. A stride
-of 1 is the papers' full batch; of 2, a step sees every second sample along each axis, beginning with another one each time.
+IMAGE: a file, or skimage:camera and the like. siren: a grey square (the picture made smaller), fitted by a network of sines
+(Sitzmann et al. 2020, section 4.1: 256x256, five layers of 256, omega 30, Adam at 1e-4). fourier: half the rows and columns of a
+colour square are fitted, those between are asked for, with each encoding in turn (Tancik et al. 2020, section 6 and its code:
+512x512, of four layers of 256 ReLUs the last is the output, Adam at 1e-3, 2000 steps, sigma 10; without the mapping 19.3 dB, with it
+25.6, mean of 16 pictures). PSNR is that of the finished bytes. Steps here are papers' full batches where the stride is 1; of 2, a
+step sees every second sample along each axis, beginning with another one each time.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pictures
 from bench import ROOT, Table
-from PIL import Image
 
 import nfcodec
 from nfcodec.choice import parse_network
@@ -37,44 +39,40 @@ LMBDA = {"siren": 1e-8, "fourier": 1e-8}  # papers count no bits: these are wort
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=LMBDA)
-    parser.add_argument("image", type=Path)
+    parser.add_argument("images", nargs="+")
     parser.add_argument("--size", type=int, help="edge of the square: 256 for siren, 512 for fourier")
-    parser.add_argument("--network", default="256x4")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--stride", type=int, default=2)
+    parser.add_argument("--network", help="256x4 for siren, 256x3 for fourier")
+    parser.add_argument("--steps", type=int, help="15000 for siren, 2000 for fourier")
+    parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--encodings", nargs="+", default=["identity", "random-fourier:n_frequencies=256,sigma=10"])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "coordinates.tsv")
     args = parser.parse_args()
-    table = Table(args.output, COLUMNS.split())
-    size = args.size or {"siren": 256, "fourier": 512}[args.study]
-    picture = square(args.image, size, grey=args.study == "siren")
-    seen = picture if args.study == "siren" else picture[::2, ::2]
-    runs = [("identity", "sine")] if args.study == "siren" else [(encoding, "relu") for encoding in args.encodings]
-    for encoding, activation in runs:
-        data, seconds = fit(seen, encoding, activation, args)
-        field = nfcodec.open(data)
-        unseen = None
-        if args.study == "fourier":
-            # pixel i of the whole lies where pixel i / 2 of what was seen does
-            axes = [(np.arange(n) / 2 + 0.5) / m for n, m in zip(picture.shape, seen.shape[:2])]
-            found = np.rint(field.sample_lattice(axes))
-            is_unseen = np.ones(picture.shape[:2], bool)
-            is_unseen[::2, ::2] = False
-            unseen = psnr(found[is_unseen], picture[is_unseen])
-        table.add(
-            args.study, args.image.name, size, encoding, activation, args.network, args.steps, args.stride, LMBDA[args.study],
-            args.seed, len(data), psnr(field.decode(), seen), unseen, seconds,
-        )  # fmt: skip
+    table = Table(args.output, COLUMNS.split(), args.device)
+    is_siren = args.study == "siren"
+    size = args.size or (256 if is_siren else 512)
+    args.network = args.network or ("256x4" if is_siren else "256x3")
+    args.steps = args.steps or (15000 if is_siren else 2000)
+    runs = [("identity", "sine")] if is_siren else [(encoding, "relu") for encoding in args.encodings]
+    for image in args.images:
+        picture = pictures.middle(pictures.load(image, grey=is_siren), size, shrink=True)
+        seen = picture if is_siren else np.ascontiguousarray(picture[::2, ::2])
+        for encoding, activation in runs:
+            data, seconds = fit(seen, encoding, activation, args)
+            field = nfcodec.open(data)
+            table.add(
+                args.study, pictures.name_of(image), size, encoding, activation, args.network, args.steps, args.stride,
+                LMBDA[args.study], args.seed, len(data), psnr(field.decode(), seen),
+                None if is_siren else unseen_psnr(field, picture), seconds,
+            )  # fmt: skip
 
 
-def square(path: Path, size: int, grey: bool) -> np.ndarray:
-    """The middle of a picture, (size, size, C) uint8."""
-    picture = np.asarray(Image.open(path).convert("L" if grey else "RGB"))
-    top, left = ((n - size) // 2 for n in picture.shape[:2])
-    if min(top, left) < 0:
-        raise SystemExit(f"{path}: got {picture.shape[:2]} pixels, expected at least {size} along each axis")
-    return picture[top : top + size, left : left + size].reshape(size, size, -1)
+def unseen_psnr(field: nfcodec.Field, picture: np.ndarray) -> float:
+    """Of the pixels of odd rows and columns, which lie between those seen, as the paper tests it."""
+    # pixel i of the whole lies where pixel i / 2 of what was seen does
+    axes = [(np.arange(1, n, 2) / 2 + 0.5) / (n // 2) for n in picture.shape[:2]]
+    return psnr(np.rint(field.sample_lattice(axes)), picture[1::2, 1::2])
 
 
 def fit(values: np.ndarray, encoding: str, activation: str, args) -> tuple[bytes, float]:
@@ -83,7 +81,7 @@ def fit(values: np.ndarray, encoding: str, activation: str, args) -> tuple[bytes
     source = from_lattice(Signal("image", values))
     lmbda = LMBDA[args.study]
     preset = presets.choose(source, lmbda, encoding, 5, activation=activation, network=parse_network(args.network))
-    fitted = build(source, replace(preset, stride=args.stride), args.seed)
+    fitted = build(source, replace(preset, stride=args.stride, tile_edge=max(source.extent)), args.seed, args.device)
     fitted.run(Recipe(n_steps=args.steps, lmbda=lmbda), tell=tell)
     model = fitted.model.eval()
     return pack(model.spec, model.freeze()), time.monotonic() - start

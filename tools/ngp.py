@@ -1,26 +1,25 @@
 """Instant-NGP's hash grid at the settings of its paper (Mueller et al. 2022, table 1) on a picture, in plain torch, and ours.
 
-    python tools/ngp.py IMAGE [--crop 256] [--steps 600] [-o results/ngp.tsv]
+    python tools/ngp.py IMAGE ... [--size 512] [--steps 2000] [--device cuda] [-o results/ngp.tsv]
 
 The reference is written from the paper alone: 16 levels of 2 features from 16 to half the picture's width, tables of 2^14
 rows in float32, linear interpolation, 2 hidden layers of 64 ReLUs, Adam at 1e-2 with betas (0.9, 0.99) and eps 1e-15, and
-all pixels a step. Ours has the same levels, tables and network, is trained for as many steps with rate, rounding and all, and
-is judged on the finished file. Vertices of the paper's levels lie at i / (n - 1), ours at (i + 0.5) / n.
+all pixels a step. Ours has the same levels, tables and network, is trained for as many steps on all pixels with rate, rounding
+and all, and is judged on the finished file. Vertices of the paper's levels lie at i / (n - 1), ours at (i + 0.5) / n.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import platform
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pictures
 import torch
-from PIL import Image
+from bench import ROOT, Table
 
 import nfcodec
 from nfcodec.fit import presets
@@ -32,6 +31,7 @@ from nfcodec.spec import HASH_PRIMES, GridSpec, MlpSpec, Signal
 
 N_LEVELS, N_FEATURES, LOG2_SIZE, COARSEST = 16, 2, 14, 16
 N_NEURONS, N_HIDDEN = 64, 2
+COLUMNS = "image size model steps psnr_db bytes seconds seed"
 QUALITY = 110.0  # of ours: bits cost next to nothing, so that structures are compared and not rates
 
 
@@ -84,14 +84,14 @@ class Reference(torch.nn.Module):
         return self.network(torch.cat(parts, 1))
 
 
-def reference_psnr(image: np.ndarray, n_steps: int, seed: int) -> float:
+def reference_psnr(image: np.ndarray, n_steps: int, seed: int, device: str) -> float:
     """PSNR in dB of the reference after so many steps on all pixels."""
     torch.manual_seed(seed)
     height, width, channels = image.shape
-    target = torch.from_numpy(image.reshape(-1, channels).astype(np.float32) / 255)
+    target = torch.from_numpy(image.reshape(-1, channels).astype(np.float32) / 255).to(device)
     y, x = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width, indexing="ij")
-    coords = torch.from_numpy(np.stack([y.ravel(), x.ravel()], 1)).float()
-    model = Reference(resolutions(max(height, width)), channels)
+    coords = torch.from_numpy(np.stack([y.ravel(), x.ravel()], 1)).float().to(device)
+    model = Reference(resolutions(max(height, width)), channels).to(device)
     corners = model.corners(coords)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.99), eps=1e-15)
     for step in range(n_steps):
@@ -101,11 +101,11 @@ def reference_psnr(image: np.ndarray, n_steps: int, seed: int) -> float:
         (model(corners) - target).square().mean().backward()
         optimizer.step()
     with torch.no_grad():
-        values = np.clip(np.rint(model(corners).numpy() * 255), 0, 255)
+        values = np.clip(np.rint(model(corners).cpu().numpy() * 255), 0, 255)
     return _psnr(values.reshape(image.shape), image)
 
 
-def our_psnr(image: np.ndarray, n_steps: int, seed: int) -> tuple[float, int]:
+def our_psnr(image: np.ndarray, n_steps: int, seed: int, device: str) -> tuple[float, int]:
     """(PSNR in dB, bytes) of the decoded file of a field of the same levels, tables and network."""
     source = from_lattice(Signal("image", image))
     lmbda = presets.lmbda_of(QUALITY, "image")
@@ -113,7 +113,8 @@ def our_psnr(image: np.ndarray, n_steps: int, seed: int) -> tuple[float, int]:
     sizes = tuple((n, n) for n in resolutions(max(image.shape[:2])))
     grid = GridSpec("hash", sizes, (N_FEATURES,) * N_LEVELS, "linear", LOG2_SIZE)
     mlp = MlpSpec(grid.n_inputs, N_NEURONS, N_HIDDEN, image.shape[2])
-    fit = build(source, replace(preset, grid=grid, mlp=mlp, step_ratio=1.0), seed)
+    preset = replace(preset, grid=grid, mlp=mlp, step_ratio=1.0, tile_edge=max(source.extent))
+    fit = build(source, preset, seed, device)
     fit.run(Recipe(n_steps=n_steps, lmbda=lmbda))
     fit.model.eval()
     data = pack(fit.model.spec, fit.model.freeze())
@@ -125,31 +126,27 @@ def _psnr(values: np.ndarray, image: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--crop", type=int, default=256, help="edge of the middle of the picture")
-    parser.add_argument("--steps", type=int, default=600)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", help="files, or skimage:astronaut and the like")
+    parser.add_argument("--size", type=int, default=512, help="edge of the middle of the picture")
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
-    image = np.asarray(Image.open(options.image).convert("RGB"))
-    top, left = ((n - options.crop) // 2 for n in image.shape[:2])
-    image = np.ascontiguousarray(image[top : top + options.crop, left : left + options.crop])
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    rows = [("image", "crop", "model", "steps", "psnr_db", "bytes", "seconds", "seed", "machine", "commit")]
-    start = time.process_time()
-    psnr = reference_psnr(image, options.steps, options.seed)
-    between = time.process_time()
-    ours, n_bytes = our_psnr(image, options.steps, options.seed)
-    for model, value, size, seconds in (
-        ("torch reference", psnr, "", between - start), ("nfcodec", ours, n_bytes, time.process_time() - between),
-    ):  # fmt: skip
-        row = options.image.name, options.crop, model, options.steps, f"{value:.2f}", size, f"{seconds:.0f}"
-        rows.append((*row, options.seed, platform.processor() or platform.machine(), commit))
-    text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
-    print(text, end="")
-    if options.output:
-        options.output.write_text(text)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "ngp.tsv")
+    args = parser.parse_args()
+    table = Table(args.output, COLUMNS.split(), args.device)
+    for name in args.images:
+        image = pictures.middle(pictures.load(name, grey=False), args.size)
+
+        def add(model: str, psnr: float, n_bytes: int | None, start: float) -> None:
+            seconds = time.perf_counter() - start
+            table.add(pictures.name_of(name), args.size, model, args.steps, psnr, n_bytes, seconds, args.seed)
+
+        start = time.perf_counter()
+        add("torch reference", reference_psnr(image, args.steps, args.seed, args.device), None, start)
+        start = time.perf_counter()
+        psnr, n_bytes = our_psnr(image, args.steps, args.seed, args.device)
+        add("nfcodec", psnr, n_bytes, start)
 
 
 if __name__ == "__main__":
