@@ -78,6 +78,7 @@ def encode(
     time_limit: float | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Status], None] | None = None,
+    on_step: Callable[[Any, Any], None] | None = None,
     read_options: dict[str, Any] | None = None,
 ) -> Encoded:
     """Fits a neural field to a signal and writes it.
@@ -93,7 +94,8 @@ def encode(
     file), bpp (bits a source sample), lossless. progressive: train the
     coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
     which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
-    time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". read_options: for `io.read`.
+    time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". on_step: called after every
+    step of a whole fit with its `fit.train.Fit` and `fit.train.Progress`, to look at. read_options: for `io.read`.
 
     The bytes are decoded and measured before anything is written; a target that they miss makes `met` False. max_error
     of images and volumes, and lossless, which is for integers, are guarantees: they hold at every sample of the source,
@@ -144,7 +146,7 @@ def encode(
         raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
     if goal is not None and goal.is_guarantee and signal.kind not in SURFACE_KINDS:
         _check_guarantee(parts, activation)
-    work = session.Session(signal, settings, goal, on_progress)
+    work = session.Session(signal, settings, goal, on_progress, on_step)
     trial = work.search()
     if output is not None:
         write_atomic(output, trial.data, overwrite)

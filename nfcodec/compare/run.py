@@ -7,11 +7,10 @@ import hashlib
 import math
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -21,27 +20,24 @@ from ..fit.goals import EFFORT, Status
 from ..geometry import count_edges, weld
 from ..measure import Report, measure_decoded
 from ..spec import Mesh, Signal
-from .machine import machine
+from .machine import machine, timed
 from .ours import Finished, Fitted
 from .peers import Peer, Setting, package_version, peers_of, text_of
 from .rows import NFCODEC, Codec, Comparison, Row, Skipped, quality_db
 from .store import Store, code_hash, key_of, signal_hash
 
-__all__ = ["TARGETS", "compare"]
+__all__ = ["MEASURING_CODE", "OUR_CODE", "TARGETS", "compare"]
 
 TARGETS: tuple[Setting, ...] = tuple({"quality": quality} for quality in (20.0, 35.0, 50.0, 65.0, 80.0))
 # what a result of ours depends on, and what every measurement does
-_OUR_CODE = ("activations", "encodings", "entropy", "fit", "io", "kernels", "attributes.py", "binary.py", "choice.py",
-             "container.py", "decode.py", "encoder.py", "evaluate.py", "field.py", "header.py", "isosurface", "layout.py",
-             "meshing.py", "mlp.py", "pack.py", "shell.py", "spec.py")  # fmt: skip
-_MEASURING_CODE = ("measure.py", "metrics.py", "geometry.py", "compare/run.py")
+OUR_CODE = ("activations", "encodings", "entropy", "fit", "io", "kernels", "attributes.py", "binary.py", "choice.py",
+            "container.py", "decode.py", "encoder.py", "evaluate.py", "field.py", "header.py", "isosurface", "layout.py",
+            "meshing.py", "mlp.py", "pack.py", "shell.py", "spec.py")  # fmt: skip
+MEASURING_CODE = ("measure.py", "metrics.py", "geometry.py", "compare/run.py")
 _PEERS_CODE = ("compare/peers", "fit/distance.py")
-_REPEAT_BELOW = 0.5  # seconds: shorter calls are timed three times
 _N_BISECTIONS = 3  # files of a peer added between those of its ladder, for equal bytes and again for equal error
 _CLOSE = {"bytes": 0.01, "db": 0.05}  # near enough: a share of the bytes, decibels
 _OUR_WEIGHT = 25.0  # of one fit against one setting of a peer, for the progress bar
-
-T = TypeVar("T")
 
 
 class _TimeOver(Exception):
@@ -242,10 +238,10 @@ class _Run:
     def _measured(self, peer: Peer, setting: Setting, key: str) -> dict[str, Any]:
         if time.monotonic() > self.deadline:
             raise _TimeOver
-        data, encode_s = _timed(lambda: peer.encode(self.signal, **setting))
+        data, encode_s = timed(lambda: peer.encode(self.signal, **setting))
         if isinstance(peer, Finished):
             peer.decode(data, self.signal)  # loads what a fit has loaded already
-        decoded, decode_s = _timed(lambda: peer.decode(data, self.signal))
+        decoded, decode_s = timed(lambda: peer.decode(data, self.signal))
         facts = {
             "n_bytes": len(data),
             "report": dataclasses.asdict(measure_decoded(decoded, self.signal, full=True)),
@@ -259,12 +255,12 @@ class _Run:
 
     def _key(self, peer: Peer, setting: Setting) -> str:
         if isinstance(peer, Fitted):
-            depends: Any = [peer.fixed, package_version("torch"), np.__version__, code_hash(*_OUR_CODE)]
+            depends: Any = [peer.fixed, package_version("torch"), np.__version__, code_hash(*OUR_CODE)]
         elif isinstance(peer, Finished):
-            depends = [hashlib.sha256(peer.encode(self.signal, **setting)).hexdigest(), code_hash(*_OUR_CODE)]
+            depends = [hashlib.sha256(peer.encode(self.signal, **setting)).hexdigest(), code_hash(*OUR_CODE)]
         else:
             depends = [peer.version(), code_hash(*_PEERS_CODE)]
-        return key_of(self._content, peer.name, setting, depends, code_hash(*_MEASURING_CODE), machine())
+        return key_of(self._content, peer.name, setting, depends, code_hash(*MEASURING_CODE), machine())
 
     def codec(self, peer: Peer) -> Codec:
         """A peer's line in the legend."""
@@ -292,13 +288,3 @@ class _Run:
             psnr_db, n_bytes = (None, None) if status is None else (status.psnr_db, status.bytes)
             fraction = min((self.n_done + within) / self.n_steps, 1.0)
             self.on_progress(Status(phase, fraction, time.monotonic() - self.start, None, psnr_db, n_bytes))
-
-
-def _timed(call: Callable[[], T]) -> tuple[T, float]:
-    """The result and seconds: the median of three calls where they are short."""
-    seconds: list[float] = []
-    while len(seconds) < 3 and not (seconds and seconds[0] > _REPEAT_BELOW):
-        start = time.perf_counter()
-        result = call()
-        seconds.append(time.perf_counter() - start)
-    return result, statistics.median(seconds)

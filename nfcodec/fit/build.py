@@ -134,5 +134,5 @@ def _tiles(source: Source, preset: Preset, twin: GridTwin, device: str) -> list[
         weight = None if source.weight is None else torch.from_numpy(np.ascontiguousarray(source.weight[block]))
         quiet = twin.uses_context and len(plan.rows[-1]) == 0
         visits = _QUIET_VISITS if quiet else 1.0
-        tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits))
+        tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits, start))
     return tiles

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import activations
-from ..choice import numbers_of, parse_activation, parse_encoding
+from ..choice import Choice, numbers_of, parse_activation, parse_encoding
 from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
@@ -129,14 +129,18 @@ def choose(
         else:
             described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone, *between).grid)
     sees = described[0] if is_alone else CompositeSpec(tuple(described))
-    if activation == "auto":
-        activation = _ACTIVATION_OF_IDENTITY if [part.name for part in parts] == ["identity"] else "relu"
+    activation = usual_activation(parts) if activation == "auto" else activation
     chosen = parse_activation(activation)
     parameters = activations.load(chosen.name).parameters
     numbers = numbers_of(parameters, chosen.numbers, f"the activation {chosen.name}")
     n_neurons, n_hidden_layers = network or (preset.mlp.n_neurons, preset.mlp.n_hidden_layers)
     mlp = MlpSpec(sees.n_inputs, n_neurons, n_hidden_layers, source.channels, chosen.name)
     return replace(preset, grid=sees, mlp=mlp, activation_numbers=numbers)
+
+
+def usual_activation(parts: tuple[Choice, ...]) -> str:
+    """What "auto" stands for with an encoding."""
+    return _ACTIVATION_OF_IDENTITY if [part.name for part in parts] == ["identity"] else "relu"
 
 
 def _coordinate_preset(source: Source, lmbda: float, n_samples: int) -> Preset:

@@ -6,6 +6,7 @@ or where one is far behind before (spec/rationale.md); Cool-Chic has such a warm
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,12 +20,22 @@ _ROUNDS = ((0.1, 1.03), (0.25, 1.0))
 
 
 def run(
-    fits: list[Fit], recipe: Recipe, target: Target | None = None, tell: Callable[[Progress], None] | None = None
+    fits: list[Fit],
+    recipe: Recipe,
+    target: Target | None = None,
+    tell: Callable[[Progress], None] | None = None,
+    watch: Callable[[Fit, Progress], None] | None = None,
 ) -> tuple[Fit, float]:
     """The fit that led, fitted as `Fit.run` does, and the lmbda it ended with. fits: of one signal; all but one are left
-    unfinished."""
+    unfinished. tell: is told of the progress of all; watch: of each fit's own, with the fit."""
     if len(fits) == 1:
-        return fits[0], fits[0].run(recipe, target, tell)
+
+        def tell_both(progress: Progress) -> None:
+            for told in (tell, watch and functools.partial(watch, fits[0])):
+                if told is not None:
+                    told(progress)
+
+        return fits[0], fits[0].run(recipe, target, tell_both)
     start, n_steps = time.monotonic(), recipe.n_steps
     end = round(_ROUNDS[-1][0] * n_steps)
     racing, positions = list(range(len(fits))), [0] * len(fits)
@@ -32,6 +43,8 @@ def run(
     def advance(k: int, until: int) -> Progress:
         for progress in runs[k]:
             positions[k] = progress.step
+            if watch is not None:
+                watch(fits[k], progress)
             if tell is not None:
                 done, others = sum(positions), sum(max(end - positions[j], 0) for j in racing if j != k)
                 total = done + n_steps - progress.step + others

@@ -95,8 +95,16 @@ def _one_thread() -> Iterator[None]:
 class Session:
     """`search` is all there is to call."""
 
-    def __init__(self, signal: Signal, settings: Settings, goal: Goal | None, on_progress: Callable[[Status], None] | None):
-        self.signal, self.settings, self.goal, self.on_progress = signal, settings, goal, on_progress
+    def __init__(
+        self,
+        signal: Signal,
+        settings: Settings,
+        goal: Goal | None,
+        on_progress: Callable[[Status], None] | None,
+        on_step: Callable[[Fit, Progress], None] | None = None,
+    ):
+        """on_step: is called after every step of whole fits with the model as it then is, which it leaves alone."""
+        self.signal, self.settings, self.goal, self.on_progress, self.on_step = signal, settings, goal, on_progress, on_step
         self.start = time.monotonic()
         self.is_surface = signal.kind in SURFACE_KINDS
         self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
@@ -202,7 +210,7 @@ class Session:
     def _fit(self, lmbda: float) -> tuple[Fit, Trial]:
         """A full fit from the start, steered where its goal allows."""
         fits, recipe = self._start(lmbda)
-        fit, lmbda = self._run(fits, recipe, target=self._target(fits[0]))
+        fit, lmbda = self._run(fits, recipe, target=self._target(fits[0]), watch=self.on_step)
         return fit, self._finish(fit, lmbda)
 
     def _start(self, lmbda: float) -> tuple[list[Fit], Recipe]:
@@ -331,7 +339,10 @@ class Session:
             fit.warm_up(_WARM_UP if is_large else min(_WARM_UP, max(_MIN_WARM_UP, self._n_steps(len(fit.tiles)))))
         return fit
 
-    def _run(self, fits: list[Fit], recipe: Recipe, phase: str = "fit", target: Target | None = None) -> tuple[Fit, float]:
+    def _run(
+        self, fits: list[Fit], recipe: Recipe, phase: str = "fit", target: Target | None = None,
+        watch: Callable[[Fit, Progress], None] | None = None,
+    ) -> tuple[Fit, float]:  # fmt: skip
         """As `race.run`, with its progress told."""
 
         def tell(p: Progress) -> None:
@@ -343,7 +354,7 @@ class Session:
         for fit in fits:
             fit.model.train()
         with _one_thread() if self.is_surface and not self._is_network_alone else nullcontext():
-            return race.run(fits, recipe, target, tell if self.on_progress is not None else None)
+            return race.run(fits, recipe, target, tell if self.on_progress is not None else None, watch)
 
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
         """The finished file; where that costs little, its metadata have the PSNR of every level."""

@@ -28,6 +28,7 @@ class Tile:
     target: torch.Tensor  # (C, *block) in the network's units
     weight: torch.Tensor | None = None  # (*block), of squared errors; None for 1
     visits: float = 1.0  # expected visits an epoch, at most 1
+    start: tuple[int, ...] = ()  # the block's first sample in the source
 
 
 @dataclass(frozen=True)
