@@ -14,71 +14,25 @@ import argparse
 import math
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from tsv import ROOT, Table
+
 import nfcodec
 from nfcodec import encode
 from nfcodec.compare import NFCODEC, Comparison, Store, compare, default_folder
-from nfcodec.compare.machine import machine
 from nfcodec.compare.match import curves_bd_rate, rows_front
 from nfcodec.compare.sets import signals_of
 from nfcodec.compare.table import row_dict
 
-ROOT = Path(__file__).resolve().parent.parent
 _SCALE_OF_SPEED = {"image": 2.5}  # decode there; volumes at their own extent, surfaces at 256 on the longest axis
-
-
-def commit() -> str:
-    """The short hash of the tree, with a + where it has changes; of a copy without git what BENCH_COMMIT says."""
-    try:
-        run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
-    except OSError:
-        return os.environ.get("BENCH_COMMIT", "unknown")
-    return run.stdout.strip() or os.environ.get("BENCH_COMMIT", "unknown")
-
-
-def machine_of(device: str) -> str:
-    """What did the work: the processor, or the GPU's own name."""
-    if device == "cpu":
-        return machine()
-    import torch
-
-    return torch.cuda.get_device_name(device)
 
 
 def signals(paths: list[str]) -> list[Path]:
     """Files named, and files of known suffixes below the folders named."""
     return [file for path in map(Path, paths) for file in (signals_of(path) if path.is_dir() else [path])]
-
-
-class Table:
-    """Rows appended to a TSV one by one, so that an interrupted run keeps what it has."""
-
-    def __init__(self, path: Path, columns: list[str], device: str = "cpu"):
-        self.path, self.columns = path, [*columns, "machine", "commit"]
-        self.tail = [machine_of(device), commit()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = "\t".join(self.columns)
-        if not path.exists() or not path.read_text().strip():
-            path.write_text(header + "\n")
-        elif path.read_text().splitlines()[0] != header:
-            sys.exit(f"bench: {path} has other columns, expected {header}; name another file with -o")
-
-    def add(self, *values) -> None:
-        row = "\t".join(cell(v) for v in [*values, *self.tail])
-        with self.path.open("a") as file:
-            file.write(row + "\n")
-        print(row, flush=True)
-
-
-def cell(value) -> str:
-    """A value as tables have it."""
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def rate_distortion(args) -> None:

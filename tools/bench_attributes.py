@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec import io

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pictures
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec.choice import parse_network

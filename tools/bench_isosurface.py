@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec import io

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 from nfcodec import io
 from nfcodec.geometry import bounding_box_diagonal

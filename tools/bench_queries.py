@@ -20,7 +20,7 @@ from pathlib import Path
 
 import igl
 import numpy as np
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec.field import Field

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from bench import ROOT, Table, signals
+from bench import signals
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec import io

@@ -24,9 +24,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, Table
 from bench_peak import copied_bytes, gflops
 from make_demo import knot, picture
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec import io

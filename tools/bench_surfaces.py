@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 import anchors
-from bench import ROOT, Table, cell, signals
+from bench import signals
+from tsv import ROOT, Table, cell
 
 import nfcodec
 from nfcodec import encode, io

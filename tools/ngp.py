@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pictures
 import torch
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec.fit import presets

@@ -14,7 +14,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, Table
+from tsv import ROOT, Table
 
 import nfcodec
 from nfcodec import encode
