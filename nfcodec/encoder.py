@@ -24,7 +24,7 @@ from .spec import (
     BOUNDARIES, GRID_ENCODINGS, INTERPOLATIONS, KINDS, MAX_DIMS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal,
 )  # fmt: skip
 
-__all__ = ["Encoded", "Report", "Status", "encode"]
+__all__ = ["Encoded", "Report", "Status", "encode", "import_session"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def encode(
         raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 63:
         raise UsageError(f"choosing a seed: got {seed}, expected an integer from 0 to 2**63 - 1")
-    session = _import_session()
+    session = import_session()
     settings = session.Settings(
         encoding=encoding,
         activation=activation,
@@ -194,7 +194,7 @@ def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
         )
 
 
-def _import_session() -> ModuleType:
+def import_session() -> ModuleType:
     """`fit.session`, which imports torch and scipy. MissingExtraError where one of them is not there."""
     try:
         from .fit import session

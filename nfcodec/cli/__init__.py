@@ -20,6 +20,7 @@ from .decode import decode
 from .doctor import doctor
 from .encode import encode
 from .inspect import info, verify
+from .study import study
 
 __all__ = ["commands", "main", "run"]
 
@@ -37,7 +38,7 @@ def commands(context: click.Context) -> int:
     return 0
 
 
-for command in (encode, decode, info, verify, compare, doctor):
+for command in (encode, decode, info, verify, compare, study, doctor):
     commands.add_command(command)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
-from ..text import seconds_text
 from . import console
 from .encode import KINDS
+from .reports import check_outputs, exit_code, store_of, store_options, write
 from .values import NAMES, NUMBERS, SIZES, given, read_options
 
 if TYPE_CHECKING:
-    from ..compare import Comparison, SetComparison, Store
+    from ..compare import Store
 
 @click.command()
 @click.argument("input", required=False)
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--seed", type=int, default=0, show_default=True, help="As in nfcodec encode.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Begin nothing new then.")
-@click.option("--cache", metavar="DIR", help="Where results are kept.  [default: the system's place, or NFCODEC_CACHE]")
-@click.option("--no-cache", is_flag=True, help="Neither look up results nor keep them.")
-@click.option("--overwrite", is_flag=True, help="Replace existing reports.")
+@store_options
 @read_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 def compare(input: str | None, files: tuple[str, ...], folder: str | None, **options: Any) -> int:
@@ -51,17 +48,8 @@ def compare(input: str | None, files: tuple[str, ...], folder: str | None, **opt
         raise UsageError("choosing nfcodec's files: got both --quality and --size, expected one of them")
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"comparing a set: got {folder!r}, expected a folder")
-    from ..atomic import check_output
-    from ..compare import Store, default_folder
-
-    for path in (options["html"], options["csv_path"]):
-        if path is not None:
-            check_output(path, options["overwrite"])
-    if options["html"]:
-        from ..compare import report
-
-        report.require()
-    store = Store(None if options["no_cache"] else options["cache"] or default_folder())
+    check_outputs(options)
+    store = store_of(options)
     return _set(folder, store, options) if folder is not None else _one(input, files, store, options)
 
 
@@ -80,7 +68,7 @@ def _one(input: str, files: tuple[str, ...], store: Store, options: dict[str, An
         comparison = compare(input, files, store=store, on_progress=progress, **_settings(options))
     finally:
         progress.close()
-    _write(options["csv_path"], table.as_csv([comparison]), options)
+    write(options["csv_path"], table.as_csv([comparison]), options)
     if options["as_json"]:
         console.print_json(table.as_dict(comparison))
     else:
@@ -88,8 +76,8 @@ def _one(input: str, files: tuple[str, ...], store: Store, options: dict[str, An
     if options["html"]:  # last: of large meshes it takes a minute
         from ..compare import report
 
-        _write(options["html"], report.html(comparison), options)
-    return _code(comparison, options)
+        write(options["html"], report.html(comparison), options)
+    return exit_code(comparison.name, comparison.unfinished, options)
 
 
 def _set(folder: str, store: Store, options: dict[str, Any]) -> int:
@@ -110,7 +98,7 @@ def _set(folder: str, store: Store, options: dict[str, Any]) -> int:
             bar.close()
     for name, why in found.failed:
         console.problem(f"{name}: {why}")
-    _write(options["csv_path"], table.as_csv(found.comparisons), options)
+    write(options["csv_path"], table.as_csv(found.comparisons), options)
     if options["as_json"]:
         console.print_json(table.set_dict(found))
     else:
@@ -120,23 +108,6 @@ def _set(folder: str, store: Store, options: dict[str, Any]) -> int:
     if options["html"]:
         from ..compare import report
 
-        _write(options["html"], report.html_of_set(found), options)
-    return _code(found, options) or (2 if found.failed else 0)
+        write(options["html"], report.html_of_set(found), options)
+    return exit_code(found.name, found.unfinished, options) or (2 if found.failed else 0)
 
-
-def _write(path: str | None, text: str, options: dict[str, Any]) -> None:
-    from ..atomic import write_atomic
-
-    if path is not None:
-        write_atomic(path, text.encode(), options["overwrite"])
-        if not options["quiet"]:
-            click.echo(f"wrote {path}", err=True)
-
-
-def _code(done: Comparison | SetComparison, options: dict[str, Any]) -> int:
-    if done.unfinished == "interrupted":
-        console.problem(f"{done.name}: interrupted; what is done is kept, and the same command goes on from there")
-        return console.EXIT_INTERRUPTED
-    if done.unfinished:
-        console.problem(f"warning: {done.name}: not everything was run within {seconds_text(options['time_limit'])}")
-    return 0

@@ -10,7 +10,7 @@ import click
 
 from ..errors import UsageError
 
-__all__ = ["NAMES", "NUMBERS", "REGION", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
+__all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -95,8 +95,25 @@ class _Names(click.ParamType):
         return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+class _Choices(click.ParamType):
+    """dense,random-fourier:n_frequencies=64,sigma=5 -> both, each with its numbers."""
+
+    name = "choices"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        found: list[str] = []
+        for part in value.replace(" ", "").split(","):
+            if found and "=" in part and ":" not in part:  # one more number
+                found[-1] += f",{part}"
+            elif part:
+                found.append(part)
+        return tuple(found)
+
+
 SIZE, SHAPE, REGION = _Size(), _Shape(), _Region()
-NUMBERS, SIZES, NAMES = _Numbers(), _Sizes(), _Names()
+NUMBERS, SIZES, NAMES, CHOICES = _Numbers(), _Sizes(), _Names(), _Choices()
 
 _READ_OPTIONS = {
     "dataset": click.option("--dataset", metavar="NAME", help="The array to read from HDF5 or NPZ."),

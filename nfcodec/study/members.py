@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..choice import parse_activation, parse_encoding
-from ..fit.presets import usual_activation
 from ..spec import ACTIVATIONS, COORDINATE_ENCODINGS, GRID_ENCODINGS
 
 __all__ = ["ACTIVATIONS_USUAL", "ALL", "ENCODINGS_USUAL", "GROUPS", "Member", "members_of"]
@@ -35,6 +34,8 @@ class Member:
 def members_of(encodings: Iterable[str], activations: Iterable[str], on: str) -> list[Member]:
     """Structures, then encodings of coordinates, then activations on the encoding `on`, each once, in the order given.
     "all" stands for all there are. UsageError for unknown names and numbers."""
+    from ..fit.presets import usual_activation  # with scipy
+
     found: dict[Member, None] = {}
     for encoding in _expanded(encodings, {**GRID_ENCODINGS, **COORDINATE_ENCODINGS}):
         parts = parse_encoding(encoding)

@@ -41,10 +41,11 @@ class Course:
 
 @dataclass(frozen=True)
 class Row:
-    """One finished file, decoded and measured. network: neurons and hidden layers; encode_s: of the whole search for the
-    size, without looks at the course; course: of the fit that gave the file."""
+    """One finished file, decoded and measured. quality: as of `encode`; network: neurons and hidden layers; encode_s: of the
+    one fit that gave it, without the looks at its course."""
 
     member: Member
+    quality: float
     n_bytes: int
     report: Report
     network: tuple[int, int]

@@ -18,7 +18,7 @@ from ..compare.machine import machine, timed
 from ..compare.peers import package_version
 from ..compare.run import MEASURING_CODE, OUR_CODE
 from ..compare.store import Store, code_hash, key_of, signal_hash
-from ..encoder import encode
+from ..encoder import encode, import_session
 from ..errors import NfldError
 from ..fit.goals import Status
 from ..geometry import bounding_box_diagonal
@@ -31,6 +31,8 @@ from .watch import Watch
 __all__ = ["EFFORT", "QUALITY", "study"]
 
 EFFORT, QUALITY = 3, 50.0
+_CLOSE, _MAX_FITS = 0.03, 7  # logarithm of a ratio of bytes that is near enough; fits of a member until it is
+_SLOPE, _LEAST_STEP = 0.05, 1.0  # of that logarithm by quality, as it usually is; of quality
 _REFERENCE = Member("structure", "dense", "relu")  # whose bytes at a quality the others get
 
 
@@ -59,7 +61,7 @@ def study(
     same effort, until files have the same size.
 
     source: a path or a Signal. encodings, activations: as of `encode`, "all" for all there are. size: bytes of the files; without
-    it those of a dense grid at `quality`. effort, seed, device, kind, read_options: as of `encode`. time_limit: seconds after
+    it those of a dense grid at `quality`, which is also where the search for the size begins. effort, seed, device, kind, read_options: as of `encode`. time_limit: seconds after
     which nothing new is begun and a fit is given up. store: where results are kept and looked up. Ctrl-C ends the work as the
     time limit does: what is done is returned, and `Study.unfinished` says why that is all.
 
@@ -67,6 +69,7 @@ def study(
     KeyboardInterrupt where nothing is done yet. A member that does not suit the signal is named in `Study.skipped`.
     """
     start = time.monotonic()
+    import_session()  # or the extra that is missing
     members = members_of(encodings, activations, on)
     signal = source if isinstance(source, Signal) else io.read(source, kind, **(read_options or {}))
     io.check_finite(signal)
@@ -77,10 +80,9 @@ def study(
     n_bytes, unfinished = size, ""
     try:
         if n_bytes is None:
-            n_bytes = run.fit(_REFERENCE, {"quality": quality}).n_bytes
+            n_bytes = run.fit(_REFERENCE, quality).n_bytes
         for member in members:
-            is_reference = size is None and (member.encoding, member.activation) == (_REFERENCE.encoding, _REFERENCE.activation)
-            run.add(member, {"quality": quality} if is_reference else {"size": n_bytes})
+            run.add(member, n_bytes, quality)
     except _TimeOver:
         unfinished = "time limit"
     except KeyboardInterrupt:
@@ -115,23 +117,34 @@ class _Run:
         self.skipped: list[Skipped] = []
         self._content = signal_hash(signal)
 
-    def add(self, member: Member, target: dict[str, float]) -> None:
-        """One more row, or the reason why there is none."""
+    def add(self, member: Member, n_bytes: int, quality: float) -> None:
+        """One more row, or the reason why there is none. quality: where to look first for the size."""
         try:
-            self.rows.append(self.fit(member, target))
+            self.rows.append(self._matched(member, n_bytes, quality))
         except NfldError as error:
             self.skipped.append(Skipped(f"{member.group} {member.name}", str(error)))
 
-    def fit(self, member: Member, target: dict[str, float]) -> Row:
+    def _matched(self, member: Member, n_bytes: int, quality: float) -> Row:
+        """The file that is nearest in bytes of some whole fits, each at another quality."""
+        tried: dict[float, float] = {}  # quality: logarithm of bytes too many
+        rows: dict[float, Row] = {}
+        while quality is not None:
+            rows[quality] = self.fit(member, quality)
+            tried[quality] = math.log(rows[quality].n_bytes / n_bytes)
+            quality = next_quality(tried)
+        return rows[min(tried, key=lambda q: abs(tried[q]))]
+
+    def fit(self, member: Member, quality: float) -> Row:
         """Looked up, or encoded, decoded, measured and kept."""
-        key = self._key(member, target)
+        key = self._key(member, quality)
         found = self.store.get(key)
-        facts = found[0] if found is not None else self._measured(member, target, key)
+        facts = found[0] if found is not None else self._measured(member, quality, key)
         course = facts["course"]
         moments = tuple(Moment(**{**m, "power": tuple(m["power"])}) for m in course["moments"])
         rings = (tuple(course[name]) for name in ("frequencies", "counts", "signal"))
         return Row(
             member=member,
+            quality=quality,
             n_bytes=facts["n_bytes"],
             report=Report(**facts["report"]),
             network=tuple(facts["network"]),
@@ -141,7 +154,7 @@ class _Run:
             course=Course(*rings, moments),
         )
 
-    def _measured(self, member: Member, target: dict[str, float], key: str) -> dict[str, Any]:
+    def _measured(self, member: Member, quality: float, key: str) -> dict[str, Any]:
         if time.monotonic() > self.deadline:
             raise _TimeOver
         mesh = self.signal.mesh
@@ -150,16 +163,15 @@ class _Run:
         def tell(status: Status) -> None:
             if time.monotonic() > self.deadline:
                 raise _TimeOver
-            watch.on_status(status)
-            self._tell(member, status)
+            self._tell(f"{member.name} at quality {quality:g}, {status.phase}", status)
 
         encoded = encode(
-            self.source, encoding=member.encoding, activation=member.activation, **target, **self.shared, on_progress=tell,
-            on_step=watch.on_step,
+            self.source, encoding=member.encoding, activation=member.activation, quality=quality, **self.shared,
+            on_progress=tell, on_step=watch,
         )  # fmt: skip
-        course = watch.course(len(encoded.data), encoded.report.psnr_db)
         field = decode.open(encoded.data)
         decoded, decode_s = timed(lambda: decode_for(decode.open(encoded.data), encoded.signal))
+        course = watch.course()
         facts = {
             "n_bytes": len(encoded.data),
             "report": dataclasses.asdict(measure_decoded(decoded, encoded.signal, full=True)),
@@ -172,16 +184,35 @@ class _Run:
         self.store.put(key, facts, encoded.data)
         return facts
 
-    def _key(self, member: Member, target: dict[str, float]) -> str:
-        depends = [member.encoding, member.activation, target, self.shared]
+    def _key(self, member: Member, quality: float) -> str:
+        depends = [member.encoding, member.activation, quality, self.shared]
         code = code_hash(*OUR_CODE, *MEASURING_CODE, "study")
         return key_of("study", self._content, depends, package_version("torch"), np.__version__, code, machine())
 
-    def _tell(self, member: Member, status: Status) -> None:
+    def _tell(self, phase: str, status: Status) -> None:
         if self.on_progress is not None:
             done = len(self.rows) + len(self.skipped)
             within = 0.9 * min(status.fraction, 1.0) if status.phase == "fit" else 0.9
             fraction = min((done + within) / max(self.n_members, 1), 1.0)
             seconds = time.monotonic() - self.start
-            phase = f"{member.name}, {status.phase}"
             self.on_progress(Status(phase, fraction, seconds, None, status.psnr_db, status.bytes))
+
+
+def next_quality(tried: dict[float, float]) -> float | None:
+    """The quality to try next for a size, or None where that is settled. tried: of qualities the logarithm of how many times
+    too many bytes they gave; more quality takes more bytes, mostly."""
+    near = min(tried, key=lambda q: abs(tried[q]))
+    if abs(tried[near]) <= _CLOSE or len(tried) >= _MAX_FITS:
+        return None
+    below = max((q for q in tried if tried[q] < 0), default=None)
+    above = min((q for q in tried if tried[q] > 0), default=None)
+    if below is None or above is None or below >= above:
+        step = -tried[near] / _SLOPE
+        quality = near + math.copysign(max(abs(step), _LEAST_STEP), step)
+    else:
+        share = -tried[below] / (tried[above] - tried[below])
+        # the middle in the end, since sizes may leap between two
+        share = min(max(share, 0.1), 0.9) if len(tried) < _MAX_FITS - 2 else 0.5
+        quality = below + share * (above - below)
+    quality = round(min(max(quality, 0.0), 100.0), 1)
+    return None if quality in tried else quality
