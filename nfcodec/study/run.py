@@ -82,7 +82,8 @@ def study(
         if n_bytes is None:
             n_bytes = run.fit(_REFERENCE, quality).n_bytes
         for member in members:
-            run.add(member, n_bytes, quality)
+            last = next((row.quality for row in reversed(run.rows) if row.member.group == member.group), quality)
+            run.add(member, n_bytes, last)
     except _TimeOver:
         unfinished = "time limit"
     except KeyboardInterrupt:
@@ -115,6 +116,7 @@ class _Run:
         self.start = time.monotonic()
         self.rows: list[Row] = []
         self.skipped: list[Skipped] = []
+        self._n_fits = 0  # of the member in hand
         self._content = signal_hash(signal)
 
     def add(self, member: Member, n_bytes: int, quality: float) -> None:
@@ -129,6 +131,7 @@ class _Run:
         tried: dict[float, float] = {}  # quality: logarithm of bytes too many
         rows: dict[float, Row] = {}
         while quality is not None:
+            self._n_fits = len(rows)
             rows[quality] = self.fit(member, quality)
             tried[quality] = math.log(rows[quality].n_bytes / n_bytes)
             quality = next_quality(tried)
@@ -192,7 +195,8 @@ class _Run:
     def _tell(self, phase: str, status: Status) -> None:
         if self.on_progress is not None:
             done = len(self.rows) + len(self.skipped)
-            within = 0.9 * min(status.fraction, 1.0) if status.phase == "fit" else 0.9
+            # nobody knows how many fits a size will take
+            within = 1 - 0.6**self._n_fits * (1 - 0.4 * min(status.fraction, 1.0))
             fraction = min((done + within) / max(self.n_members, 1), 1.0)
             seconds = time.monotonic() - self.start
             self.on_progress(Status(phase, fraction, seconds, None, status.psnr_db, status.bytes))

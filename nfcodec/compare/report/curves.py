@@ -1,26 +1,21 @@
 """Curves as inline SVG: bytes against an error, one line a codec. Plain numbers in, so that means over a set fit too.
 
-matplotlib draws; colours are written as CSS variables, so that one drawing serves light and dark pages.
+matplotlib draws, see `svg.py`.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...text import size_text
 from ..match import front
 from .markup import escape
+from .svg import FOREGROUND, bare, colour, inline, line_group, marker, point_group, style, swatch
 
 __all__ = ["Axis", "Point", "Series", "chart", "legend"]
 
-# shape and colour together tell codecs apart; colours are --c0 ... in page.css
-_MARKERS = "osD^vP*X<>hdp8"
-N_COLOURS = 14
-_FOREGROUND, _GRID = "#0101fe", "#0102fe"  # stand-ins that become CSS variables
 _WIDTH, _HEIGHT = 8.2, 5.6  # inches of 72 points
 
 
@@ -68,37 +63,26 @@ def chart(name: str, series: Sequence[Series], axis: Axis, reference: Point | No
     A line joins the Pareto front of a codec's files; the others are faint points. Files without error have no place on
     the axis and stand in a row above it. reference: a cross of thin lines goes through it. "" without points.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
     points = [(s, p) for s in series for p in s.points if p.n_bytes > 0 and p.quality > -math.inf]
     if not points:
         return ""
     apart = any(_is_apart(s, p) for s, p in points)
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": f"nfcodec {name}",
-        "font.size": 11,
-        "text.color": _FOREGROUND,
-        "axes.labelcolor": _FOREGROUND,
-        "axes.edgecolor": _GRID,
-        "xtick.color": _GRID,
-        "ytick.color": _GRID,
-        "xtick.labelcolor": _FOREGROUND,
-        "ytick.labelcolor": _FOREGROUND,
-        "grid.color": _GRID,
-        "path.simplify": False,
-    }
-    with matplotlib.rc_context(settings):
+    with style(name):
         figure = Figure(figsize=(_WIDTH, _HEIGHT))
         main = figure.add_axes((0.1, 0.07, 0.885, 0.81 if apart else 0.9))
         margin = figure.add_axes((0.1, 0.905, 0.885, 0.07), sharex=main) if apart else None
         texts = _draw(main, margin, series, axis, reference)
         _dress(main, margin, axis, [p.n_bytes for _, p in points])
-        out = io.StringIO()
-        empty = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(out, format="svg", transparent=True, metadata=empty)
-    drawing = _inline(out.getvalue(), name, axis.title, texts)
+
+        def group(gid: str) -> str:
+            if gid in texts:
+                series, p = texts[gid]
+                return point_group(series.number, f"{series.name}\n{p.text}")
+            return line_group(int(gid[5:])) if gid.startswith("line-") else "<g>"
+
+        drawing = inline(figure, name, axis.title, group)
     return f"<figure><figcaption>{escape(axis.title)}</figcaption>{drawing}</figure>"
 
 
@@ -111,29 +95,6 @@ def legend(series: Sequence[Series]) -> str:
     return f'<div class="legend" role="group" aria-label="Codecs in the curves">{"".join(keys)}</div>'
 
 
-def swatch(number: int) -> str:
-    """A codec's mark, as it is in the curves."""
-    from matplotlib.markers import MarkerStyle
-
-    style = MarkerStyle(_marker(number))
-    path = style.get_path().transformed(style.get_transform())
-    steps = []
-    for vertices, code in path.iter_segments():
-        letter = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}[int(code)]
-        flipped = 11 * vertices * ([1, -1] * (len(vertices) // 2))  # SVG counts y downwards
-        steps.append(letter + ("" if letter == "Z" else " ".join(f"{v:.2f}" for v in flipped)))
-    drawing = f'<path d="{" ".join(steps)}" style="fill: var(--c{number % N_COLOURS})"/>'
-    return f'<svg class="swatch" viewBox="-7 -7 14 14" aria-hidden="true">{drawing}</svg>'
-
-
-def _marker(number: int) -> str:
-    return _MARKERS[number % len(_MARKERS)]
-
-
-def _colour(number: int) -> str:
-    return f"#03{number % N_COLOURS:02x}fe"
-
-
 def _is_apart(series: Series, point: Point) -> bool:
     return series.lossless or math.isinf(point.quality)
 
@@ -142,14 +103,14 @@ def _draw(main, margin, series: Sequence[Series], axis: Axis, reference: Point |
     """Puts everything on the axes; returns the points by the id that their group has in the SVG."""
     texts: dict[str, tuple[Series, Point]] = {}
     for s in sorted(series, key=lambda s: -s.number):  # ours on top
-        colour, ours = _colour(s.number), s.number == 0
+        ink, ours = colour(s.number), s.number == 0
         measured = [p for p in s.points if not _is_apart(s, p)]
         best = front((p.n_bytes, p.quality) for p in measured)
         if len(best) > 1:
             (line,) = main.plot(
                 [x for x, _ in best],
                 [_height(y, axis) for _, y in best],
-                color=colour,
+                color=ink,
                 linewidth=3.2 if ours else 1.5,
                 zorder=4 if ours else 3,
             )
@@ -160,8 +121,8 @@ def _draw(main, margin, series: Sequence[Series], axis: Axis, reference: Point |
             (mark,) = target.plot(
                 [p.n_bytes],
                 [y],
-                marker=_marker(s.number),
-                color=colour,
+                marker=marker(s.number),
+                color=ink,
                 markersize=8 if ours else 4 if p.minor else 6.2,
                 markeredgewidth=0,
                 alpha=1 if on_line else 0.3,
@@ -173,10 +134,10 @@ def _draw(main, margin, series: Sequence[Series], axis: Axis, reference: Point |
             mark.set_gid(gid)
             texts[gid] = (s, p)
     if reference is not None:
-        main.axvline(reference.n_bytes, color=_FOREGROUND, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
+        main.axvline(reference.n_bytes, color=FOREGROUND, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
         if math.isfinite(reference.quality):
             main.axhline(
-                _height(reference.quality, axis), color=_FOREGROUND, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1
+                _height(reference.quality, axis), color=FOREGROUND, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1
             )
     return texts
 
@@ -206,11 +167,8 @@ def _dress(main, margin, axis: Axis, sizes: Sequence[float]) -> None:
         main.yaxis.set_minor_formatter(NullFormatter())
     else:
         main.yaxis.set_major_locator(MaxNLocator(8))
-    main.grid(True, which="major", linewidth=0.6)
-    main.tick_params(length=0, which="both", pad=6)
+    bare(main)
     main.text(0.008, 0.985, "\u2196 smaller and closer", transform=main.transAxes, va="top", alpha=0.6)
-    for side in ("top", "right", "left"):
-        main.spines[side].set_visible(False)
     if margin is not None:
         margin.set_ylim(0, 1)
         margin.yaxis.set_major_locator(NullLocator())
@@ -226,30 +184,3 @@ def _power(value: float) -> str:
         return f"{value:g}"
     mantissa, _, exponent = f"{value:.0e}".partition("e")
     return f"{mantissa}e{int(exponent)}"
-
-
-def _inline(svg: str, name: str, title: str, texts: dict[str, tuple[Series, Point]]) -> str:
-    """matplotlib's file as a part of a page: no header, no fonts, own names for ids, classes and texts for the script."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
-        rf'<svg class="chart" viewBox="\1" role="img" aria-label="{escape(title)}">',
-        svg,
-        count=1,
-    )
-    svg = svg.replace("xlink:href", "href")
-
-    def point(found: re.Match[str]) -> str:
-        series, p = texts[found[1]]
-        text = escape(f"{series.name}\n{p.text}")
-        return f'<g class="point" data-codec="{series.number}"><title>{text}</title>'
-
-    svg = re.sub(r'<g id="(point-\d+)">', point, svg)
-    svg = re.sub(r'<g id="line-(\d+)">', r'<g class="line" data-codec="\1">', svg)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r"font(-\w+)?: [^;\"]*;? ?", "", svg)
-    svg = svg.replace(_FOREGROUND, "var(--ink)").replace(_GRID, "var(--line)")
-    svg = re.sub(r"#03([0-9a-f]{2})fe", lambda m: f"var(--c{int(m[1], 16)})", svg)
-    # ids of marks and clips are hashes that charts of one page may share
-    return re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg).strip()

@@ -15,8 +15,8 @@ from ...text import size_text, small_text
 from ..rows import NFCODEC, Comparison, Row
 from ..table import error_text
 from .colours import css_gradient
-from .curves import swatch
 from .markup import escape, paragraphs
+from .svg import swatch
 
 __all__ = ["Gallery", "Group", "Panel", "Shown", "decoded_of", "end_of_scale", "gallery_html", "panel_of", "short"]
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
+from typing import Any
 
 from ...errors import MissingExtraError
 from ...text import quality_text, ratio_text, seconds_text, size_text, small_text
@@ -21,7 +22,7 @@ from .tables import is_added, matched_table, rows_table
 from .volumes import volume_gallery
 from .words import about, measured_how
 
-__all__ = ["document", "facts_of", "html", "require"]
+__all__ = ["document", "facts_of", "facts_text", "html", "require"]
 
 _EXACT = 1e-7  # surfaces: errors below, relative to the diagonal, are those of 32-bit vertices
 
@@ -205,9 +206,13 @@ def _how(comparison: Comparison) -> list[str]:
 
 def facts_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
     """The facts of the first as terms and texts; seconds of all together."""
-    facts = []
-    for key, value in comparisons[0].facts.items():
-        if key == "seconds":
-            value = seconds_text(math.fsum(comparison.facts.get(key, 0.0) for comparison in comparisons))
-        facts.append((key.replace("_", " "), str(value)))
-    return facts
+    seconds = math.fsum(comparison.facts.get("seconds", 0.0) for comparison in comparisons)
+    facts = comparisons[0].facts
+    return facts_text({**facts, "seconds": seconds} if "seconds" in facts else facts)
+
+
+def facts_text(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Facts of a run as terms and texts."""
+    return [
+        (key.replace("_", " "), seconds_text(value) if key == "seconds" else str(value)) for key, value in facts.items()
+    ]

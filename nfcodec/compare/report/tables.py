@@ -10,8 +10,8 @@ from ...text import ratio_text, seconds_text, size_text, small_text
 from ..match import Match
 from ..rows import NFCODEC, Comparison, Row
 from ..table import error_text
-from .curves import swatch
 from .markup import Cell, escape, table
+from .svg import swatch
 
 __all__ = ["codec_cell", "is_added", "matched_table", "rows_table", "times_cells"]
 
