@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..spec import ENCODINGS, GridSpec, InputSpec, Read
+from ..spec import ENCODINGS, GridSpec, InputSpec, Parameter, Read
 from .interpolate import Axes, apply_axes, axis_matrix, axis_span
 
 # what one level holds: the encoding's integer arrays by name
@@ -35,6 +35,7 @@ class Encoding(ABC):
     uses_context = False  # whether levels are coded with the file's context network
     is_interpolated: ClassVar[bool] = False  # whether features come from lattices, which `fixed` reads in integers
     dims: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)  # numbers of axes that it is there for
+    parameters: ClassVar[tuple[Parameter, ...]] = ()  # numbers that people may choose
 
     def __init__(self, spec: InputSpec, levels: list[LevelData], steps: tuple[float, ...]):
         self.spec = spec

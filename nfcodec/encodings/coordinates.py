@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..binary import Reader, Writer
 from ..choice import numbers_of
 from ..entropy import streams
 from ..errors import UsageError
-from ..spec import CoordinateSpec, InputSpec, Parameter
+from ..spec import CoordinateSpec, InputSpec
 from . import Encoding, LevelData
 
 # features, and as many of their first and second derivatives as were asked for
@@ -20,8 +20,6 @@ Terms = list[np.ndarray]
 
 class CoordinateEncoding(Encoding):
     """A subclass has `n_features`, `terms`, the numbers it is made with, and the axes it can have."""
-
-    parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     @classmethod
     @abstractmethod

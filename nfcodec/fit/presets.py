@@ -124,7 +124,9 @@ def choose(
     for part in parts:
         if part.name not in GRID_ENCODINGS:
             described.append(load(part.name).describe(len(source.extent), **part.numbers))
-        elif part.name == grids[0]:
+            continue
+        numbers_of((), part.numbers, f"the encoding {part.name}")
+        if part.name == grids[0]:
             described.append(preset.grid)
         else:
             described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone, *between).grid)

@@ -32,7 +32,7 @@ __all__ = ["EFFORT", "QUALITY", "study"]
 
 EFFORT, QUALITY = 3, 50.0
 _CLOSE, _MAX_FITS = 0.03, 7  # logarithm of a ratio of bytes that is near enough; fits of a member until it is
-_SLOPE, _LEAST_STEP = 0.05, 1.0  # of that logarithm by quality, as it usually is; of quality
+_SLOPE, _LEAST_STEP, _BEYOND = 0.05, 1.0, 1.1  # of that logarithm by quality, as it usually is; of quality; of a step
 _REFERENCE = Member("structure", "dense", "relu")  # whose bytes at a quality the others get
 
 
@@ -211,7 +211,10 @@ def next_quality(tried: dict[float, float]) -> float | None:
     below = max((q for q in tried if tried[q] < 0), default=None)
     above = min((q for q in tried if tried[q] > 0), default=None)
     if below is None or above is None or below >= above:
-        step = -tried[near] / _SLOPE
+        low, high = min(tried), max(tried)
+        slope = (tried[high] - tried[low]) / (high - low) if high > low else _SLOPE
+        # a little further than there, so that there is something on either side
+        step = -_BEYOND * tried[near] / min(max(slope, _SLOPE / 4), _SLOPE * 4)
         quality = near + math.copysign(max(abs(step), _LEAST_STEP), step)
     else:
         share = -tried[below] / (tried[above] - tried[below])
