@@ -11,6 +11,7 @@ from nfcodec.errors import UsageError
 
 torch = pytest.importorskip("torch", reason="the extra [encode] is not installed")
 
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 GOLDENS = sorted((Path(__file__).parents[1] / "spec" / "golden").glob("*.nfld"))
 
 
@@ -18,10 +19,11 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
-def test_every_golden_is_the_same_through_torch(path):
+def test_every_golden_is_the_same_through_torch(path, device):
     field = nfcodec.open(path, allow_truncated=True)
-    other = nfcodec.on_device(field, "cpu")
+    other = nfcodec.on_device(field, device)
     rng = np.random.default_rng(0)
     coords = rng.uniform(-0.1, 1.1, (200, field.spec.n_dims))
     axes = [np.sort(rng.random(4 + k)) for k in range(field.spec.n_dims)]

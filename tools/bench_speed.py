@@ -2,7 +2,7 @@
 
     python tools/bench_speed.py [STAGE ...] [--mesh FILE] [--image FILE] [--repeat 5] [-o FILE]
 
-Stages, all of them without a name: peak, bandwidth, step, parts, gpu, entropy, decode, points, isosurface, queries, open,
+Stages, all of them without a name: peak, bandwidth, step, parts, entropy, decode, points, isosurface, queries, open,
 compile, sizes.
 Without files the signals are those of tools/make_demo.py, a picture of 768 x 512 and a knot, encoded at effort 1. Values are
 medians of several runs. `ratio` says how many times as fast a row is as what `against` names, or which share of the peak it is.
@@ -172,29 +172,6 @@ def _steps(bench: Bench, with_parts: bool) -> None:
         rate = total / fast / 1e9
         bench.add("step", f"kernels, {n} threads", 1e3 * fast, "ms", plain / fast, "torch by autograd, 1 thread")
         bench.add("step", f"kernels, {n} threads", rate, "GFLOP/s", rate / bench.peak / n, f"peak of {n} threads")
-
-
-@stage
-def gpu(bench: Bench) -> None:
-    """One training step of the whole image on a GPU, where there is one: torch's own operations, and the captured graph."""
-    import torch
-    from bench_steps import loop_parts, loop_seconds, prepare, step_seconds
-
-    if not torch.cuda.is_available():
-        return
-    x = torch.empty(1 << 28, device="cuda")
-    y = torch.empty_like(x)
-    seconds = bench.seconds(lambda: (y.copy_(x), torch.cuda.synchronize()))
-    name = torch.cuda.get_device_name(0)
-    bench.add("gpu", f"{name}, a copy", 8e-9 * x.numel() / seconds, "GB/s")
-    with kernels("numpy"):
-        plain = step_seconds(prepare(bench.image, LMBDA, "cuda"), 0)
-    bench.add("gpu", f"{name}, torch by autograd", 1e3 * plain, "ms")
-    for precision in ("float32", "tfloat32", "float16", "bfloat16"):
-        fast = loop_seconds(prepare(bench.image, LMBDA, "cuda"), precision)
-        bench.add("gpu", f"{name}, captured, {precision}", 1e3 * fast, "ms", plain / fast, "torch by autograd")
-    for part, seconds in loop_parts(prepare(bench.image, LMBDA, "cuda"), "float16").items():
-        bench.add("gpu", f"{name}, {part[:40]}", 1e3 * seconds, "ms")
 
 
 @stage

@@ -1,4 +1,4 @@
-"""Single training steps of an image's fit, for tools/bench_speed.py: how long they take and how many multiplications they are."""
+"""Single training steps of a fit, for tools/bench_speed.py and bench_gpu.py: how long they take and how many multiplications they are."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from nfcodec.fit import presets
 from nfcodec.fit.build import build
 from nfcodec.fit.encodings import Rounding
 from nfcodec.fit.fast import FastStep
-from nfcodec.fit.source import from_lattice
+from nfcodec.fit.source import Source, from_lattice
 from nfcodec.fit.step import Look, PlainStep
 from nfcodec.fit.train import Fit, Recipe
 from nfcodec.kernels import rate, synthesis
 from nfcodec.kernels.taps import N_TAPS
 from nfcodec.spec import Signal
 
-__all__ = ["loop_parts", "loop_seconds", "part_seconds", "prepare", "step_flops", "step_seconds"]
+__all__ = [
+    "loop_bytes", "loop_parts", "loop_seconds", "part_seconds", "prepare", "prepare_source", "step_flops", "step_seconds",
+]  # fmt: skip
 
 _RATE = 0.01
 _LOOK = {"rounding": Rounding(0.3, 0.2)}
@@ -28,10 +30,14 @@ _REPLAYS = 50
 _ROUNDS = 5  # over all tiles, after one that is not counted
 
 
-def prepare(image: np.ndarray, lmbda: float, device: str = "cpu") -> Fit:
+def prepare(image: np.ndarray, lmbda: float, device: str = "cpu", encoding: str = "dense") -> Fit:
     """A fit of an image as `encode` would begin it."""
-    source = from_lattice(Signal("image", image))
-    preset = presets.choose(source, lmbda, "dense", 5)
+    return prepare_source(from_lattice(Signal("image", image)), lmbda, device, encoding)
+
+
+def prepare_source(source: Source, lmbda: float, device: str = "cpu", encoding: str = "dense") -> Fit:
+    """A fit of any signal as `encode` would begin it."""
+    preset = presets.choose(source, lmbda, encoding, 5)
     return build(source, preset if device == "cpu" else presets.with_large_tiles(preset), 0, device)
 
 
@@ -94,6 +100,23 @@ def loop_parts(fit: Fit, precision: str) -> dict[str, float]:
         for _ in range(_REPLAYS):
             loop.replay(0, SOFT)
     return {e.key: 1e-6 * e.device_time_total / _REPLAYS for e in found.key_averages() if e.device_time_total}
+
+
+def loop_bytes(fit: Fit) -> dict[str, int]:
+    """Bytes that the kernels of a captured step on the first tile move at least, by the beginning of their names: each number
+    that a launch takes read once, each that it leaves written once, as if between launches nothing stayed in a cache."""
+    from nfcodec.fit.gpu.loop import Loop
+
+    tile = Loop(fit, Recipe(n_steps=2)).tiles[0]
+    m, n_features, channels = tile.pyramid.n_samples, tile.pyramid.n_features, len(tile.target)
+    rows = fit.model.grid.context.n_gathered + 1
+    return {
+        "_lay_out": 24 * tile.n,
+        "_adam": 36 * tile.n,
+        "_along_an_axis": tile.pyramid.moved_bytes(),
+        "_squared_error": (8 * n_features + 4 * channels + 4 * (tile.weight is not None)) * m,
+        "_context_bits": (rows // 2 + 2 + 8) * len(tile.gathers),
+    }
 
 
 def part_seconds(fit: Fit) -> dict[str, float]:

@@ -17,7 +17,10 @@ def commit() -> str:
     given = os.environ.get("BENCH_COMMIT")
     if given:
         return given
-    run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    try:
+        run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:  # no git there
+        return "unknown"
     return run.stdout.strip() or "unknown"
 
 

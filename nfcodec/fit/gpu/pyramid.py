@@ -103,6 +103,19 @@ class Pyramid:
             launch(space, self._weighed, factor)
 
 
+    def moved_bytes(self) -> int:
+        """What both ways move at least: what the passes along an axis take read once, what they leave written once, and what is
+        added to read as well."""
+        total = 0
+        for launches in (self._forward, self._backward):
+            taken = set()
+            for source, _, n_in, n_out, inner, _, _, _, n, how in (job for x in launches for job in x.jobs.tolist()):
+                taken.add((source, n // n_out * n_in))
+                total += 4 * n * (2 if how % _SCALES.value == _ADDS.value else 1)
+            total += 4 * sum(n for _, n in taken)
+        return total
+
+
 def _inside(block: Block) -> list[int]:
     """How many vertices of each axis the weights of a block take."""
     return [len(range(n)[cut]) for n, cut in zip(block.box[1:], block.inside[1:])]
