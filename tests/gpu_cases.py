@@ -18,7 +18,7 @@ from nfcodec.fit.encodings import Rounding
 from nfcodec.fit.gpu import interpolation, loop, optimizer, pyramid, rate, rounding, synthesis
 from nfcodec.fit.optimizer import Soap
 from nfcodec.fit.quantizers import noisy_round
-from nfcodec.fit.step import Look, PlainStep, Tile
+from nfcodec.fit.step import Look, PlainStep, Tile, error, shape_gradient
 from nfcodec.fit.train import Recipe
 from nfcodec.fit.weights import add_price, price_factor, priced
 
@@ -108,6 +108,11 @@ def test_squared_error_gives_what_is_asked_for():
     assert_same_gradients(found, tensors, expected, [skip, *weights, *biases], 1e-4)
 
 
+def closed(v):
+    """Values as a step has them, with a 0 that takes no gradient as the last."""
+    return torch.cat([v[:-1], v.new_zeros(1)])
+
+
 @pytest.mark.parametrize("precision, as_coded", [("float32", False), ("float32", True), ("float16", False), ("bfloat16", False)])
 @pytest.mark.parametrize("shape", [(17, 16, 2, 300, 300), (22, 16, 2, 900, 64), (6, 8, 1, 50, 63), (9, 0, 0, 80, 130), (12, 10, 3, 200, 1)])
 def test_bits_of_latents(shape, precision, as_coded):
@@ -117,10 +122,10 @@ def test_bits_of_latents(shape, precision, as_coded):
             for t in (model.weights[-1], model.skip):
                 t *= 0.2
     plain = [v, *model.parameters()]
-    expected = plain_bits(v, plan, model, rounded=as_coded)
+    expected = plain_bits(closed(v), plan, model, rounded=as_coded)
     n = len(model.weights)
     tensors = on_device([v, model.skip, *model.weights, *model.biases])
-    found = rate.context_bits(tensors[0], plan, tensors[2 : 2 + n], tensors[2 + n :], tensors[1][0], as_coded, precision)
+    found = rate.context_bits(closed(tensors[0]), plan, tensors[2 : 2 + n], tensors[2 + n :], tensors[1][0], as_coded, precision)
     assert found.item() == pytest.approx(expected.item(), rel=CLOSE[precision] / 8)
     ordered = [v, model.skip, *model.weights, *model.biases]
     assert {id(t) for t in ordered} == {id(t) for t in plain}
@@ -231,6 +236,29 @@ def test_all_reads_of_a_pyramid(name):
     np.testing.assert_allclose(d_space[:n_values].cpu()[:-1], 1 + 2 * leaf.grad[:-1], atol=2e-4)
 
 
+@pytest.mark.parametrize("name", FITS)
+def test_gradient_of_the_shapes_of_kernels(name):
+    """As by autograd, where values and gradients are those of a step."""
+    fit = make_fit(name)
+    model, tile = fit.model, fit.tiles[-1]
+    look = Look(Rounding(hard=True), (0,) * model.spec.n_dims, 1)
+    expected = shape_gradient(model, tile, look)
+    with torch.no_grad():
+        integers, values = model.grid.values(tile.plan, look.rounding)
+    features = model.features(values, tile.plan, look.phase, look.stride).detach().requires_grad_(True)
+    (d_features,) = torch.autograd.grad(error(model, tile, features, look), features)
+    plan = tile.plan.to(DEVICE)
+    found = pyramid.Pyramid(plan.blocks, model.grid.steps, len(integers), DEVICE)
+    space, d_space = (torch.zeros(found.size, device=DEVICE) for _ in range(2))
+    space[: len(integers)] = integers.to(DEVICE)
+    found.features(d_space).copy_(d_features)
+    shapes = model.rounded_shapes().to(DEVICE)
+    gradient = found.shape_gradient(space, d_space, shapes).cpu()
+    np.testing.assert_allclose(gradient, expected, rtol=2e-3, atol=2e-3 * expected.abs().max().item())
+    found.forward(space)
+    np.testing.assert_allclose(found.features(space).cpu(), features.detach(), atol=2e-5)
+
+
 def test_all_networks_in_one_launch():
     """`Soap` with the price of bits, through steps that turn the bases."""
     models = [make_fit("short line").model for _ in range(2)]
@@ -277,7 +305,7 @@ def test_the_loop(name, weighted):
     for tile in found.tiles:
         tile.plan, tile.target = tile.plan.to(DEVICE), tile.target.to(DEVICE)
         tile.weight = None if tile.weight is None else tile.weight.to(DEVICE)
-    found.follow_shapes = lambda *args: None  # which is torch's own
+    found.move_shapes = lambda *args: None  # which is tested by itself
     assert loop.is_available(found)
     run = loop.Loop(found, recipe, "float32")
     told = list(run.steps())

@@ -11,12 +11,12 @@ from nfcodec.fit.gpu import interpolation, network, optimizer, pyramid, rate, ro
 
 H100 = GPUTarget("cuda", 90, 32)
 TYPES = {  # of arguments; what is not named here is int32
-    **dict.fromkeys("features target weight flat d_features partial values d_values x noise out slope source shape".split(), "*fp32"),
+    **dict.fromkeys("features target weight flat d_features partial values companded d_values x noise out slope source shape".split(), "*fp32"),
     **dict.fromkeys("space factor theta table d_out means squares gradients effective factors settings log".split(), "*fp32"),
     **dict.fromkeys("left_side right_side left_basis right_basis".split(), "*fp32"),
     **dict.fromkeys("first jobs programs places counter index info".split(), "*i32"),
     **{f"parts{k}": "*fp32" for k in range(4)},
-    **dict.fromkeys(["runs", "loose", "index", *(f"first{k}" for k in range(4))], "*i32"),
+    **dict.fromkeys(["index", *(f"first{k}" for k in range(4))], "*i32"),
     "constants": "*i8",
     **dict.fromkeys("steepness scale peak sigma keep_mean keep_square eps price beta".split(), "fp32"),
 }

@@ -111,11 +111,11 @@ def loop_bytes(fit: Fit) -> dict[str, int]:
     m, n_features, channels = tile.pyramid.n_samples, tile.pyramid.n_features, len(tile.target)
     rows = fit.model.grid.context.n_gathered + 1
     return {
-        "_lay_out": 24 * tile.n,
+        "_lay_out": 28 * tile.n,
         "_adam": 36 * tile.n,
         "_along_an_axis": tile.pyramid.moved_bytes(),
         "_squared_error": (8 * n_features + 4 * channels + 4 * (tile.weight is not None)) * m,
-        "_context_bits": (rows // 2 + 2 + 8) * len(tile.gathers),
+        "_context_bits": (4 * rows + 2 + 12) * len(tile.gathers),
     }
 
 

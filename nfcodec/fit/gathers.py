@@ -56,7 +56,14 @@ class Gathers:
     def some(self, vectors: np.ndarray) -> "Gathers":
         """Only the positions of these whole vectors."""
         constants = self.constants[:, : self.n // LANES * LANES].reshape(2, -1, LANES)[:, vectors].reshape(2, -1)
-        return Gathers(len(vectors) * LANES, np.ascontiguousarray(self.runs[:, vectors]), self.loose, constants)
+        part = Gathers(len(vectors) * LANES, np.ascontiguousarray(self.runs[:, vectors]), self.loose, constants)
+        for key, tensors in self._whole.items():
+            if key.startswith("places"):
+                chosen = torch.from_numpy(vectors).to(tensors[0].device)
+                part._whole[key] = tuple(
+                    t[:, : self.n // LANES * LANES].unflatten(1, (-1, LANES))[:, chosen].flatten(1) for t in tensors
+                )
+        return part
 
     def whole(self, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(own (M,) int64, context (G, M) int64, constants (2, M) float32), one by one, kept for the next call."""
@@ -71,10 +78,18 @@ class Gathers:
             self._whole[device] = rows[-1], rows[:-1], torch.from_numpy(self.constants.astype(np.float32)).to(device)
         return self._whole[device]
 
-    def packed(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(runs int32, loose int32, constants int8) on a device, kept for the next call."""
-        key = f"packed, {device}"
+    def places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """(indices (G + 1, M) int32 of inputs and own positions, constants int8) on a device, one by one and kept for the next
+        call: a GPU reads them in the time that it would take to unpack them."""
+        key = f"places, {device}"
         if key not in self._whole:
-            arrays = self.runs, self.loose.view(np.int32), self.constants
-            self._whole[key] = tuple(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)
+            runs, loose = (torch.from_numpy(a).to(device) for a in (self.runs, self.loose.view(np.int32)))
+            first, kind = runs[:, :, :1], runs[:, :, 1:]
+            lane = torch.arange(LANES, device=device, dtype=torch.int32)
+            rows = torch.where(lane % 2 == 0, first, kind) + lane // 2
+            rows = torch.where(kind == RUN, first + lane, torch.where(kind == SAME, first, rows))
+            is_loose = runs[:, :, 1] == LOOSE
+            rows[is_loose] = loose[runs[:, :, 0][is_loose].long()]
+            rows = rows.view(len(rows), -1)[:, : self.n].contiguous()
+            self._whole[key] = rows, torch.from_numpy(np.ascontiguousarray(self.constants)).to(device)
         return self._whole[key]

@@ -232,7 +232,12 @@ class Fit:
         """A step of the kernels' shapes, which are few and need few: on every second sample of one tile."""
         stride = look.stride * _SHAPE_STRIDE
         phase = tuple(int(self.generator.integers(min(stride, n))) for n in tile.target.shape[1:])
-        self.model.shapes.grad = shape_gradient(self.model, tile, replace(look, phase=phase, stride=stride, depth=None, slope=0.0))
+        look = replace(look, phase=phase, stride=stride, depth=None, slope=0.0)
+        self.move_shapes(optimizer, shape_gradient(self.model, tile, look), network_rate)
+
+    def move_shapes(self, optimizer: Soap, gradient: torch.Tensor, network_rate: float) -> None:
+        """Moves the kernels' shapes against a gradient (L, 2)."""
+        self.model.shapes.grad = gradient
         optimizer.step(network_rate * _SHAPE_RATE)
         self.model.set_shapes()
 

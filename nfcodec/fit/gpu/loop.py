@@ -19,7 +19,7 @@ import torch
 from ..context import ContextModel
 from ..model import FieldModel
 from ..optimizer import BETAS, Soap
-from ..step import Look, Tile
+from ..step import Tile
 from ..train import Fit, Progress, Recipe, Target
 from ..weights import add_price, price_factor, priced
 from . import rate, synthesis
@@ -97,7 +97,7 @@ class Loop:
         self.tiles = [_Tile(tile, model, fit.n_samples) for tile in fit.tiles]
         largest = max(tile.pyramid.size for tile in self.tiles)
         self.space, self.d_space = (torch.zeros(largest, device=self.device) for _ in range(2))
-        self.slope = torch.zeros(max(tile.n for tile in self.tiles), device=self.device)
+        self.slope, self.companded = (torch.zeros(max(tile.n for tile in self.tiles) + 1, device=self.device) for _ in range(2))
         self.counter = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.table = torch.zeros(recipe.n_steps, SCHEDULE, device=self.device)
         self.log = torch.zeros(recipe.n_steps, 2, device=self.device)
@@ -128,9 +128,7 @@ class Loop:
             rates = recipe.rates(at)
             self.replay(index, Stage(model.shifts is not None, rates[1] == 0))
             if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
-                tile = fit.tiles[index]
-                look = Look(recipe.rounding(at), (0,) * model.spec.n_dims, 1)
-                fit.follow_shapes(shapes, tile, look, rates[0])
+                fit.move_shapes(shapes, self.shape_gradient(self.tiles[index]), rates[0])
                 self._follow_kernels()
             is_last = step + 1 == recipe.n_steps
             if (step + 1) % _LOOK_EVERY == 0 or is_last:
@@ -195,13 +193,18 @@ class Loop:
             t.grad = None
         self.networks.start(total)
 
+    def shape_gradient(self, tile: _Tile) -> torch.Tensor:
+        """(L, 2): the gradient of the squared error by the kernels' shapes, at the last step, which was on that tile."""
+        size = tile.pyramid.size
+        return tile.pyramid.shape_gradient(self.space[:size], self.d_space[:size], self.model.rounded_shapes())
+
     def _gradients(self, tile: _Tile, stage: Stage) -> None:
         """Of both networks, and unless the stage is hard of the values, in their space, by their bits and by the squared
         error over lmbda."""
         noise = None if stage.is_hard else torch.randn(tile.n, device=self.device)
         space, d_space = self.space[: tile.pyramid.size], self.d_space[: tile.pyramid.size]
         values, d_values = space[: tile.n + 1], d_space[: tile.n + 1]
-        lay_out(self.theta, tile.places, noise, self.table, self.counter, values, self.slope, d_values)
+        lay_out(self.theta, tile.places, noise, self.table, self.counter, values, self.companded, self.slope, d_values)
         tile.pyramid.forward(space)
         flat = self.networks.effective if stage.is_coded else self.flat
         cut = self.decoder.size + 1
@@ -210,7 +213,7 @@ class Loop:
             None if stage.is_hard else tile.pyramid.features(d_space), True, self.precision,
         )  # fmt: skip
         bits = rate.launch(
-            self.context, flat[cut:], values, tile.gathers, None if stage.is_hard else d_values,
+            self.context, flat[cut:], values, self.companded, tile.gathers, None if stage.is_hard else d_values,
             stage.is_coded, True, self.precision,
         )  # fmt: skip
         torch.sum(error, 0, out=self.gradients[:cut])

@@ -26,7 +26,7 @@ PRECISIONS = {
     "float16": (tl.float16, tl.bfloat16, "tf32"),
     "bfloat16": (tl.bfloat16, tl.bfloat16, "tf32"),
 }
-_PROGRAMS_A_PROCESSOR = 2  # 4 warps each of 255 registers a thread are all that a processor holds
+_PROGRAMS_A_PROCESSOR = 4  # 2 warps each of 255 registers a thread are all that a processor holds
 
 
 def operand_types(precision: str) -> dict[str, object]:
@@ -96,14 +96,31 @@ def store(partial, start, block, n_rows, n_columns, ROWS: tl.constexpr, COLUMNS:
 
 
 @triton.jit
+def _layer(flat, start, n_in: tl.constexpr, n_out: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr):
+    """(OUT, IN): the weights of a layer; where its inputs have room for a 1, the biases are what that is multiplied by, and
+    another 1 makes the 1 of the outputs."""
+    i, j = tl.arange(0, OUT)[:, None], tl.arange(0, IN)[None, :]
+    place = tl.where(j < n_in, i * n_in + j, n_in * n_out + i)
+    w = tl.load(flat + start + place, mask=(i < n_out) & (j < n_in + (IN > n_in)), other=0.0)
+    if IN > n_in:
+        w = tl.where((i == n_out) & (j == n_in), 1.0, w)
+    return w
+
+
+@triton.jit
 def forward(x, flat, WIDTHS: tl.constexpr, PADDED: tl.constexpr, FORWARD: tl.constexpr, PRECISION: tl.constexpr):
-    """(inputs of every layer ..., outputs float32), each (points, width); x: (points, PADDED[0])."""
+    """(inputs of every layer ..., outputs float32), each (points, width); x: (points, PADDED[0]), with a 1 behind its inputs
+    where there is room."""
     kept = (x.to(FORWARD),)
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
-        w = matrix(flat, start, WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k]).to(FORWARD)
-        b = matrix(flat, start + WIDTHS[k] * WIDTHS[k + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
-        h = tl.dot(kept[k], tl.trans(w), input_precision=PRECISION) + b
+        w = _layer(flat, start, WIDTHS[k], WIDTHS[k + 1], PADDED[k], PADDED[k + 1]).to(FORWARD)
+        if PADDED[k] > WIDTHS[k]:
+            h = tl.dot(kept[k], tl.trans(w), input_precision=PRECISION)
+        else:
+            j = tl.arange(0, PADDED[k + 1])[None, :]
+            b = matrix(flat, start + WIDTHS[k] * WIDTHS[k + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
+            h = tl.dot(kept[k], tl.trans(w), input_precision=PRECISION) + tl.where(j == WIDTHS[k + 1], 1.0, b)
         if k < len(WIDTHS) - 2:
             kept = kept + (tl.maximum(h, 0.0).to(FORWARD),)
         else:
@@ -116,7 +133,8 @@ def forward(x, flat, WIDTHS: tl.constexpr, PADDED: tl.constexpr, FORWARD: tl.con
 def backward(
     kept, d, flat, sums, WIDTHS: tl.constexpr, PADDED: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr
 ):
-    """(gradient of the first layer's inputs, sums ...) of d (points, outputs); sums: of each layer weights and biases."""
+    """(gradient of the first layer's inputs, sums ...) of d (points, outputs); sums: of each layer the weights' with the
+    biases' behind, and the biases' where there is no room."""
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
         start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
@@ -125,8 +143,11 @@ def backward(
         start -= (WIDTHS[k] + 1) * WIDTHS[k + 1]
         g = d.to(BACKWARD)
         d_w = tl.dot(tl.trans(g), kept[k].to(BACKWARD), sums[2 * k], input_precision=PRECISION)
-        new = (d_w, sums[2 * k + 1] + tl.sum(d, 0)[None, :]) + new
-        w = matrix(flat, start, WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k]).to(BACKWARD)
+        if PADDED[k] > WIDTHS[k]:
+            new = (d_w, sums[2 * k + 1]) + new
+        else:
+            new = (d_w, sums[2 * k + 1] + tl.sum(d, 0)[None, :]) + new
+        w = _layer(flat, start, WIDTHS[k], WIDTHS[k + 1], PADDED[k], PADDED[k + 1]).to(BACKWARD)
         d = tl.dot(g, w, input_precision=PRECISION)
         if k > 0:
             d = tl.where(kept[k] > 0, d, 0.0)
@@ -153,5 +174,10 @@ def write(sums, partial, WIDTHS: tl.constexpr, PADDED: tl.constexpr):
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):
         store(partial, start, sums[2 * k], WIDTHS[k + 1], WIDTHS[k], PADDED[k + 1], PADDED[k])
-        store(partial, start + WIDTHS[k] * WIDTHS[k + 1], sums[2 * k + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
+        if PADDED[k] > WIDTHS[k]:
+            i, j = tl.arange(0, PADDED[k + 1])[:, None], tl.arange(0, PADDED[k])[None, :]
+            place = start + WIDTHS[k] * WIDTHS[k + 1] + i
+            tl.store(partial + place + 0 * j, sums[2 * k], mask=(i < WIDTHS[k + 1]) & (j == WIDTHS[k]))
+        else:
+            store(partial, start + WIDTHS[k] * WIDTHS[k + 1], sums[2 * k + 1], 1, WIDTHS[k + 1], 1, PADDED[k + 1])
         start += (WIDTHS[k] + 1) * WIDTHS[k + 1]

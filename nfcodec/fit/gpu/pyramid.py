@@ -21,6 +21,7 @@ __all__ = ["Pyramid"]
 # taps at once, and entries a program: most entries sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
 _SHAPES = ((4, 512), (8, 256), (16, 128))
 _N_FIELDS = 10  # of a job
+_SHAPE_STEP = 1 / 32
 _ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)  # how a job backward ends: several reads have their values in common; features' gradients are scaled
 
 
@@ -83,6 +84,8 @@ class Pyramid:
             launch for axis in passes for launch in _launches([self._weighed.job(p, True, n_values) for p in axis], device)
         ]
         self._weighed.close()
+        levels = [block.read.level for block in blocks for _ in range(block.box[0])]
+        self._levels, self._n_levels = torch.tensor(levels, device=device), len(steps)
 
     def set_shapes(self, shapes: torch.Tensor | None) -> None:
         """Has the weights follow the kernels' (b, c) (L, 2), on the device; None where they are fixed."""
@@ -102,6 +105,24 @@ class Pyramid:
         for launch in self._backward:
             launch(space, self._weighed, factor)
 
+
+    def shape_gradient(self, space: torch.Tensor, d_space: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
+        """(L, 2): the gradient by the kernels' shapes, from the values and the gradients of features that a step has left; the
+        space's features are lost. By differences: features are products of what is linear in a shape, one for each axis, so
+        that in two dimensions these are no approximation."""
+        found = []
+        for part in range(2):
+            sums = []
+            for sign in (1.0, -1.0):
+                moved = shapes.clone()
+                moved[:, part] += sign * _SHAPE_STEP
+                self.set_shapes(moved)
+                self.forward(space)
+                sums.append((self.features(space) * self.features(d_space)).sum(1))
+            slopes = (sums[0] - sums[1]) / (2 * _SHAPE_STEP)
+            found.append(slopes.new_zeros(self._n_levels).index_add_(0, self._levels, slopes))
+        self.set_shapes(shapes)
+        return torch.stack(found, 1)
 
     def moved_bytes(self) -> int:
         """What both ways move at least: what the passes along an axis take read once, what they leave written once, and what is

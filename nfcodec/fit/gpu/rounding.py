@@ -49,16 +49,17 @@ class _NoisyRound(torch.autograd.Function):
 
 def lay_out(
     theta: torch.Tensor, places: torch.Tensor, noise: torch.Tensor | None, table: torch.Tensor, counter: torch.Tensor,
-    out: torch.Tensor, slope: torch.Tensor, d_out: torch.Tensor,
+    out: torch.Tensor, companded: torch.Tensor, slope: torch.Tensor, d_out: torch.Tensor,
 ) -> None:  # fmt: skip
-    """Fills out (n or more,) with the rounded values of a step and a closing 0, d_out with zeros, slope (n,).
+    """Fills out (n or more,) with the rounded values of a step and a closing 0, companded with `context.compand` of these,
+    d_out with zeros, slope (n,).
 
     theta: flat, places (n,) int32 in it; noise (n,) standard normal, None for rounding to integers. table (steps,
     SCHEDULE), counter (1,) int32.
     """
     n = len(places)
     _lay_out[(-(-(n + 1) // _VALUES),)](
-        theta, places, theta if noise is None else noise, table, counter, out, slope, d_out, n,
+        theta, places, theta if noise is None else noise, table, counter, out, companded, slope, d_out, n,
         noise is None, SCHEDULE, _VALUES,
     )  # fmt: skip
 
@@ -101,10 +102,10 @@ def _noisy_round_kernel(x, noise, out, slope, n, steepness, scale, peak, sigma, 
 
 @triton.jit
 def _lay_out(
-    theta, places, noise, table, counter, out, slope, d_out, n,
+    theta, places, noise, table, counter, out, companded, slope, d_out, n,
     IS_HARD: tl.constexpr, SCHEDULE: tl.constexpr, VALUES: tl.constexpr,
 ):  # fmt: skip
-    """Moves 24 bytes a value: theta, its place and noise in, out, slope and zeros out; 3.3 TB/s are 140 values a ns."""
+    """Moves 28 bytes a value: theta, its place and noise in, out twice, slope and zeros out; 3.3 TB/s are 120 values a ns."""
     at = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
     is_value = at < n
     x = tl.load(theta + tl.load(places + at, mask=is_value, other=0), mask=is_value, other=0.0)
@@ -117,7 +118,10 @@ def _lay_out(
         noisy = first + tl.load(row + 3) * tl.load(noise + at, mask=is_value, other=0.0)
         x, d_second = _soft_round(noisy, steepness, scale, peak)
         tl.store(slope + at, d_first * d_second, mask=is_value)
-    tl.store(out + at, tl.where(is_value, x, 0.0), mask=at <= n)
+    x = tl.where(is_value, x, 0.0)
+    size = tl.log2(1.0 + tl.abs(x))
+    tl.store(out + at, x, mask=at <= n)
+    tl.store(companded + at, tl.where(x < 0, -size, size), mask=at <= n)
     tl.store(d_out + at, tl.zeros((VALUES,), tl.float32), mask=at <= n)
 
 
