@@ -1,6 +1,6 @@
 // Opens a file by ranges from a server that is made up here, and prints what came of it as JSON.
 import { readFileSync } from "node:fs";
-import { levelsOf, openField, openUrl } from "../nfcodec/view/nfcodec.js";
+import { levelsIn, levelsOf, openField, openUrl } from "../nfcodec/view/nfcodec.js";
 
 const data = readFileSync(process.argv[2]);
 const asked = [];
@@ -21,6 +21,7 @@ const at = Float64Array.from({ length: 5 * whole.spec.nAxes }, (_, i) => (i * 0.
 const same = (field, level) => field.sample(at).every((v, i) => Object.is(v, whole.sample(at, { level })[i]));
 const fields = [];
 for await (const field of levelsOf("x.nfld", { fetch: server() })) fields.push(field);
+const held = [...levelsIn(data)];
 const seen = [];
 const plain = await openUrl("x.nfld", { fetch: server({ ranges: false }), onLevel: (field) => seen.push(field.levels.length) });
 const cut = await openUrl("x.nfld", { fetch: server({ length: data.length - 1 }) }).catch((error) => error.code);
@@ -31,6 +32,8 @@ console.log(
     same: fields.map((field) => same(field, field.levels.length - 1)),
     ascending: asked.every(([from, to]) => from <= to),
     seen,
+    held: held.map((field) => field.levels.length),
+    alike: held.every((field) => same(field, field.levels.length - 1)),
     plain: same(plain, undefined),
     cut,
     bytes: Math.max(...asked.map(([, to]) => to)) + 1,

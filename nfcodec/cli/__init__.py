@@ -21,6 +21,7 @@ from .doctor import doctor
 from .encode import encode
 from .inspect import info, verify
 from .study import study
+from .view import view
 
 __all__ = ["commands", "main", "run"]
 
@@ -38,7 +39,7 @@ def commands(context: click.Context) -> int:
     return 0
 
 
-for command in (encode, decode, info, verify, compare, study, doctor):
+for command in (encode, decode, info, verify, view, compare, study, doctor):
     commands.add_command(command)
 
 

@@ -57,12 +57,15 @@ export class Field {
     return { sizes, parts };
   }
 
-  /** Values of a lattice before the cast: `{shape, data}`, data a Float32Array in C order, channels last. */
-  lattice({ level, ...wanted } = {}) {
+  /**
+   * Values of a lattice before the cast: `{shape, data}`, data a Float32Array in C order, channels last. Coarser than the source they are
+   * means, unless `average` is false.
+   */
+  lattice({ level, average = true, ...wanted } = {}) {
     const { extent, nAxes, surface } = this.spec;
     const { sizes, parts } = this.#lattice(wanted);
     const boxes = sizes.map((m, k) => {
-      if (surface) return 1;
+      if (surface || !average) return 1;
       const [a, b] = parts[k];
       return Math.min(Math.max(Math.ceil((extent[k] * (b - a)) / m - 1e-9), 1), MAX_BOX[nAxes]);
     });

@@ -41,7 +41,7 @@ export class Network {
       for (let k = 0; k < nHidden; k++) {
         const numbers = p ? real[2 * nHidden + 3].subarray(k * p, (k + 1) * p) : [];
         this.hidden.push({
-          nIn: k ? nNeurons : nInputs, weights: real[2 * k], biases: real[2 * k + 1], act: ACTIVATION[activation](numbers),
+          nIn: k ? nNeurons : nInputs, weights: real[2 * k], biases: real[2 * k + 1], numbers, act: ACTIVATION[activation](numbers),
         });
       }
       [this.out, this.bias, this.skip] = real.slice(2 * nHidden);

@@ -98,13 +98,16 @@ export class Field {
   readonly warnings: string[];
   /** Values (N x C) at coords (N x d), in [0, 1]. */
   sample(coords: ArrayLike<number>, options?: { level?: number }): Float32Array;
-  /** Values of a lattice before the cast, C order, channels last; coarser than the source they are means, but for surfaces. */
-  lattice(options?: LatticeOptions): { shape: number[]; data: Float32Array };
+  /**
+   * Values of a lattice before the cast, C order, channels last; coarser than the source they are means, but for surfaces and
+   * where `average` is false.
+   */
+  lattice(options?: LatticeOptions & { average?: boolean }): { shape: number[]; data: Float32Array };
   /** The same in the source's dtype; exact where a residual was added. */
   decode(options?: LatticeOptions): { shape: number[]; data: Samples; dtype: Dtype; exact: boolean };
 }
 
-/** A zstd decompressor for compressed metadata, such as that of fzstd. */
+/** A zstd decompressor for compressed metadata, in place of the one that comes along. */
 export type Decompress = (frame: Uint8Array) => Uint8Array;
 
 export interface OpenOptions {
@@ -120,6 +123,9 @@ export interface RemoteOptions {
 
 /** A field from the bytes of a file. Throws NfldError. */
 export function openField(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field;
+
+/** Fields of growing detail from the bytes of a file; the last one is whole. Throws NfldError. */
+export function levelsIn(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Generator<Field, void, void>;
 
 /** Fields of growing detail from a URL, by HTTP ranges; the last one is whole. */
 export function levelsOf(url: string, options?: RemoteOptions): AsyncGenerator<Field, void, void>;

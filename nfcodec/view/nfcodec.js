@@ -6,6 +6,7 @@ import { CHUNK, isAncillary, readContainer } from "./container.js";
 import { Decoder } from "./decoder.js";
 import { Field } from "./field.js";
 import { readMeta } from "./meta.js";
+import { decompress as zstd } from "./vendor/fzstd.js";
 
 export { NfldError } from "./bytes.js";
 export { Field } from "./field.js";
@@ -14,18 +15,29 @@ export { openUrl, levelsOf } from "./remote.js";
 const asBytes = (data) => (data instanceof Uint8Array ? data : new Uint8Array(data));
 
 /**
- * A field from the bytes of a file (ArrayBuffer or Uint8Array). Options: `truncated` accepts a file that is cut off, from its
- * first level on; `decompress` is a zstd decompressor for compressed metadata, such as that of fzstd.
+ * Fields of growing detail from the bytes of a file (ArrayBuffer or Uint8Array), the last one whole. Options: `truncated` accepts a file
+ * that is cut off, from its first level on; `decompress` is another zstd decompressor for metadata than the one that comes along.
  * Throws NfldError, whose `code` names the rule that the file breaks.
  */
-export function openField(data, { truncated = false, decompress } = {}) {
+export function* levelsIn(data, { truncated = false, decompress = zstd } = {}) {
   const warnings = [];
   const warn = (text) => warnings.push(text);
   const { chunks, missing } = readContainer(asBytes(data), { truncated, warn });
   const decoder = new Decoder(chunks, missing);
-  for (const chunk of chunks) if (!isAncillary(chunk.type)) decoder.add(chunk);
-  decoder.checkLevels();
   const metadata = chunks.find((chunk) => chunk.type === CHUNK.META && chunk.key === 0);
   const meta = metadata ? readMeta(metadata, decompress, warn) : null;
-  return new Field(decoder, { missing: missing.length, meta, warnings });
+  const soFar = () => new Field(decoder, { missing: missing.length, meta, warnings });
+  for (const chunk of chunks.filter(({ type }) => !isAncillary(type))) {
+    decoder.add(chunk);
+    if (chunk.type === CHUNK.GRID && decoder.levels.length < decoder.spec.nLevels) yield soFar();
+  }
+  decoder.checkLevels();
+  yield soFar();
+}
+
+/** The whole field from the bytes of a file: what levelsIn gives last. */
+export function openField(data, options) {
+  let field = null;
+  for (field of levelsIn(data, options));
+  return field;
 }

@@ -8,9 +8,6 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { NfldError, openField } from "./nfcodec.js";
 
-// without it compressed metadata are dropped
-const { decompress } = await import("fzstd").catch(() => ({}));
-
 const sha256 = (...arrays) => {
   const hash = createHash("sha256");
   for (const { buffer, byteOffset, byteLength } of arrays) hash.update(new Uint8Array(buffer, byteOffset, byteLength));
@@ -27,7 +24,7 @@ function inRows(values, width) {
 
 function answer({ file, truncated = false, coords, level, shape, decode = false }) {
   try {
-    const field = openField(readFileSync(file), { truncated, decompress });
+    const field = openField(readFileSync(file), { truncated });
     const { nChannels } = field.spec;
     const out = { levels: field.levels.map(hashes), complete: field.missing === 0 };
     if (field.residual) {

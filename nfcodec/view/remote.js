@@ -4,6 +4,7 @@ import { CHUNK, checkedChunk, isAncillary, readTable } from "./container.js";
 import { Decoder } from "./decoder.js";
 import { Field } from "./field.js";
 import { readMeta } from "./meta.js";
+import { decompress as zstd } from "./vendor/fzstd.js";
 
 const FIRST_BYTES = 4096;
 
@@ -52,7 +53,7 @@ async function remoteTable(remote) {
 }
 
 /** Fields of growing detail from a URL, the last one whole. Options: `fetch`, `decompress`. */
-export async function* levelsOf(url, { fetch = globalThis.fetch.bind(globalThis), decompress } = {}) {
+export async function* levelsOf(url, { fetch = globalThis.fetch.bind(globalThis), decompress = zstd } = {}) {
   const remote = new RemoteBytes(url, fetch);
   const warnings = [];
   const warn = (text) => warnings.push(text);

@@ -67,7 +67,7 @@ const MAKERS = {
 };
 
 /** Entries of B: sums of 12 halves of hashes, as good as normal, of deviation sigma. */
-function randomRows(n, sigma, seed) {
+export function randomRows(n, sigma, seed) {
   const hash = (i) => {
     let v = (Math.imul(i, 0x9e3779b9) + seed) >>> 0;
     v = Math.imul(v ^ (v >>> 16), 0x85ebca6b);

@@ -1,0 +1,133 @@
+/** The page: it reads what is inside it, starts the decoder and the view of the file's kind, and shows what they say. */
+import { Controls } from "./controls.js";
+import { Decoding } from "./decoding.js";
+import { contextOf, isSoftware } from "./gl.js";
+import { ImageView } from "./image.js";
+import { withoutShader } from "./shader/field.js";
+
+const byId = (id) => document.getElementById(id);
+
+function bytesOf(id) {
+  const binary = atob(byId(id).textContent.trim());
+  return Uint8Array.from(binary, (c) => c.charCodeAt(0));
+}
+
+const sizeText = (n) => (n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toPrecision(n < 1e4 ? 2 : 3)} KB` : `${(n / 1e6).toPrecision(3)} MB`);
+const times = (numbers) => numbers.join(" × ");
+
+/** What the views share: the canvas, the decoder, controls and words. */
+class Page {
+  constructor() {
+    this.facts = JSON.parse(byId("facts").textContent);
+    this.canvas = byId("canvas");
+    this.controls = new Controls(byId("controls"));
+    this.complete = false;
+    this.onState = (state) => {
+      document.body.dataset.state = this.complete ? state : "decoding";
+    };
+    this.onError = (text) => {
+      byId("error").textContent = text;
+      byId("error").hidden = false;
+    };
+    document.title = byId("name").textContent = this.facts.name;
+    this.describe(this.facts.nLevels);
+  }
+
+  /** Bytes and dB of the first n levels in the head of the page. */
+  describe(n) {
+    const { kind, extent, nChannels, fileBytes, sourceBytes, levelBytes, levelDb, quality, nLevels } = this.facts;
+    const bytes = levelBytes.slice(n).reduce((sum, b) => sum - b, fileBytes);
+    const db = n === nLevels && quality ? quality : levelDb?.[n - 1] !== undefined ? `${levelDb[n - 1].toFixed(1)} dB` : null;
+    const channels = nChannels > 1 ? `, ${nChannels} channels` : "";
+    const source = sourceBytes ? `source ${sizeText(sourceBytes)}` : null;
+    const levels = n < nLevels ? `${n} of ${nLevels} levels` : null;
+    byId("about").textContent = [`${kind}, ${times([...extent].reverse())}${channels}`, levels, sizeText(bytes), db, source].filter(Boolean).join(" · ");
+  }
+
+  /** The slider of the level of detail. */
+  levelSlider(onChange) {
+    const { nLevels, resolutions } = this.facts;
+    if (nLevels < 2) return;
+    const says = (level) => (resolutions[level].length ? times([...resolutions[level]].reverse()) : `level ${level + 1}`);
+    this.controls.slider("Detail", { min: 0, max: nLevels - 1, step: 1, value: nLevels - 1, says, keys: ["[", "]"] }, (level) => {
+      this.describe(level + 1);
+      onChange(level);
+    });
+  }
+
+  /** Words over parts of the canvas: `{text, x, y, width}`. */
+  labels(list) {
+    byId("labels").replaceChildren(
+      ...list.map(({ text, x, y, width }) => {
+        const label = document.createElement("span");
+        label.textContent = text;
+        Object.assign(label.style, { left: `${x}px`, top: `${y}px`, maxWidth: `${width}px` });
+        return label;
+      }),
+    );
+  }
+
+  divider(part) {
+    const line = byId("divider");
+    line.hidden = part === null;
+    if (part !== null) line.style.left = `${100 * part}%`;
+  }
+
+  tell(text) {
+    byId("reading").textContent = text;
+  }
+
+  /** The source that the page holds, as its kind has it, or null. */
+  get source() {
+    if (!this.facts.source) return null;
+    return async () => ({ ...this.facts.source, picture: new Blob([bytesOf("source")], { type: this.facts.source.type }), bytes: () => bytesOf("source") });
+  }
+}
+
+/** The context for shaders, or null where the CPU is to do it; and in words why. The address may say ?gl or ?cpu. */
+function evaluator(canvas, spec, kind) {
+  const wish = new URLSearchParams(location.search);
+  const reason = withoutShader(spec) ?? (wish.has("cpu") ? "the address" : null);
+  if (reason) return [null, `evaluated on the CPU, because of ${reason}`];
+  // a canvas has one context for ever, so another one is asked what there is
+  const probe = contextOf(document.createElement("canvas"));
+  if (!probe) return [null, "evaluated on the CPU: this browser has no WebGL 2"];
+  const software = kind === "image" && isSoftware(probe) && !wish.has("gl");
+  probe.getExtension("WEBGL_lose_context")?.loseContext();
+  return software ? [null, "evaluated on the CPU: there is no GPU"] : [contextOf(canvas), ""];
+}
+
+const VIEWS = { image: ImageView };
+
+function start() {
+  const page = new Page();
+  let started = null;
+  const failed = (error) => {
+    document.body.dataset.state = "failed";
+    page.onError(error.message ?? String(error));
+  };
+  addEventListener("error", (event) => failed(event.error ?? event.message));
+  addEventListener("unhandledrejection", (event) => failed(event.reason));
+  page.decoding = new Decoding(bytesOf("field"), {
+    header: ({ spec }) => {
+      const kind = spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume";
+      [page.gl, byId("note").textContent] = evaluator(page.canvas, spec, kind);
+      const View = VIEWS[kind];
+      page.view = new View(page);
+      started = page.view.start().then(() => page.controls.help());
+      started.catch(failed);
+    },
+    levels: (_, first) => started.then(() => page.view.grown(first)),
+    done: ({ warnings }) =>
+      started.then(async () => {
+        page.complete = true;
+        page.view.completed();
+        await page.view.changed();
+        if (warnings.length) page.onError(warnings[0]);
+      }),
+    error: failed,
+  });
+  globalThis.viewer = page;
+}
+
+start();

@@ -1,0 +1,141 @@
+"""`nfcodec view`: the page that it writes, and what a browser shows of it."""
+
+import importlib
+import math
+import re
+import threading
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import browse, needs_browser
+
+import nfcodec
+from nfcodec.cli import main
+from nfcodec.page import page
+from nfcodec.page.bundle import bundle
+
+Image = pytest.importorskip("PIL.Image", reason="pictures need pillow")
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "spec" / "golden"
+
+
+def page_of(tmp_path, name, *options):
+    path = tmp_path / "page.html"
+    assert main(["view", str(GOLDEN / f"{name}.nfld"), "--html", str(path), "--overwrite", "--quiet", *options]) == 0
+    return path
+
+
+def shown(path):
+    """The pixels of a screenshot (H, W, 3) float."""
+    return np.asarray(Image.open(path).convert("RGB")).astype(float)
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_a_page_needs_nothing_else(tmp_path):
+    text = page_of(tmp_path, "image-rgb8").read_text()
+    assert "default-src 'none'" in text
+    assert set(re.findall(r"https?://[^\s\"'<)`]+", text)) <= {"https://gist.github.com/101arrowz/a979452d4355992cbf8f257cbffc9edd"}
+    assert not re.search(r"<(?:script|img|link)[^>]+(?:src|href)=", text) and "{{" not in text
+
+
+def test_names_are_text_in_the_page():
+    data = (GOLDEN / "image-rgb8.nfld").read_bytes()
+    assert "</script><b>" not in page(data, "</script><b>.nfld")
+
+
+def test_commands_that_do_not_work_out(tmp_path, capsys):
+    golden = str(GOLDEN / "image-rgb8.nfld")
+    (tmp_path / "bad.nfld").write_bytes(b"nothing")
+    out = str(tmp_path / "out.html")
+    for arguments, code, word in (
+        ([str(tmp_path / "none.nfld"), "--html", out], 2, "no such file"),
+        ([str(tmp_path / "bad.nfld"), "--html", out], 3, "signature"),
+        ([str(GOLDEN / "volume-4d.nfld"), "--html", out], 2, "4 axes"),
+        ([golden, "--html", out, "--source", str(tmp_path / "none.png")], 2, "no such file"),
+    ):
+        assert main(["view", *arguments]) == code
+        error = capsys.readouterr().err
+        assert word in error and error.count("\n") == 1, error
+        assert not Path(out).exists()
+    assert main(["view", golden, "--html", out]) == 0
+    assert main(["view", golden, "--html", out]) == 2 and "--overwrite" in capsys.readouterr().err
+
+
+def test_a_browser_is_opened_on_a_file(monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert main(["view", str(GOLDEN / "image-rgb8.nfld")]) == 0
+    (address,) = opened
+    assert address.startswith("file:") and address.endswith("image-rgb8.html")
+    assert urllib.request.urlopen(address).read().startswith(b"<!doctype html>")
+    Path(urllib.request.url2pathname(address.removeprefix("file://"))).unlink()
+
+
+def test_a_server_on_this_machine(monkeypatch):
+    """The page at the address that is opened, and nothing else."""
+    found = {}
+    ready = threading.Event()
+
+    def ask(address):
+        def run():
+            found["page"] = urllib.request.urlopen(address).read()
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(address + "etc/passwd")
+            ready.set()
+            found["server"].shutdown()
+
+        threading.Thread(target=run).start()
+        return True
+
+    view = importlib.import_module("nfcodec.cli.view")
+
+    class Server(view.HTTPServer):
+        def serve_forever(self, *arguments):
+            found["server"] = self
+            super().serve_forever(0.05)
+
+    monkeypatch.setattr(view, "HTTPServer", Server)
+    monkeypatch.setattr("webbrowser.open", ask)
+    assert main(["view", str(GOLDEN / "image-rgb8.nfld"), "--serve"]) == 0
+    assert ready.wait(10) and found["page"].startswith(b"<!doctype html>")
+
+
+def test_the_bundler_refuses_what_it_does_not_know(tmp_path):
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = b + 1;\n')
+    (tmp_path / "b.js").write_text("export const b = 1;\n")
+    assert "nfld.modules" in bundle(tmp_path, ("a.js",))
+    for text in ("export default 3;", 'import b from "./b.js";', 'const b = import("./b.js");', 'import "./b.js";', "'</script>'"):
+        (tmp_path / "a.js").write_text(text)
+        with pytest.raises(ValueError, match="bundling"):
+            bundle(tmp_path, ("a.js",))
+
+
+# ---------------------------------------------------------------- images
+
+
+@needs_browser
+@pytest.mark.parametrize("query", ["?gl", "?cpu"])
+@pytest.mark.parametrize("name", ["image-rgb8", "image-surrounded"])
+def test_an_image_at_eight_times_its_size(tmp_path, name, query):
+    """The field in the middle of the page, at pixels of the screen, is what decode(scale=8) gives."""
+    shot = tmp_path / "shot.png"
+    steps = [
+        {"wait": True},
+        {"run": "viewer.view.zoom = 8, viewer.view.fits = false, viewer.view.changed(), document.getElementById('corner').style.visibility = 'hidden'"},
+        {"wait": True},
+        {"run": "[viewer.canvas.getBoundingClientRect().y, viewer.canvas.width, viewer.canvas.height]"},
+        {"shot": str(shot)},
+    ]
+    _, (top, *size) = browse(page_of(tmp_path, name), steps, query)
+    right = nfcodec.open(GOLDEN / f"{name}.nfld").decode(scale=8).astype(float)
+    height, width = right.shape[:2]
+    x, y = (math.floor(n / 2 - m / 2 + 0.5) for n, m in zip(size, (width, height)))
+    assert top == int(top)
+    found = shown(shot)[int(top) + y : int(top) + y + height, x : x + width]
+    error = np.abs(found - right)
+    assert error.max() <= 1.0 and error.mean() < 0.1
