@@ -33,7 +33,8 @@ class Report:
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
     surfaces: decoded to source.
     color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
-    = white. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the differences, of
+    which PSNR sees nothing where a loud moment sets the range. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 
@@ -48,6 +49,7 @@ class Report:
     iou: float | None = None
     log_psnr_db: float | None = None
     color_psnr_db: float | None = None
+    snr_db: float | None = None
 
     @property
     def rms_symmetric(self) -> float:
@@ -124,7 +126,10 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     if signal.kind == "image" and values.dtype.kind == "f" and (knee := metrics.light_knee(colours)):
         log_psnr = metrics.log_psnr_db(colours, decoded[..., : colours.shape[-1]], knee)
     error, rms = metrics.max_error(values, decoded), metrics.rms_error(values, decoded)
-    return Report(psnr, error, rms, ssim=ssim, log_psnr_db=log_psnr)
+    snr = None
+    if len(signal.extent) == 1:
+        snr = metrics.psnr_db(values, decoded, float(values.std(dtype=np.float64)))
+    return Report(psnr, error, rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
 
 
 def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:

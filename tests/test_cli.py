@@ -138,7 +138,8 @@ def test_regions_in_samples_and_per_cent():
     assert fractions_of(REGION.convert("10:20,25%:75%", None, None), (40, 8)) == ((0.25, 0.5), (0.25, 0.75))
     assert fractions_of(REGION.convert(":,2:", None, None), (40, 8)) == ((0.0, 1.0), (0.25, 1.0))
     assert fractions_of(None, (3, 4)) is None
-    for region in ("0:50,:", "5:5,:", "8:2,:", ":"):
+    assert fractions_of(REGION.convert("0.5s:2s", None, None), (40,), 10) == ((0.125, 0.5),)
+    for region in ("0:50,:", "5:5,:", "8:2,:", ":", "0s:1s,:"):
         with pytest.raises(UsageError, match="choosing a region"):
             fractions_of(REGION.convert(region, None, None), (40, 8))
 

@@ -67,8 +67,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
-    slice of its array; numbers with % are parts of the axis; what is left out is the edge. 100:200,: are the rows 100
-    to 199, 25%:75%,25%:75% is the middle quarter.
+    slice of its array; numbers with % are parts of the axis, with s seconds of sound or film; what is left out is the
+    edge. 100:200,: are the rows 100 to 199, 25%:75%,25%:75% is the middle quarter, 1s:2.5s a part of a recording.
     """
     if options["output"] is None and options["out_dir"] is None:
         raise UsageError("naming the output: got no name, expected -o OUT or --out-dir DIR")
@@ -89,6 +89,7 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
     from ..export import default_suffix, export
+    from ..io.placement import samples_per_second
 
     start = time.monotonic()
     source = sys.stdin.buffer if job.source == STREAM else job.source
@@ -97,7 +98,7 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
         field = nfcodec.on_device(field, options["device"])
     _tell_what_is_missing(job, field)
     wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "texture")}
-    wanted["region"] = fractions_of(options["region"], field.spec.extent)
+    wanted["region"] = fractions_of(options["region"], field.spec.extent, samples_per_second(field.meta))
     if job.output == STREAM:
         # libraries want names and places to seek in, so the bytes go through a file
         with tempfile.TemporaryDirectory() as folder:

@@ -174,6 +174,8 @@ def _summary(job: Job, encoded: Encoded) -> str:
     quality = quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
     if report.rms_back is not None:
         quality += f" and {small_text(report.rms_back)} back"
+    if report.snr_db is not None:
+        quality += f", SNR {report.snr_db:.2f} dB"
     if report.color_psnr_db is not None:
         quality += f", colours {report.color_psnr_db:.2f} dB"
     details = [ratio_text(encoded.source_bytes / n_bytes), quality, seconds_text(encoded.seconds)]

@@ -15,7 +15,7 @@ __all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SHAPE", "SIZE", "SIZES", "f
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
 
-Bound = tuple[float, bool]  # a number, and whether it is in per cent
+Bound = tuple[float, str]  # a number, and its unit: "" for samples, "%" or "s" for seconds
 
 
 class _Size(click.ParamType):
@@ -47,7 +47,7 @@ class _Shape(click.ParamType):
 
 
 class _Region(click.ParamType):
-    """100:200,25%:75% -> a pair of bounds for each axis, None where a bound is left out; see `fractions_of`."""
+    """100:200,25%:75%,1s:2.5s -> a pair of bounds for each axis, None where a bound is left out; see `fractions_of`."""
 
     name = "region"
 
@@ -56,10 +56,10 @@ class _Region(click.ParamType):
             return value
         pairs = []
         for part in value.replace(" ", "").split(","):
-            bounds = re.fullmatch(r"(\d+(?:\.\d+)?%?)?:(\d+(?:\.\d+)?%?)?", part)
+            bounds = re.fullmatch(r"(?:(\d+(?:\.\d+)?)([%s]?))?:(?:(\d+(?:\.\d+)?)([%s]?))?", part)
             if bounds is None:
-                self.fail(f"got {value!r}, expected start:stop for each axis, such as 100:200,25%:75%", param, ctx)
-            pairs.append(tuple(None if b is None else (float(b.rstrip("%")), b.endswith("%")) for b in bounds.groups()))
+                self.fail(f"got {value!r}, expected start:stop for each axis, such as 100:200,25%:75% or 1s:2.5s", param, ctx)
+            pairs.append(tuple(None if b is None else (float(b), unit) for b, unit in (bounds.groups()[:2], bounds.groups()[2:])))
         return tuple(pairs)
 
 
@@ -137,12 +137,13 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def fractions_of(
-    region: tuple[tuple[Bound | None, Bound | None], ...] | None, extent: tuple[int, ...]
+    region: tuple[tuple[Bound | None, Bound | None], ...] | None, extent: tuple[int, ...], rate: float | None = None
 ) -> tuple[tuple[float, float], ...] | None:
     """A region as fractions of each axis, as `Field.decode` takes it.
 
-    Plain numbers count samples of the source, as a slice of its array would; numbers with % are parts of the axis; a
-    bound that is left out is the edge. Raises UsageError for another number of axes and for empty or outlying ranges.
+    Plain numbers count samples of the source, as a slice of its array would; numbers with % are parts of the axis, and with
+    s seconds along the first axis, of which `rate` samples are in one; a bound that is left out is the edge. Raises
+    UsageError for another number of axes, for empty or outlying ranges, and for seconds along an axis that has none.
     """
     if region is None:
         return None
@@ -152,8 +153,14 @@ def fractions_of(
             f"choosing a region: got {len(region)} axes, expected {len(extent)} for a source of {text} samples"
         )
     out = []
-    for (start, stop), n in zip(region, extent):
-        a, b = (default if x is None else x[0] / (100 if x[1] else n) for x, default in ((start, 0.0), (stop, 1.0)))
+    for k, ((start, stop), n) in enumerate(zip(region, extent)):
+        if "s" in {bound[1] for bound in (start, stop) if bound} and (k or not rate):
+            raise UsageError(
+                f"choosing a region: got seconds along axis {k}, expected samples or %: only time, where the file says its rate, "
+                "has seconds"
+            )
+        whole = {"": n, "%": 100, "s": n / rate if rate else 1}
+        a, b = (default if x is None else x[0] / whole[x[1]] for x, default in ((start, 0.0), (stop, 1.0)))
         if not 0 <= a < b <= 1:
             raise UsageError(
                 f"choosing a region: got {a * n:g}:{b * n:g}, expected start < stop within a source of {text} samples"

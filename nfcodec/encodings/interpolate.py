@@ -120,6 +120,14 @@ def axis_span(x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0, boundar
     return first, last - first + 1
 
 
+def axis_taps(
+    x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0, boundary: str = "clamp"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (M, T) int64 in the run of `axis_span` and weights (M, T) float32 at coordinates x (M,)."""
+    index, w, _ = _unfolded(x, n, kernel, shift, boundary)
+    return fold(index, n, boundary) if boundary == "clamp" else index, w
+
+
 def axis_matrix(
     x: np.ndarray, n: int, kernel: Kernel, shift: float = 0.0, boundary: str = "clamp"
 ) -> tuple[int, np.ndarray]:
@@ -127,9 +135,7 @@ def axis_matrix(
 
     Returns (first, A): A (M, K) float32 so that values = A @ vertices[first : first + K].
     """
-    index, w, _ = _unfolded(x, n, kernel, shift, boundary)
-    if boundary == "clamp":
-        index = fold(index, n, boundary)
+    index, w = axis_taps(x, n, kernel, shift, boundary)
     first = int(index.min())
     matrix = np.zeros((len(index), int(index.max()) - first + 1), np.float32)
     np.add.at(matrix, (np.arange(len(index))[:, None], index - first), w)

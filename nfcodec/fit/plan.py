@@ -22,38 +22,58 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from ..encodings.interpolate import axis_matrix, axis_span, fold
+from ..encodings.interpolate import axis_span, axis_taps, fold
 from ..entropy.lattice import CAUSAL, collocated_offsets, parent_axis
 from ..spec import GridSpec, Kernel, Read
 from .gathers import Gathers
 
-
+_LARGE_MATRIX = 1 << 22  # numbers, from which few of an axis' matrix are not 0
 Box = tuple[tuple[int, ...], tuple[int, ...]]  # start and stop of samples along each axis
 
 
 class AxisWeights:
     """Interpolation along an axis as a matrix (M, K): fixed, or linear in the (b, c) of its kernel."""
 
-    def __init__(self, parts: list[np.ndarray]):
-        """parts: the matrix; or those without b and c, of b and of c."""
-        whole = np.stack(parts)
-        self.shape = whole.shape[1:]
-        is_used = whole.any(0)
-        self.places = np.flatnonzero(is_used)  # of what may be other than 0, in the flat matrix
+    def __init__(self, shape: tuple[int, int], vertices: np.ndarray, parts: list[np.ndarray]):
+        """shape: (M, K). vertices (M, T): of every row the columns of its numbers, those there twice added up. parts: these
+        (M, T) float32, of the matrix; or without b and c, of b and of c. An axis of audio has too many for a whole matrix."""
+        self.shape = shape
+        places, back = np.unique(np.arange(shape[0])[:, None] * shape[1] + vertices, return_inverse=True)
+        found = np.zeros((len(parts), len(places)), np.float32)
+        for total, part in zip(found, parts):
+            np.add.at(total, back.ravel(), part.ravel())
+        is_used = found.any(0)
+        self.places = places[is_used]  # of what may be other than 0, in the flat matrix
+        samples, vertices = np.divmod(self.places, shape[1])
         # of every row the vertices from `first` on, `width` at most, say all
-        self.width = max(int(is_used.sum(1).max()), 1)
-        self.first = np.minimum(is_used.argmax(1), self.shape[1] - self.width)
-        samples, vertices = np.divmod(self.places, self.shape[1])
+        counts = np.bincount(samples, minlength=shape[0])
+        self.width = max(int(counts.max()), 1)
+        self.first = np.zeros(shape[0], np.int64)
+        self.first[samples[::-1]] = vertices[::-1]
+        self.first = np.minimum(self.first, shape[1] - self.width)
         self._band_places = samples * self.width + vertices - self.first[samples]
         self._places = torch.from_numpy(self.places)
-        self._parts = torch.from_numpy(np.ascontiguousarray(whole.reshape(len(parts), -1)[:, is_used.ravel()]))
-        self._fixed = self._dense(self._parts[0]) if len(parts) == 1 else None
+        self._parts = torch.from_numpy(np.ascontiguousarray(found[:, is_used]))
+        self._fixed: torch.Tensor | None = None  # the matrix, once it was asked for
 
     def matrix(self, shape: torch.Tensor | None) -> torch.Tensor:
         """(M, K) for a kernel's (b, c), through which gradients pass; None where it is fixed."""
-        if self._fixed is not None:
+        if len(self._parts) == 1:
+            if self._fixed is None:
+                self._fixed = self._dense(self._parts[0])
             return self._fixed
-        return self._dense(self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2])
+        return self._dense(self._mixed(shape))
+
+    def along(self, x: torch.Tensor, axis: int, shape: torch.Tensor | None, phase: int, stride: int) -> torch.Tensor:
+        """x with `axis`, of K vertices, interpolated at the samples phase, phase + stride, ... shape: as in `matrix`."""
+        if self.shape[0] * self.shape[1] <= _LARGE_MATRIX:
+            return along(x, self.matrix(shape)[phase::stride], axis)
+        values = self._parts[0] if len(self._parts) == 1 else self._mixed(shape)
+        band = values.new_zeros(self.shape[0] * self.width).scatter(0, torch.from_numpy(self._band_places).to(x.device), values)
+        band = band.view(self.shape[0], self.width)[phase::stride]
+        first = torch.from_numpy(self.first[phase::stride]).to(x.device)
+        trailing = (1,) * (x.ndim - 1 - axis)
+        return sum(x.index_select(axis, first + t) * band[:, t].reshape(-1, *trailing) for t in range(self.width))
 
     def entries(self, shape: torch.Tensor | None) -> np.ndarray:
         """What `matrix` has at `places`, float32."""
@@ -75,9 +95,11 @@ class AxisWeights:
 
     def is_identity(self) -> bool:
         """Whether samples and vertices coincide, whatever the kernel."""
-        return self._fixed is not None and len(self._fixed) == self.shape[1] and bool(
-            torch.allclose(self._fixed, torch.eye(len(self._fixed)), atol=1e-6)
-        )
+        if len(self._parts) > 1 or self.shape[0] != self.shape[1]:
+            return False
+        on_diagonal = self.places % (self.shape[1] + 1) == 0
+        expected = torch.from_numpy(on_diagonal.astype(np.float32))
+        return int(on_diagonal.sum()) == self.shape[0] and torch.allclose(self._parts[0], expected, atol=1e-6)
 
     def to(self, device: str) -> "AxisWeights":
         """The same weights with their tensors on a device."""
@@ -86,6 +108,9 @@ class AxisWeights:
             tensor = getattr(self, name)
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
+
+    def _mixed(self, shape: torch.Tensor) -> torch.Tensor:
+        return self._parts[0] + shape[0] * self._parts[1] + shape[1] * self._parts[2]
 
     def _dense(self, values: torch.Tensor) -> torch.Tensor:
         flat = values.new_zeros(self.shape[0] * self.shape[1])
@@ -208,14 +233,15 @@ class Planner:
         """The interpolation at what lies `shift` vertices from coordinates x along an axis, over a run of vertices."""
         (low, high), n, boundary = run, self.spec.resolutions[level][axis], self.spec.boundaries[axis]
 
-        def matrix(kernel: Kernel) -> np.ndarray:
-            first, found = axis_matrix(x, n, kernel, shift, boundary)
-            return np.pad(found, ((0, 0), (first - low, high - first - found.shape[1])))
+        def weights(kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
+            return axis_taps(x, n, kernel, shift, boundary)
 
+        shape = len(x), high - low
         if not self.spec.shapes:
-            return AxisWeights([matrix(self.spec.kernel(level))])
-        plain = matrix((0.0, 0.0))
-        return AxisWeights([plain, *(matrix(shape) - plain for shape in ((1.0, 0.0), (0.0, 1.0)))])
+            index, found = weights(self.spec.kernel(level))
+            return AxisWeights(shape, index - low, [found])
+        index, plain = weights((0.0, 0.0))
+        return AxisWeights(shape, index - low, [plain, *(weights(k)[1] - plain for k in ((1.0, 0.0), (0.0, 1.0)))])
 
     def _boxes(self, runs, own) -> list[list[tuple[int, int]]]:
         """For each level and axis, the vertices that interpolation, contexts and finer levels' contexts read. Beyond the

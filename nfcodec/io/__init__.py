@@ -14,9 +14,12 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     source        all      file name without folders
     format        all      "png", "nifti" ...: FORMATS[suffix].name
     dtype         lattice  numpy name of the values' dtype; stored_dtype: of the file, where it differs (64-bit integers)
-    axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB)
+    axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB, "tc"
+                           sound of several channels)
     value_range   lattice  [least, greatest] finite value
-    bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG
+    bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG;
+                           24 for sound in int32
+    sample_rate   volume   of sound: samples a second
     palette       image    true: the source had a palette, expanded to RGB(A)
     alpha         image    whether the last of 2 or 4 channels is straight alpha (assumed where nothing is said)
     premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
@@ -96,6 +99,7 @@ FORMATS: dict[str, Format] = {
     ".avif": Format("avif", "image", "read", "write", _IMAGE),
     ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".wav": Format("wav", "wav", "read", "write", ("volume",)),
     ".hdr": Format("radiance", "hdr", "read_radiance", "write_radiance", _IMAGE),
     ".pfm": Format("pfm", "hdr", "read_pfm", "write_pfm", _IMAGE),
     ".h5": Format("hdf5", "hdf5", "read", "write", _ARRAY, ("dataset", "axes")),
@@ -188,7 +192,7 @@ def read(
     kind: a key of spec.KINDS to override what the file suggests: "image" or "volume" for 2-D lattices, any surface kind
     for a mesh. dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
-    "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 2-D array is "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
+    "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
     texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
     file, see `parts`.
 
@@ -256,8 +260,8 @@ def _unreadable(path: Path, format: Format, err: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(32)
     looks = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        looks = "webp"
+    if head[:4] == b"RIFF":
+        looks = {b"WEBP": "webp", b"WAVE": "wav"}.get(head[8:12], looks)
     if head[4:12] in (b"ftypavif", b"ftypavis"):
         looks = "avif"
     if looks and looks != format.name and not (format.name == "nifti" and looks == "gzip data"):
@@ -300,10 +304,10 @@ def write_lattice(
     JPEG or WebP, alpha in JPEG) or raises UsageError (floats in PNG, 3-D in an image format).
     """
     suffix, format = _writable_format(path, lattice=True)
-    if values.ndim < 3 or values.size == 0:
+    if values.ndim < 2 or values.size == 0:
         raise UsageError(
             f"writing {str(path)!r}: got an array of shape {values.shape}, "
-            "expected (*extent, C) with 2 to 4 axes of samples"
+            "expected (*extent, C) with 1 to 4 axes of samples"
         )
     module = importlib.import_module(f".{format.module}", __name__)
     with replacing(path, overwrite) as temporary:

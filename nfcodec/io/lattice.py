@@ -26,8 +26,10 @@ __all__ = [
 ]
 
 ORDER = "tzyxc"
+# of the axes that there can be those that are space: none for sound, and so on
+_SPACES = ("", "x", "yx", "zyx")
 # without a word from the file or the user, a 3-D array is a scalar volume, never an image with channels
-DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "tzyx", 5: "tzyxc"}
+DEFAULT_AXES = {1: "x", 2: "yx", 3: "zyx", 4: "tzyx", 5: "tzyxc"}
 # no real signal that fits one field is larger, and a compressed file can claim anything
 MAX_SOURCE_BYTES = 1 << 33
 
@@ -86,14 +88,17 @@ def arrange(name: str, array: np.ndarray, axes: str | None = None) -> tuple[np.n
     """
     if axes is None:
         if array.ndim not in DEFAULT_AXES:
-            raise SignalError(f"reading {name!r}: got {array.ndim}-D data of shape {array.shape}, expected 2 to 5 axes")
+            raise SignalError(f"reading {name!r}: got {array.ndim}-D data of shape {array.shape}, expected 1 to 5 axes")
         axes = DEFAULT_AXES[array.ndim]
     axes = axes.lower()
-    if len(set(axes)) != len(axes) or set(axes) - set(ORDER) or not {"y", "x"} <= set(axes):
-        raise UsageError(f"reading {name!r}: got axes {axes!r}, expected each of 'y', 'x' and at most one of 't', 'z', 'c'")
+    ordered = "".join(letter for letter in ORDER if letter in axes)
+    if len(ordered) != len(axes) or not _is_lattice(ordered.removesuffix("c")):
+        raise UsageError(
+            f"reading {name!r}: got axes {axes!r}, expected 'x', 'y' and 'x', or 'z', 'y' and 'x', with at most one of 't' and "
+            "'c', or 't' without them"
+        )
     if len(axes) != array.ndim:
         raise UsageError(f"reading {name!r}: axes {axes!r} name {len(axes)} axes, but the data have shape {array.shape}")
-    ordered = "".join(letter for letter in ORDER if letter in axes)
     values = array.transpose([axes.index(letter) for letter in ordered])
     if "c" not in axes:
         values = values[..., None]
@@ -102,6 +107,11 @@ def arrange(name: str, array: np.ndarray, axes: str | None = None) -> tuple[np.n
             f"reading {name!r}: got {values.shape[-1]} channels, at most {MAX_CHANNELS} are possible; split them"
         )
     return np.ascontiguousarray(values), ordered
+
+
+def _is_lattice(axes: str) -> bool:
+    """Whether letters in their order name the axes of a lattice without channels."""
+    return bool(axes) and axes.replace("t", "") in _SPACES
 
 
 def new_signal(name: str, format: str, array: np.ndarray, axes: str | None, kind: str, meta: dict[str, Any]) -> Signal:
@@ -131,9 +141,9 @@ def axes_of(meta: dict[str, Any], n_dims: int) -> str:
     axes = meta.get("axes")
     if isinstance(axes, str):
         axes = axes.removesuffix("c")
-        if len(axes) == n_dims and axes == "".join(letter for letter in "tzyx" if letter in axes) and axes.endswith("yx"):
+        if len(axes) == n_dims and axes == "".join(letter for letter in "tzyx" if letter in axes) and _is_lattice(axes):
             return axes
-    return DEFAULT_AXES[n_dims] if n_dims in (2, 3, 4) else "tzyx"[-n_dims:]
+    return DEFAULT_AXES.get(n_dims, "tzyx"[-n_dims:])
 
 
 def to_array(values: np.ndarray, meta: dict[str, Any]) -> tuple[np.ndarray, str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nfcodec.errors import MissingExtraError, SignalError
+from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.spec import Signal
 
 from .lattice import check_shape, new_signal, tidy, to_array
@@ -101,6 +101,8 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     """The array as (x, y, z, t, c), channels as RGB where they are 3 or 4 bytes; gzipped if the name ends in .gz."""
     nibabel = _nibabel("writing NIfTI")
     n_dims = values.ndim - 1
+    if n_dims == 1:
+        raise UsageError(f"writing {name!r}: NIfTI holds 2 axes and more, got shape {values.shape[:-1]}; write .nrrd or .npy")
     array, axes = to_array(values, meta)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)

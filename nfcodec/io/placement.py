@@ -13,8 +13,10 @@ import numpy as np
 
 from .lattice import axes_of
 
-__all__ = ["affine_of", "affine_ras", "number", "numbers", "rescale_meta", "spatial_axes", "spacing_of"]
+__all__ = ["affine_of", "affine_ras", "number", "numbers", "rescale_meta", "samples_per_second", "spatial_axes", "spacing_of"]
 
+_RATES = ("sample_rate", "frame_rate")
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 # what each letter of a frame's name means for the sign of a world axis, against R(ight) A(nterior) S(uperior)
 _RAS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
@@ -35,7 +37,7 @@ def numbers(value: Any, n: int) -> list[float] | None:
 
 
 def spatial_axes(meta: dict[str, Any], n_dims: int) -> str:
-    """The axes of a lattice that are space, in array order: "zyx" or "yx"."""
+    """The axes of a lattice that are space, in array order: "zyx", "yx", "x" or "" for sound."""
     return axes_of(meta, n_dims).replace("t", "")
 
 
@@ -86,6 +88,18 @@ def affine_ras(affine: np.ndarray, space: Any) -> np.ndarray:
     return turned
 
 
+def samples_per_second(meta: dict[str, Any]) -> float | None:
+    """Along the axis of time: of sound its sample rate, of a film its frame rate, else what the time step says; None where
+    nothing is known."""
+    for key in _RATES:
+        rate = number(meta.get(key))
+        if rate and rate > 0:
+            return rate
+    step, unit = number(meta.get("time_step")), meta.get("time_units", "s")
+    known = step is not None and step > 0 and isinstance(unit, str) and unit in _SECONDS
+    return 1 / (step * _SECONDS[unit]) if known else None
+
+
 def rescale_meta(
     meta: dict[str, Any],
     source_extent: tuple[int, ...],
@@ -98,7 +112,7 @@ def rescale_meta(
     of the source's box, None for all of it; out_shape: samples an axis of the new lattice. Along an axis of n source
     samples, sample j of m in [a, b] lies at source index n * (a + (j + 0.5) * (b - a) / m) - 0.5: spacing is scaled by
     n * (b - a) / m and the first centre moves. Changes spacing, origin, affine, time_step, time_origin and dpi where
-    present.
+    present, and the rates of samples and of frames.
     """
     region = tuple(region) if region is not None else ((0.0, 1.0),) * len(source_extent)
     scale = [n * (b - a) / m for n, (a, b), m in zip(source_extent, region, out_shape, strict=True)]
@@ -125,13 +139,16 @@ def rescale_meta(
             index[i, i], index[i, 3] = scale[axis], first[axis]
         out["affine"] = (affine @ index).tolist()
     if "t" in axes:
+        t = axes.index("t")
         step = number(meta.get("time_step"))
         if step:
-            t = axes.index("t")
             out["time_step"] = step * scale[t]
             start = number(meta.get("time_origin")) or 0.0
             if start or first[t]:
                 out["time_origin"] = start + first[t] * step
+        for key in _RATES:
+            if rate := number(meta.get(key)):
+                out[key] = rate / scale[t]
     dpi = numbers(meta.get("dpi"), 2)
     if dpi and min(dpi) > 0:
         out["dpi"] = [dpi[0] / scale[-1], dpi[1] / scale[-2]]

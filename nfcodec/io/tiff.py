@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nfcodec.errors import MissingExtraError, SignalError
+from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.spec import Signal
 
 from .image import apply_orientation, colour_meta, icc_profile_of, read_with_pillow, scale_bits, straight_colours
@@ -189,6 +189,8 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     """Write (H, W, C) as one deflated page, (Z, Y, X, C) and (T, Z, Y, X, C) as a stack; `name` is for messages."""
     tifffile = _tifffile("writing TIFF")
     n_dims = values.ndim - 1
+    if n_dims == 1:
+        raise UsageError(f"writing {name!r}: TIFF holds 2 axes and more, got shape {values.shape[:-1]}; write .npy")
     channels = values.shape[-1]
     array, axes = to_array(values, meta)
     colours = channels in (3, 4) and array.dtype.kind in "uf" and (n_dims == 2 or channels == 3)
@@ -222,7 +224,7 @@ def _stack_options(array: np.ndarray, axes: str, meta: dict[str, Any], n_dims: i
         options: dict[str, Any] = {"imagej": True, "metadata": described}
         if spacing:
             described["spacing"] = spacing[0]
-            options["resolution"] = (1 / spacing[2], 1 / spacing[1])
+            options["resolution"] = (1 / spacing[-1], 1 / spacing[-2])
             described.setdefault("unit", "pixel")
         if number(meta.get("time_step")):
             described["finterval"] = meta["time_step"]

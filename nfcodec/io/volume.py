@@ -196,8 +196,8 @@ def _nrrd_axes(name: str, header: dict[str, Any], n: int) -> str:
             letters += "c"
         else:
             letters += next(space, "t" if i == n - 1 and "t" not in letters else "?")
-    if "?" in letters or letters.count("c") > 1 or "y" not in letters:
-        raise SignalError(f"reading {name!r}: got NRRD axes of kinds {kinds}, expected 2 or 3 of space; pass axes")
+    if "?" in letters or letters.count("c") > 1 or not set(letters) & set("xt"):
+        raise SignalError(f"reading {name!r}: got NRRD axes of kinds {kinds}, expected 1 to 3 of space, or time; pass axes")
     return letters
 
 
@@ -271,10 +271,10 @@ def write_nrrd(path: Path, values: np.ndarray, meta: dict[str, Any], format: str
             header["spacings"] = [meta["time_step"] if letter == "t" else math.nan for letter in letters]
         if units:
             header["space units"] = [units] * size
-    elif spacing:
-        by_letter = {**dict(zip("xyz", reversed(spacing))), "t": number(meta.get("time_step")) or math.nan}
+    elif spacing or ("t" in letters and number(meta.get("time_step"))):
+        by_letter = {**dict(zip("xyz", reversed(spacing or []))), "t": number(meta.get("time_step")) or math.nan}
         header["spacings"] = [by_letter.get(letter, math.nan) for letter in letters]
-        if units:
+        if units and spacing:
             header["units"] = [units if letter in "xyz" else "" for letter in letters]
     if "c" in letters or "t" in letters:
         header["kinds"] = [{"c": "vector", "t": "time"}.get(letter, "domain") for letter in letters]

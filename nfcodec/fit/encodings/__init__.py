@@ -18,7 +18,7 @@ from ...entropy.context import ContextNet
 from ...spec import InputSpec
 from .. import fused
 from ..context import ContextModel
-from ..plan import Box, Plan, Planner, along, share_out
+from ..plan import Box, Plan, Planner, share_out
 from ..quantizers import hard_round, noisy_round
 
 
@@ -78,8 +78,7 @@ class GridTwin(nn.Module):
                     if first[k] or stride > 1:
                         x = x[(slice(None),) * (k + 1) + (slice(first[k], None, stride),)]
                     continue
-                matrix = weights.matrix(shape)
-                x = along(x, matrix[first[k] :: stride], k + 1)
+                x = weights.along(x, k + 1, shape, first[k], stride)
             parts.append(x)
         return self.join(parts)
 
