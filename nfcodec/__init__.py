@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["Field", "Signal", "encode", "errors", "on_device", "open", "to_torch"]
+__all__ = ["Field", "Scene", "Signal", "encode", "encode_scene", "errors", "on_device", "open", "to_torch"]
 
 
 def __getattr__(name: str):
@@ -18,8 +18,8 @@ def __getattr__(name: str):
     import importlib
 
     homes = {
-        "Field": "field", "Signal": "spec", "encode": "encoder", "open": "decode", "errors": "errors",
-        "on_device": "torch_field", "to_torch": "torch_field",
+        "Field": "field", "Scene": "scene", "Signal": "spec", "encode": "encoder", "encode_scene": "scene_encoder",
+        "open": "decode", "errors": "errors", "on_device": "torch_field", "to_torch": "torch_field",
     }  # fmt: skip
     if name not in homes:
         raise AttributeError(f"module 'nfcodec' has no attribute {name!r}")

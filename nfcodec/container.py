@@ -32,10 +32,12 @@ __all__ = [
     "FULL",
     "GRID",
     "META",
+    "PART",
     "RANS",
     "RAW",
     "RESI",
     "SAFE_TO_COPY",
+    "SCNE",
     "SIGNATURE",
     "ZSTD",
     "Chunk",
@@ -64,8 +66,12 @@ CTXN = 3  # context network
 GRID = 4  # integers of one level; key = level, coarse first
 FULL = 5  # all of the above, of a small field
 RESI = 6  # what the field misses at the source's samples
+SCNE = 7  # nodes of a scene
+PART = 8  # a whole file: one field of a scene; key = its number
 META = 0xC0  # JSON, raw or zstd
-CRITICAL_TYPES = {FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID", FULL: "FULL", RESI: "RESI"}
+CRITICAL_TYPES = {
+    FHDR: "FHDR", DNET: "DNET", CTXN: "CTXN", GRID: "GRID", FULL: "FULL", RESI: "RESI", SCNE: "SCNE", PART: "PART",
+}  # fmt: skip
 TYPE_NAMES = {**CRITICAL_TYPES, META: "META"}
 
 # codecs: how a chunk's owner turns its stored bytes into what they mean

@@ -1,4 +1,4 @@
-"""Bytes, path or stream -> `Field`. The only way in; never imports torch."""
+"""Bytes, path or stream -> `Field`, or `Scene` of several. The only way in; never imports torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import builtins
 import itertools
 import math
 import os
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import container, header
 from .binary import Reader
-from .container import ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, RESI, ZSTD, Chunk, Container
+from .container import (
+    ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, PART, RANS, RAW, RESI, SCNE, ZSTD, Chunk, Container,
+)  # fmt: skip
 from .encodings import Encoding, LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
@@ -18,19 +20,23 @@ from .field import Field
 from .mlp import Mlp
 from .residual import Residual, unpack_residual
 from .single import unpack_single
-from .spec import MAX_GRID_INTEGERS, FieldSpec
+from .spec import MAX_GRID_INTEGERS, SURFACE_KINDS, FieldSpec
+
+if TYPE_CHECKING:
+    from .scene import Scene
 
 MAX_META_LENGTH = 1 << 20
 MAX_META_DEPTH = 16
-ORDER = (FHDR, DNET, CTXN, GRID, FULL, RESI)  # critical chunks come in this order, so that a reader can begin before the end
-CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS, RESI: RANS}
+# critical chunks come in this order, so that a reader can begin before the end
+ORDER = (FHDR, DNET, CTXN, GRID, FULL, RESI, SCNE, PART)
+CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS, RESI: RANS, SCNE: RAW, PART: RAW}
 
 
-def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field:
-    """Opens a .nfld file.
+def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field | Scene:
+    """Opens a .nfld file: a field, or a scene of several.
 
     source: a path, the bytes themselves, or a binary stream. allow_truncated: of a file cut short, give the levels
-    that are complete instead of an error; at least the coarsest must be. Raises FormatError (or one of its kin) on
+    that are complete instead of an error; at least the coarsest must be, of a scene one field. Raises FormatError (or one of its kin) on
     bytes that are no sound file, UnsupportedError on a file for another version, UsageError when it cannot be read.
     """
     return from_container(container.read(read_bytes(source), allow_truncated=allow_truncated))
@@ -50,13 +56,20 @@ def read_bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
         raise UsageError(f"opening {os.fspath(source)}: {reason}; give the path of a .nfld file") from err
 
 
-def from_container(parts: Container) -> Field:
+def from_container(parts: Container) -> Field | Scene:
     """Decodes the chunks of a file that `container.read` has checked."""
     _check_order(parts.chunks)
+    if parts.all(SCNE) or SCNE in parts.missing or parts.all(PART) or PART in parts.missing:
+        return _scene(parts)
+    return _one_field(parts, Budget())
+
+
+def _one_field(parts: Container, budget: Budget) -> Field:
+    """The field of a file that holds one, its chunks in order."""
     if parts.all(FULL) or FULL in parts.missing:
-        return _from_single(parts)
+        return _from_single(parts, budget)
     spec = header.unpack_spec(_single(parts, FHDR, "FHDR").data)
-    check_size(spec)
+    budget.take(spec)
     encoding = load(spec.grid.encoding)
     mlp = header.unpack_mlp(spec.mlp, _single(parts, DNET, "DNET").data)
     if not encoding.uses_context and parts.all(CTXN):
@@ -108,11 +121,11 @@ def _context(parts: Container, spec: FieldSpec) -> ContextNet:
     return net
 
 
-def _from_single(parts: Container) -> Field:
+def _from_single(parts: Container, budget: Budget) -> Field:
     """The field of a file that holds it in one chunk."""
     if any(not chunk.type & ANCILLARY and chunk.type != FULL for chunk in parts.chunks):
         raise FormatError("reading chunks: got FULL beside chunks of a field in parts, expected one or the other", "chunk-count")
-    spec, mlp, levels, sizes = unpack_single(_single(parts, FULL, "FULL").data, check_size)
+    spec, mlp, levels, sizes = unpack_single(_single(parts, FULL, "FULL").data, budget.take)
     grid = load(spec.grid.encoding)(spec.grid, levels, spec.steps)
     return _field(parts, spec, mlp, grid, sizes, sum(sizes["level_bytes"]), None)
 
@@ -127,14 +140,9 @@ def _field(
     residual: Residual | None,
 ) -> Field:
     """The field with its metadata and the account of its bytes."""
-    meta, warnings = {}, list(parts.warnings)
+    meta, warnings = _metadata(parts)
     if RESI in parts.missing:
         warnings.append("reading the residual: got a file cut short before its end; values are the field's alone")
-    if chunk := parts.get(META):
-        try:
-            meta = _meta(chunk)
-        except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
-            warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
     meta_bytes = sum(len(c.data) for c in parts.all(META))
     residual_bytes = sum(len(c.data) for c in parts.all(RESI))
     known = sizes["network_bytes"] + sizes["context_bytes"] + grid_bytes + residual_bytes + meta_bytes
@@ -150,16 +158,66 @@ def _field(
     return Field(spec, grid, mlp, meta, report, residual)
 
 
-def check_size(spec: FieldSpec) -> None:
-    """Refuses a header whose levels would need more integers than the format allows."""
-    encoding = load(spec.grid.encoding)
-    total = 0
-    for level in range(spec.grid.n_levels):
-        total += sum(math.prod(shape) for shape in encoding.level_shapes(spec.grid, level).values())
-        if total > MAX_GRID_INTEGERS:
-            raise LimitError(
-                f"reading the field header: got more than {MAX_GRID_INTEGERS} grid integers", "limit-grid-integers"
-            )
+class Budget:
+    """The integers of levels that a file may still have."""
+
+    def __init__(self) -> None:
+        self.left = MAX_GRID_INTEGERS
+
+    def take(self, spec: FieldSpec) -> None:
+        """Refuses a header whose levels would need more integers than the format allows."""
+        encoding = load(spec.grid.encoding)
+        for level in range(spec.grid.n_levels):
+            self.left -= sum(math.prod(shape) for shape in encoding.level_shapes(spec.grid, level).values())
+            if self.left < 0:
+                raise LimitError(
+                    f"reading the field header: got more than {MAX_GRID_INTEGERS} grid integers", "limit-grid-integers"
+                )
+
+
+def _scene(parts: Container) -> Scene:
+    """The scene of a file that holds one: spec/scene.md, section 1."""
+    from .scene import Scene, unpack_nodes  # most files hold one field
+
+    if any(not chunk.type & ANCILLARY and chunk.type not in (SCNE, PART) for chunk in parts.chunks):
+        raise FormatError("reading chunks: got a scene beside chunks of a field, expected one or the other", "chunk-count")
+    nodes, n_fields = unpack_nodes(_single(parts, SCNE, "SCNE").data)
+    fields: list[Field | None] = []
+    budget = Budget()
+    for number, chunk in enumerate(parts.all(PART)):
+        if chunk.key != number or number >= n_fields:
+            raise FormatError(f"reading a scene: got the part {chunk.key} after {number} of {n_fields}", "part-order")
+        fields.append(_part(chunk, budget))
+    is_cut = PART in parts.missing
+    if not fields and is_cut:
+        raise TruncatedError("reading a scene: got no complete field, expected at least one")
+    if len(fields) < n_fields and not is_cut:
+        raise FormatError(f"reading a scene: got {len(fields)} fields, expected {n_fields}", "part-count")
+    meta, warnings = _metadata(parts)
+    warnings += [f"field {k}: {text}" for k, field in enumerate(fields) for text in field.sizes["warnings"]]
+    part_bytes = [len(chunk.data) for chunk in parts.all(PART)]
+    meta_bytes = sum(len(c.data) for c in parts.all(META))
+    sizes = {
+        "file_bytes": parts.file_length,
+        "part_bytes": part_bytes,
+        "meta_bytes": meta_bytes,
+        "header_bytes": 0 if parts.n_missing else parts.file_length - sum(part_bytes) - meta_bytes,
+        "complete": not parts.n_missing,
+        "warnings": warnings,
+    }
+    return Scene(nodes, fields + [None] * (n_fields - len(fields)), meta, sizes)
+
+
+def _part(chunk: Chunk, budget: Budget) -> Field:
+    """The field of a scene's part, which is a whole file."""
+    inner = container.read(chunk.data)
+    _check_order(inner.chunks)
+    if inner.all(SCNE) or inner.all(PART):
+        raise FormatError(f"reading part {chunk.key}: got a scene in a scene, expected a field", "part-nested")
+    field = _one_field(inner, budget)
+    if field.kind not in SURFACE_KINDS:
+        raise FormatError(f"reading part {chunk.key}: got the kind {field.kind}, expected a surface", "part-kind")
+    return field
 
 
 def _check_order(chunks: tuple[Chunk, ...]) -> None:
@@ -169,7 +227,7 @@ def _check_order(chunks: tuple[Chunk, ...]) -> None:
             raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
-        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI", "chunk-order")
+        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI, or SCNE, PART", "chunk-order")
 
 
 def _single(parts: Container, kind: int, name: str) -> Chunk:
@@ -181,6 +239,17 @@ def _single(parts: Container, kind: int, name: str) -> Chunk:
         keys = [chunk.key for chunk in found]
         raise FormatError(f"reading chunks: got {name} with keys {keys}, expected one with key 0", "chunk-count")
     return found[0]
+
+
+def _metadata(parts: Container) -> tuple[dict[str, Any], list[str]]:
+    """The metadata, and what was dropped on the way, a line each."""
+    warnings = list(parts.warnings)
+    if chunk := parts.get(META):
+        try:
+            return _meta(chunk), warnings
+        except (FormatError, ValueError, RecursionError) as error:  # metadata never affects samples
+            warnings.append(f"reading metadata: got something else than a JSON object ({error}); it was dropped")
+    return {}, warnings
 
 
 def _meta(chunk: Chunk) -> dict[str, Any]:

@@ -13,18 +13,22 @@ from .atomic import check_output
 from .errors import UsageError
 from .field import Field, Region
 from .geometry import area_vectors
+from .scene import Scene, joined, placed
 from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
 
-__all__ = ["default_suffix", "export", "mean_normals", "vertex_normals"]
+__all__ = ["default_suffix", "export", "export_scene", "mean_normals", "vertex_normals"]
 
 _FALLBACK = {"image": ".png", "volume": ".npy"}
 _PNG_CHANNELS = 4
 TEXTURED_RESOLUTION = 96  # of a mesh whose colours are in a texture: unwrapping takes the longer the more faces there are
 _TEXTURED = ".glb"
+_SCENE = ".glb"  # the format that has nodes
 
 
-def default_suffix(field: Field) -> str:
-    """The suffix of the source's format where that can hold the field, else .png, .npy or .obj."""
+def default_suffix(field: Field | Scene) -> str:
+    """The suffix of the source's format where that can hold the field, else .png, .npy or .obj; of a scene .glb."""
+    if isinstance(field, Scene):
+        return _SCENE
     writable = io.suffixes(field.kind, writable=True)
     source, name = field.meta.get("source"), field.meta.get("format")
     if isinstance(source, str):
@@ -103,6 +107,46 @@ def export(
     )
     io.write_lattice(path, values, _lattice_meta(field, region, values), overwrite=overwrite)
     return {"shape": values.shape}
+
+
+def export_scene(
+    scene: Scene,
+    path: str | os.PathLike,
+    *,
+    resolution: int | None = None,
+    level: int | None = None,
+    iso: float | None = None,
+    method: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Writes a scene: GLB with its nodes, names and shared meshes, other formats of meshes with all parts as one.
+
+    resolution, level, iso, method: as `Scene.to_mesh`. Returns {"n_vertices", "n_faces", "n_parts"}, those of the parts
+    where they are placed. UsageError for formats of other signals; the file appears whole or not at all.
+    """
+    path = Path(path)
+    if not _is_mesh_format(path):
+        raise UsageError(f"writing {str(path)!r}: got a scene, expected a format of meshes, such as .glb, which keeps its nodes")
+    check_output(path, overwrite)
+    meshes = scene.meshes(resolution, level, iso, **({} if method is None else {"method": method}))
+    normals: list[np.ndarray | None] = []
+    for field, mesh in zip(scene.fields, meshes):
+        of_faces = mesh is not None and field.draws_in(iso)
+        own = None if level is None or field is None else min(level, field.n_levels - 1)
+        normals.append(None if mesh is None else mean_normals(mesh) if of_faces else vertex_normals(field, mesh.vertices, own))
+    drawn = [part for part in scene.parts if meshes[scene.nodes[part.node].field] is not None]
+    fields = [scene.nodes[part.node].field for part in drawn]
+    if path.name.lower().endswith(_SCENE):
+        io.write_scene(path, scene.nodes, meshes, normals, scene.meta, overwrite=overwrite)
+    else:
+        mesh = joined([placed(meshes[k], part) for k, part in zip(fields, drawn)])
+        turned = np.concatenate([part.world.turned(normals[k]) for k, part in zip(fields, drawn)])
+        io.write_mesh(path, mesh, scene.meta, normals=turned, overwrite=overwrite)
+    return {
+        "n_vertices": sum(len(meshes[k].vertices) for k in fields),
+        "n_faces": sum(len(meshes[k].faces) for k in fields),
+        "n_parts": len(drawn),
+    }
 
 
 def vertex_normals(field: Field, vertices: np.ndarray, level: int | None = None) -> np.ndarray:

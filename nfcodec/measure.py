@@ -13,6 +13,7 @@ from .errors import UsageError
 from .field import Field
 from .geometry import TriangleTree, bounding_box_diagonal, count_edges, sample_surface, weld
 from .paint import barycentric, colours_at
+from .scene import Scene
 from .spec import Mesh, Signal
 
 _N_SURFACE_SAMPLES = 100_000
@@ -62,6 +63,13 @@ def measure(field: Field, signal: Signal) -> Report:
     return measure_decoded(decode_for(field, signal), signal)
 
 
+def measure_scene(scene: Scene, signal: Signal) -> Report:
+    """Decodes each part at its source's resolution and compares all of them with the source's mesh. UsageError for others."""
+    if signal.mesh is None:
+        raise UsageError(f"measuring: got a scene and a {signal.kind} signal, expected the file's own source")
+    return measure_decoded(scene.own_mesh(), signal)
+
+
 def level_psnr(field: Field, signal: Signal) -> list[float]:
     """PSNR in dB of the field's levels 0..k for every k, as `measure` has it, but from some thousands of samples.
 
@@ -85,11 +93,13 @@ def level_psnr(field: Field, signal: Signal) -> list[float]:
     return [measure_decoded(v.reshape(some.values.shape), some).psnr_db for v in values]
 
 
-def decode_for(field: Field, signal: Signal) -> np.ndarray | Mesh:
+def decode_for(field: Field | Scene, signal: Signal) -> np.ndarray | Mesh:
     """The field at the resolution of its source: values (*extent, C) in its dtype, or a mesh.
 
-    UsageError where field and signal are of different kinds or shapes.
+    UsageError where field and signal are of different kinds or shapes, and for scenes.
     """
+    if isinstance(field, Scene):
+        raise UsageError("measuring: got a scene of several fields, expected one field; verify compares a scene with its source")
     if field.is_surface != (signal.mesh is not None):
         raise UsageError(f"measuring: got a {field.kind} field and a {signal.kind} signal, expected the file's own source")
     if field.is_surface:

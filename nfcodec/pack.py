@@ -55,10 +55,15 @@ def pack(
     if residual is not None:
         chunks.append(Chunk(RESI, 0, RANS, residual))
     if meta:
-        text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
-        packed = container.pack_zstd(text)
-        chunks.append(Chunk(META, 0, ZSTD, packed) if len(packed) < len(text) else Chunk(META, 0, RAW, text))
+        chunks.append(meta_chunk(meta))
     return container.write(chunks)
+
+
+def meta_chunk(meta: dict[str, Any]) -> Chunk:
+    """Metadata as a chunk, compressed where that is smaller."""
+    text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    packed = container.pack_zstd(text)
+    return Chunk(META, 0, ZSTD, packed) if len(packed) < len(text) else Chunk(META, 0, RAW, text)
 
 
 def _chunks(spec: FieldSpec, frozen: Frozen) -> list[Chunk]:

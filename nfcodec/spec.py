@@ -50,6 +50,12 @@ MAX_NEIGHBOURS = 256  # points of a level that reach into one cell of `reach` ve
 MAX_MLP_LAYERS = 16
 MAX_MLP_WIDTH = 1024
 MAX_EXTENT = 1 << 24  # of one axis of the source
+MAX_SCENE_FIELDS = 1000
+MAX_SCENE_NODES = 1 << 14
+MAX_SCENE_DEPTH = 32  # nodes one below another
+MAX_SCENE_SCALE = 10**9  # of a node, and 1 over it the least
+MAX_SCENE_TRANSLATION = 10**18
+MAX_NAME_BYTES = 255  # of a node, UTF-8
 MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choice, never the file's
 
 # primes of the spatial hash, uint32 arithmetic (Instant-NGP, section 3); one an axis

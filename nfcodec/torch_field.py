@@ -57,6 +57,8 @@ class TorchField(nn.Module):
 
     def __init__(self, field: Field):
         super().__init__()
+        if not isinstance(field, Field):
+            raise UsageError(f"evaluating by torch: got {field!r}, expected a field; take one of a scene's fields")
         spec = self.spec = field.spec
         self.n_levels = field.n_levels
         self.features = _features_of(field.grid)

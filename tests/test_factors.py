@@ -108,10 +108,10 @@ def test_limits_come_before_arrays(name, d):
     # lines are never too long one by one: 32 levels of 16 features of them are
     n_levels = 32 if edge == 1 << 20 else 1
     kept = make_spec(extent=(8,) * d, resolutions=((8,) * d,) * n_levels, encoding=name, n_features=(16,) * n_levels)
-    decode.check_size(kept)
+    decode.Budget().take(kept)
     wide = make_spec(extent=(8,) * d, resolutions=((edge,) * d,) * n_levels, encoding=name, n_features=(16,) * n_levels)
     with pytest.raises(LimitError):
-        decode.check_size(header.unpack_spec(header.pack_spec(wide)))
+        decode.Budget().take(header.unpack_spec(header.pack_spec(wide)))
 
 
 @pytest.mark.parametrize("name", FACTORED)

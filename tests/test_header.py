@@ -101,7 +101,7 @@ AT = {
 
 def code_of(data):
     with pytest.raises(FormatError) as caught:
-        decode.check_size(header.unpack_spec(data))
+        decode.Budget().take(header.unpack_spec(data))
     assert "\n" not in str(caught.value)
     return caught.value.code
 
@@ -205,7 +205,7 @@ def test_over_limits_and_over_long():
 def test_the_limit_of_integers_counts_what_an_encoding_keeps():
     resolutions = ((1 << 20, 1 << 10),)
     hashed = make_spec(resolutions=resolutions, encoding="hash", n_features=(2,), log2_size=20)
-    decode.check_size(hashed)  # a table is small however fine its lattice
+    decode.Budget().take(hashed)  # a table is small however fine its lattice
     for encoding in ("dense", "codebook"):
         with pytest.raises(LimitError):
-            decode.check_size(make_spec(resolutions=resolutions, encoding=encoding, n_features=(2,)))
+            decode.Budget().take(make_spec(resolutions=resolutions, encoding=encoding, n_features=(2,)))

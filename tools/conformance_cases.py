@@ -245,7 +245,7 @@ def _container() -> dict[str, bytes]:
         "checksum.header": data[:16] + bytes([data[16] ^ 1]) + data[17:],
         "chunk-limit": assemble([*tiny, Chunk(META, 1 << 32, RAW, b"{}")]),
         "chunk-duplicate": assemble([*tiny, tiny[-1]]),
-        "chunk-type": assemble([*tiny, Chunk(7, 0, RAW, b"")]),
+        "chunk-type": assemble([*tiny, Chunk(max(container.CRITICAL_TYPES) + 1, 0, RAW, b"")]),
         "codec": assemble([*tiny[:3], Chunk(GRID, 1, 9, tiny[3].data), *tiny[4:]]),
         "varint": assemble(tiny, n_chunks=b"\x85\0"),
     }

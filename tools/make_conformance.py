@@ -21,7 +21,9 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import conformance_cases as cases  # noqa: E402
+import scene_cases  # noqa: E402
 import make_goldens as goldens  # noqa: E402
+import make_scenes as scenes  # noqa: E402
 
 import nfcodec  # noqa: E402
 from nfcodec.conformance.answer import answer  # noqa: E402
@@ -32,7 +34,10 @@ MAX_BYTES = 8192
 
 def tolerance(data: bytes, values: list) -> dict[str, float]:
     """Largest and root mean square difference that samples may have."""
-    size = max(np.abs(values).max(), *map(abs, nfcodec.open(data, allow_truncated=True).spec.value_scale))
+    found = nfcodec.open(data, allow_truncated=True)
+    if isinstance(found, nfcodec.Scene):
+        return scenes.tolerance(data, values)
+    size = max(np.abs(values).max(), *map(abs, found.spec.value_scale))
     return {"peak": float(2.0**-14 * size), "rms": float(2.0**-16 * size)}
 
 
@@ -50,7 +55,7 @@ def requests_of(name: str, data: bytes) -> list[dict[str, Any]]:
 def rounded(found: dict[str, Any]) -> dict[str, Any]:
     """An answer with floats as short as float32 allows, and without its message."""
     out = {key: value for key, value in found.items() if key != "message"}
-    for key in ("values", "lattice"):
+    for key in ("values", "lattice", "distances"):
         if key in out:
             out[key] = [[float(str(np.float32(v))) for v in row] for row in out[key]]
     return out
@@ -66,10 +71,10 @@ def tests_of(folder: Path, name: str, data: bytes, requests: list[dict[str, Any]
     for request in requests:
         found = rounded(answer({**request, "file": str(path)}))
         wanted = request.get("truncated") and code == "truncated"
-        if found.get("error") != (None if wanted and "levels" in found else code):
+        if found.get("error") != (None if wanted and ("levels" in found or "nodes" in found) else code):
             sys.exit(f"{folder.name}/{name}: got {found}, expected the error {code}")
         test = {"file": path.name, "request": request, "answer": found}
-        values = found.get("values", found.get("lattice"))
+        values = found.get("values", found.get("lattice", found.get("distances")))
         tests.append({**test, "tolerance": tolerance(data, values)} if values else test)
     return tests
 
@@ -81,23 +86,28 @@ def valid(folder: Path) -> list[dict[str, Any]]:
         tests += tests_of(folder, case.name, data, requests_of(case.name, data), None)
     for name, data in cases.more_valid().items():
         tests += tests_of(folder, name, data, requests_of(name, data), None)
+    for name, data in scene_cases.valid().items():
+        tests += tests_of(folder, name, data, scenes.requests_of(data), None)
     return tests
 
 
 def invalid(folder: Path) -> list[dict[str, Any]]:
-    return [test for name, (code, data) in cases.invalid().items() for test in tests_of(folder, name, data, [{}], code)]
+    broken = cases.invalid() | scene_cases.invalid()
+    return [test for name, (code, data) in broken.items() for test in tests_of(folder, name, data, [{}], code)]
 
 
 def truncated(folder: Path) -> list[dict[str, Any]]:
     """Each file whole, and cut at each end of a chunk and beside it: an error, and where it is allowed the levels that are left."""
     tests = []
-    for name, data in cases.truncated().items():
-        d = nfcodec.open(data).spec.n_dims
+    for name, data in (cases.truncated() | scene_cases.truncated()).items():
+        found = nfcodec.open(data)
+        is_scene = isinstance(found, nfcodec.Scene)
+        ask = {"points": [[0.5, 1.0, 2.0]]} if is_scene else {"coords": [[x] * found.spec.n_dims for x in (0.3, 0.9)]}
         for length in sorted({n for end in cases.chunk_ends(data) for n in (end - 1, end, end + 1)} | {3, 20}):
             if length < len(data):
                 part = data[:length]
                 cut = f"{name}-{length}"
-                tests += tests_of(folder, cut, part, [{}, {"truncated": True, "coords": [[0.3] * d, [0.9] * d]}], "truncated")
+                tests += tests_of(folder, cut, part, [{}, {"truncated": True, **ask}], "truncated")
     return tests
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from .values import REGION, SHAPE, fractions_of
 
 if TYPE_CHECKING:
     from ..field import Field
+    from ..scene import Scene
 
 # spelled out, because their own home needs numpy; a test compares them
 MESH_METHODS = ("dual-contouring", "marching-cubes")
@@ -63,7 +66,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     """Decode .nfld files at any resolution. Needs no torch, unless --device asks for it.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
-    distances where the output is of a lattice's format (npy, nrrd ...). --level K is also the level of detail of meshes,
+    distances where the output is of a lattice's format (npy, nrrd ...). Scenes become GLB with their nodes and names, or one mesh
+    in another format. --level K is also the level of detail of meshes,
     which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
@@ -88,41 +92,70 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
 def _decode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
-    from ..export import default_suffix, export
-    from ..io.placement import samples_per_second
+    from ..export import default_suffix
 
     start = time.monotonic()
     source = sys.stdin.buffer if job.source == STREAM else job.source
     field = nfcodec.open(source, allow_truncated=options["allow_truncated"])
-    if options["device"] != "cpu":
-        field = nfcodec.on_device(field, options["device"])
-    _tell_what_is_missing(job, field)
-    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "texture")}
-    wanted["region"] = fractions_of(options["region"], field.spec.extent, samples_per_second(field.meta))
+    is_scene = isinstance(field, nfcodec.Scene)
+    export = (_scene_writer if is_scene else _field_writer)(job, field, options)
     if job.output == STREAM:
         # libraries want names and places to seek in, so the bytes go through a file
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "output" + options["suffix"])
-            shape = export(field, path, **wanted)
+            shape = export(path, overwrite=False)
             data = Path(path).read_bytes()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         name, n_bytes = "stdout", len(data)
     else:
         path = job.output or str(job.folder / (job.stem + default_suffix(field)))
-        shape = export(field, path, **wanted, overwrite=options["overwrite"])
+        shape = export(path, overwrite=options["overwrite"])
         name, n_bytes = os.path.basename(path), os.path.getsize(path)
     seconds = time.monotonic() - start
     if options["as_json"]:
-        facts = {"input": job.source, "output": path, "kind": field.kind, **shape}
+        facts = {"input": job.source, "output": path, "kind": "scene" if is_scene else field.kind, **shape}
         console.print_json(
             {**facts, "file_bytes": field.sizes["file_bytes"], "output_bytes": n_bytes, "seconds": round(seconds, 3)}
         )
     if not options["quiet"]:
         made = "x".join(map(str, shape["shape"])) if "shape" in shape else f"{shape['n_faces']} faces"
+        made += f" of {shape['n_parts']} parts" if is_scene else ""
         sizes = size_text(field.sizes["file_bytes"]), size_text(n_bytes)
         click.echo(f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({made}, {seconds_text(seconds)})", err=True)
     return 0
+
+
+def _field_writer(job: Job, field: Field, options: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """What writes the field as it is wanted: (path, overwrite=) -> what `export` says."""
+    import nfcodec
+
+    from ..export import export
+    from ..io.placement import samples_per_second
+
+    if options["device"] != "cpu":
+        field = nfcodec.on_device(field, options["device"])
+    _tell_what_is_missing(job, field)
+    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "texture")}
+    region = fractions_of(options["region"], field.spec.extent, samples_per_second(field.meta))
+    return partial(export, field, **wanted, region=region)
+
+
+def _scene_writer(job: Job, scene: Scene, options: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """The same of a scene, whose parts have no lattice in common."""
+    from ..export import export_scene
+
+    for name in ("shape", "scale", "region", "dtype", "texture"):
+        if options[name] is not None:
+            raise UsageError(f"decoding {job.name}: got --{name} for a scene, expected --resolution or --level, which parts share")
+    if options["device"] != "cpu":
+        raise UsageError(f"decoding {job.name}: got --device {options['device']} for a scene, expected cpu; leave it out")
+    for text in scene.sizes["warnings"]:
+        console.problem(f"warning: {job.name}: {text}")
+    n_missing = sum(field is None for field in scene.fields)
+    if n_missing:
+        console.problem(f"warning: {job.name}: the file is cut short; {n_missing} of {len(scene.fields)} fields are missing")
+    return partial(export_scene, scene, **{key: options[key] for key in ("resolution", "level", "iso", "method")})
 
 
 def _tell_what_is_missing(job: Job, field: Field) -> None:

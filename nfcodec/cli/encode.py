@@ -17,6 +17,7 @@ from .values import SIZE, given, read_options
 
 if TYPE_CHECKING:
     from ..encoder import Encoded
+    from ..scene_encoder import EncodedScene
 
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
@@ -64,7 +65,8 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--lossless", is_flag=True, default=None, help="Keep every sample exactly: images and volumes of integers.")
 @click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
 @click.option("--close-holes", is_flag=True, help="Let surfaces go on where a mesh has holes: saves some bytes.")
-@click.option("--parts", is_flag=True, help="A file for each instance of a scene, or each piece of a mesh.")
+@click.option("--parts", is_flag=True, help="A scene: a field for each instance, or each piece of a mesh, with nodes and names.")
+@click.option("--separate", is_flag=True, help="With --parts: a file for each part instead of one scene.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine: same file.")
@@ -95,14 +97,16 @@ def encode(inputs: tuple[str, ...], **options: Any) -> int:
     # bare samples are not told apart from any other file without a shape
     known = tuple(s for s in io.suffixes() if options["shape"] or io.FORMATS[s].name != "raw")
     jobs = plan(inputs, options["output"], options["out_dir"], known, ".nfld")
-    if options["parts"]:
-        return _encode_parts(jobs, options)
+    if options["separate"] and not options["parts"]:
+        raise UsageError("encoding parts: got --separate without --parts, expected both")
+    if options["separate"]:
+        return _encode_separately(jobs, options)
     return run_all(
         jobs, lambda job: _encode(job, options), make_folders=options["out_dir"] is not None, as_json=options["as_json"]
     )
 
 
-def _encode_parts(jobs: list[Job], options: dict[str, Any]) -> int:
+def _encode_separately(jobs: list[Job], options: dict[str, Any]) -> int:
     """Every part of every input, each to a file beside that of the whole: scene-wheel.nfld for scene.nfld."""
     from .. import io
 
@@ -134,8 +138,9 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     progress = console.Progress(job.name, options["quiet"])
     passed_on = (*_TARGETS, "progressive", "close_holes", "kind", "encoding", "activation", "network", "interpolation")
     passed_on += ("boundary", "effort", "time_limit", "seed", "device", "overwrite")
+    encode = nfcodec.encode_scene if options["parts"] and not options["separate"] else nfcodec.encode
     try:
-        encoded = nfcodec.encode(
+        encoded = encode(
             job.source,
             None if job.output == STREAM else job.output,
             **{key: options[key] for key in passed_on if options[key] is not None},
@@ -169,7 +174,7 @@ def _encode(job: Job, options: dict[str, Any]) -> int:
     return 0
 
 
-def _summary(job: Job, encoded: Encoded) -> str:
+def _summary(job: Job, encoded: Encoded | EncodedScene) -> str:
     n_bytes, report = len(encoded.data), encoded.report
     quality = quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
     if report.rms_back is not None:
@@ -179,16 +184,22 @@ def _summary(job: Job, encoded: Encoded) -> str:
     if report.color_psnr_db is not None:
         quality += f", colours {report.color_psnr_db:.2f} dB"
     details = [ratio_text(encoded.source_bytes / n_bytes), quality, seconds_text(encoded.seconds)]
+    if encoded.kind == "scene":
+        details.insert(0, f"{encoded.n_parts} parts of {len(encoded.parts)} fields")
     name = "stdout" if job.output == STREAM else job.output.rsplit("/", 1)[-1]
     sizes = size_text(encoded.source_bytes), size_text(n_bytes)
     return f"{job.name} {sizes[0]} -> {name} {sizes[1]} ({', '.join(details)})"
 
 
-def _facts(job: Job, encoded: Encoded, options: dict[str, Any]) -> dict[str, Any]:
+def _facts(job: Job, encoded: Encoded | EncodedScene, options: dict[str, Any]) -> dict[str, Any]:
+    of_scene = {}
+    if encoded.kind == "scene":
+        of_scene = {"n_nodes": encoded.n_nodes, "n_parts": encoded.n_parts, "part_bytes": [len(p.data) for p in encoded.parts]}
     return {
         "input": job.source,
         "output": job.output,
         "kind": encoded.kind,
+        **of_scene,
         "encoding": encoded.encoding,
         "source_bytes": encoded.source_bytes,
         "file_bytes": len(encoded.data),

@@ -17,6 +17,7 @@ from .values import given, read_options
 if TYPE_CHECKING:
     from ..field import Field
     from ..measure import Report
+    from ..scene import Scene
 
 _PROBE = 64  # samples along the longest axis of the lattice that verify evaluates
 _META_LENGTH = 200  # characters of one value in the listing
@@ -34,7 +35,7 @@ def info(file: str, allow_truncated: bool, as_json: bool) -> int:
         if as_json:
             console.print_json({"file": file, **facts})
         else:
-            click.echo("\n".join(describe(facts)))
+            click.echo("\n".join(describe_scene(facts) if facts["kind"] == "scene" else describe(facts)))
         return 0
 
     return run_one(file, show, as_json)
@@ -54,28 +55,29 @@ def verify(file: str, source: str | None, as_json: bool, **options: Any) -> int:
 
 
 def _verify(file: str, source: str | None, options: dict[str, Any], as_json: bool) -> int:
-    import numpy as np
+    import nfcodec
 
     field = _open(file)
     if field.sizes["warnings"]:
         raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
-    probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
-    if field.residual is not None:
-        field.decode()  # its planes are read only now
-    if not np.isfinite(probe).all():
-        raise FormatError(
-            f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values"
-        )
+    is_scene = isinstance(field, nfcodec.Scene)
+    for one in field.fields if is_scene else [field]:
+        _probe(file, one)
     n_bytes = field.sizes["file_bytes"]
-    facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": n_bytes, "n_levels": field.n_levels}
-    text = f"{file}: sound, {size_text(n_bytes)}, {field.kind}, {field.n_levels} levels"
+    facts: dict[str, Any] = {"file": file, "sound": True, "file_bytes": n_bytes}
+    if is_scene:
+        facts |= {"n_parts": len(field.parts), "n_fields": len(field.fields)}
+        text = f"{file}: sound, {size_text(n_bytes)}, scene, {len(field.parts)} parts of {len(field.fields)} fields"
+    else:
+        facts["n_levels"] = field.n_levels
+        text = f"{file}: sound, {size_text(n_bytes)}, {field.kind}, {field.n_levels} levels"
     if source is not None:
         measured = _measure(field, source, options)
         if measured is None:
             console.problem(f"verifying {file}: {source} is not its source; give the signal that was encoded")
             return console.EXIT_TARGET
         facts |= {"source": source, **dataclasses.asdict(measured)}
-        text += f", {_measured_text(field, measured)}"
+        text += f", {_measured_text(is_scene or field.is_surface, measured)}"
     if as_json:
         console.print_json(facts)
     else:
@@ -83,26 +85,43 @@ def _verify(file: str, source: str | None, options: dict[str, Any], as_json: boo
     return 0
 
 
-def _open(file: str, allow_truncated: bool = False) -> Field:
+def _probe(file: str, field: Field) -> None:
+    """Decodes a coarse lattice, and all of a residual; FormatError for what is not finite."""
+    import numpy as np
+
+    probe = field.decode(resolution=min(_PROBE, max(field.spec.extent)), dtype="f4")
+    if field.residual is not None:
+        field.decode()  # its planes are read only now
+    if not np.isfinite(probe).all():
+        raise FormatError(
+            f"verifying {file}: got values that are not finite; the file is damaged, encode it again", "values"
+        )
+
+
+def _open(file: str, allow_truncated: bool = False) -> Field | Scene:
     import nfcodec
 
     return nfcodec.open(sys.stdin.buffer if file == STREAM else file, allow_truncated=allow_truncated)
 
 
-def _measure(field: Field, source: str, options: dict[str, Any]) -> Report | None:
+def _measure(field: Field | Scene, source: str, options: dict[str, Any]) -> Report | None:
     """The report, or None if the signal cannot be the one that was encoded."""
+    import nfcodec
+
     from .. import io
-    from ..measure import measure
+    from ..measure import measure, measure_scene
 
     signal = io.read(source, **given(options))
+    if isinstance(field, nfcodec.Scene):
+        return None if signal.mesh is None else measure_scene(field, signal)
     same = field.is_surface == (signal.mesh is not None)
     if same and not field.is_surface:
         same = (field.spec.extent, field.spec.channels) == (signal.extent, signal.channels)
     return measure(field, signal) if same else None
 
 
-def _measured_text(field: Field, report: Report) -> str:
-    if not field.is_surface:
+def _measured_text(is_surface: bool, report: Report) -> str:
+    if not is_surface:
         log = "" if report.log_psnr_db is None else f" ({report.log_psnr_db:.2f} dB on a logarithmic scale)"
         snr = "" if report.snr_db is None else f", SNR {report.snr_db:.2f} dB"
         return f"{report.psnr_db:.2f} dB{log}{snr}, max error {report.max_error:g}"
@@ -157,11 +176,41 @@ def describe(facts: dict[str, Any]) -> list[str]:
         lines.append(f"channels   {', '.join(facts['roles'])}")
     if facts["truncation"]:
         lines.append(f"truncation {facts['truncation']:g}")
-    for key, value in facts["meta"].items():
-        if key == "level_db":
-            continue
-        # metadata come from the file: no control characters on the terminal, no endless lines
-        text = str(value) if len(str(value)) <= _META_LENGTH else str(value)[: _META_LENGTH - 3] + "..."
-        lines.append("".join(c if c.isprintable() else "?" for c in f"{key:<10} {text}"))
+    lines += [_shown(f"{key:<10} {value}") for key, value in facts["meta"].items() if key != "level_db"]
     lines += [f"warning    {text}" for text in facts["warnings"]]
     return lines
+
+
+def describe_scene(facts: dict[str, Any]) -> list[str]:
+    """`Scene.info()` as lines of text: the fields, then the tree of nodes."""
+    size, n_fields = size_text, len(facts["fields"])
+    lines = [
+        f"kind       scene: {len(facts['nodes'])} nodes, {facts['n_parts']} parts of {n_fields} fields",
+        f"file       {size(facts['file_bytes'])}: header {size(facts['header_bytes'])}, "
+        f"parts {size(sum(facts['part_bytes']))}, metadata {size(facts['meta_bytes'])}",
+    ]
+    if facts["box"] is not None:
+        low, high = facts["box"]["low"], facts["box"]["high"]
+        edges = (b - a for a, b in zip(low, high))
+        lines.append(f"box        x y z from {' '.join(f'{v:g}' for v in low)}, size {' '.join(f'{v:g}' for v in edges)}")
+    for number, field in enumerate(facts["fields"]):
+        text = "missing: the file is cut short"
+        if field is not None:
+            extent = "x".join(map(str, field["extent"]))
+            channels = f", {', '.join(field['roles'][1:])}" if len(field["roles"]) > 1 else ""
+            text = f"{field['kind']}, {extent} samples, {field['encoding']}, {field['n_levels']} levels, {size(field['file_bytes'])}{channels}"
+            text += f", {field['meta']['colour']}" if "colour" in field["meta"] else ""
+        lines.append(_shown(f"field {number:<4} {text}"))
+    depths: list[int] = []
+    for node in facts["nodes"]:
+        depths.append(0 if node["parent"] is None else depths[node["parent"]] + 1)
+        what = "" if node["field"] is None else f": field {node['field']}"
+        lines.append(_shown(f"node       {'  ' * depths[-1]}{node['name'] or '(no name)'}{what}"))
+    lines += [_shown(f"{key:<10} {value}") for key, value in facts["meta"].items()]
+    return [*lines, *(f"warning    {text}" for text in facts["warnings"])]
+
+
+def _shown(text: str) -> str:
+    """What comes from a file, for a terminal: no control characters, no endless lines."""
+    text = text if len(text) <= _META_LENGTH else text[: _META_LENGTH - 3] + "..."
+    return "".join(c if c.isprintable() else "?" for c in text)

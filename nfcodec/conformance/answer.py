@@ -15,6 +15,7 @@ import numpy as np
 from .. import decode
 from ..errors import FormatError, UnsupportedError
 from ..field import Field
+from ..scene import Scene
 
 __all__ = ["answer", "main"]
 
@@ -27,7 +28,8 @@ def digest(array: np.ndarray, dtype: str = "i4") -> str:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What a request asks of its file, or the code of the rule that the file breaks."""
     try:
-        return _found(decode.open(request["file"], allow_truncated=request.get("truncated", False)), request)
+        found = decode.open(request["file"], allow_truncated=request.get("truncated", False))
+        return (_found_scene if isinstance(found, Scene) else _found)(found, request)
     except (FormatError, UnsupportedError) as error:
         return {"error": error.code, "message": str(error)}
 
@@ -35,7 +37,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def _found(field: Field, request: dict[str, Any]) -> dict[str, Any]:
     spec, level = field.spec, request.get("level")
     out: dict[str, Any] = {
-        "levels": [{name: digest(array) for name, array in levels.items()} for levels in field.grid.levels],
+        "levels": _levels(field),
         "complete": field.info()["complete"],
     }
     if field.residual is not None:
@@ -50,6 +52,25 @@ def _found(field: Field, request: dict[str, Any]) -> dict[str, Any]:
     if field.meta:
         out["meta"] = field.meta
     return out
+
+
+def _found_scene(scene: Scene, request: dict[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "nodes": [{"name": node.name, "parent": node.parent, "field": node.field} for node in scene.nodes],
+        "worlds": [[*world.translation, *world.rotation, world.scale] for world in scene.worlds],
+        "fields": [field and {"levels": _levels(field)} for field in scene.fields],
+        "complete": scene.info()["complete"],
+    }
+    if "points" in request:
+        points = np.array(request["points"], np.float64).reshape(-1, 3)
+        out["distances"] = scene.distance(points, request.get("level")).reshape(-1, 1).tolist()
+    if scene.meta:
+        out["meta"] = scene.meta
+    return out
+
+
+def _levels(field: Field) -> list[dict[str, str]]:
+    return [{name: digest(array) for name, array in levels.items()} for levels in field.grid.levels]
 
 
 def main(requests: TextIO = sys.stdin, answers: TextIO = sys.stdout) -> None:

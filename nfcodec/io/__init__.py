@@ -39,6 +39,7 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
                            which are kept for the writer and not applied to the values
     hdf5          volume   dataset (its name) and attrs (the JSON-able ones)
     npz           volume   name of the array
+    colour        surface  "#rrggbb", sRGB: what a part of a scene has all over, which no channel holds then
     n_vertices, n_faces, n_parts, n_instances, watertight, n_boundary_edges, n_nonmanifold_edges, consistent_winding,
     n_welded, n_removed_degenerate, n_removed_duplicate, dropped, part: surfaces, see `nfcodec.io.mesh`
 """
@@ -47,9 +48,10 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -60,6 +62,11 @@ from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
 from .implied import compact_meta
 from .placement import rescale_meta
 
+if TYPE_CHECKING:
+    from nfcodec.scene import Node
+
+    from .scene import SceneSource
+
 __all__ = [
     "FORMATS",
     "Format",
@@ -68,10 +75,12 @@ __all__ = [
     "kind_of",
     "parts",
     "read",
+    "read_scene",
     "rescale_meta",
     "suffixes",
     "write_lattice",
     "write_mesh",
+    "write_scene",
 ]
 
 
@@ -248,6 +257,17 @@ def parts(path: str | os.PathLike) -> list[str]:
     return part_names(Path(path), whole.meta["format"])
 
 
+def read_scene(path: str | os.PathLike, texture: str | os.PathLike | None = None) -> SceneSource:
+    """The parts of a mesh's file with the nodes that place them: `scene.SceneSource`. Raises as `read`, and UsageError for
+    files of other signals."""
+    whole = read(path, texture=texture)  # for its errors
+    if whole.mesh is None:
+        raise UsageError(f"reading {str(path)!r}: got a file of kind {whole.kind}, expected a mesh, which has parts")
+    from .scene import read as read_parts
+
+    return read_parts(Path(path), whole.meta["format"], texture)
+
+
 def _as_kind(signal: Signal, kind: str, name: str) -> Signal:
     if kind == "image" and len(signal.extent) != 2:
         raise UsageError(
@@ -332,6 +352,22 @@ def write_mesh(
     module = importlib.import_module(f".{format.module}", __name__)
     with replacing(path, overwrite) as temporary:
         getattr(module, format.writer)(temporary, mesh, meta or {}, format.name, Path(path).name, normals)
+
+
+def write_scene(
+    path: str | os.PathLike,
+    nodes: Sequence[Node],
+    geometries: Sequence[Mesh | None],
+    normals: Sequence[np.ndarray | None],
+    meta: dict[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write meshes and the nodes that place them as GLB; geometries, normals: of each field, in its own coordinates."""
+    from .scene import write_glb
+
+    with replacing(path, overwrite) as temporary:
+        write_glb(Path(temporary), list(nodes), list(geometries), list(normals), meta or {})
 
 
 def _writable_format(path: str | os.PathLike, lattice: bool) -> tuple[str, Format]:

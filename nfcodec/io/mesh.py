@@ -36,7 +36,7 @@ from .far import float32_error, placed, with_doubles
 from .paint import Painter, glb_colours, has_one_texture, read_texture, textured_surface, to_bytes
 from .pieces import chosen, instances, piece, piece_ids
 
-__all__ = ["clean", "part_names", "read", "topology", "write"]
+__all__ = ["clean", "library", "load", "long_units", "part_names", "read", "short_units", "topology", "write"]
 
 # beyond this, squares overflow float32
 MAX_COORDINATE = 1e18
@@ -45,7 +45,8 @@ _LONG_UNITS = {"m": "meters", "mm": "millimeters"}  # as trimesh has them
 _FLAT = 1e-12
 
 
-def _trimesh(what: str):
+def library(what: str):
+    """trimesh; MissingExtraError where it is not there."""
     try:
         import trimesh
     except ImportError as err:
@@ -53,6 +54,16 @@ def _trimesh(what: str):
     # errors reach the user as exceptions; trimesh also logs their tracebacks
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)
     return trimesh
+
+
+def short_units(units: str) -> str:
+    """Units as metadata have them."""
+    return {long: short for short, long in _LONG_UNITS.items()}.get(units, units)
+
+
+def long_units(units: str) -> str:
+    """Units as trimesh has them."""
+    return _LONG_UNITS.get(units, units)
 
 
 # ---- reading
@@ -66,8 +77,8 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
 
     Raises SignalError for a file without faces, with NaN or huge vertices, or with indices out of range.
     """
-    trimesh = _trimesh(f"reading {format.upper()}")
-    scene = _scene(trimesh, path, format)
+    trimesh = library(f"reading {format.upper()}")
+    scene = load(trimesh, path, format)
     vertices, faces, n_instances = [], [], 0
     painter = Painter(path, format, None if texture is None else read_texture(texture))
     offset = 0
@@ -112,7 +123,7 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
         meta["part"] = part
     meta |= counts
     if scene.units:
-        meta["units"] = {long: short for short, long in _LONG_UNITS.items()}.get(scene.units, scene.units)
+        meta["units"] = short_units(scene.units)
     if painter.dropped:
         meta["dropped"] = sorted(painter.dropped)
     return Signal(kind="sdf", mesh=mesh, meta=meta)
@@ -120,13 +131,14 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
 
 def part_names(path: Path, format: str) -> list[str]:
     """Names of the parts that `read` knows by their numbers: those of a scene's nodes, or of a single one, numbers."""
-    named = instances(_scene(_trimesh(f"reading {format.upper()}"), path, format))
+    named = instances(load(library(f"reading {format.upper()}"), path, format))
     if len(named) > 1:
         return named
     return [str(k) for k in range(int(piece_ids(read(path, format).mesh).max()) + 1)]
 
 
-def _scene(trimesh: Any, path: Path, format: str) -> Any:
+def load(trimesh: Any, path: Path, format: str) -> Any:
+    """The trimesh scene of a file, as it is there."""
     try:
         return _load_scene(trimesh, path, format)
     except ModuleNotFoundError as err:
@@ -307,7 +319,7 @@ def topology(faces: np.ndarray) -> dict[str, Any]:
 
 def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, normals: np.ndarray | None) -> None:
     """Write a mesh; normals (V, 3) or None; `name` is the final file's, for messages."""
-    trimesh = _trimesh(f"writing {format.upper()}")
+    trimesh = library(f"writing {format.upper()}")
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     if len(faces) == 0:
         raise UsageError(f"writing {name!r}: the mesh has no faces; raise the resolution or check the field's level set")
@@ -338,7 +350,7 @@ def write(path: Path, mesh: Mesh, meta: dict[str, Any], format: str, name: str, 
         if colours is not None:
             options["tree_postprocessor"] = glb_colours(surface, colours)
         if isinstance(units, str) and units != "m":
-            surface.units = _LONG_UNITS.get(units, units)
+            surface.units = long_units(units)
         node = meta.get("part_name")
         if error is not None or isinstance(node, str):
             surface = placed(trimesh, surface, node if isinstance(node, str) else None, is_moved=error is not None)

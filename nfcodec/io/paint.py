@@ -6,6 +6,7 @@ converted on the way in and out.
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def glb_colours(surface: Any, colours: np.ndarray) -> Any:
     def name_colours(tree: dict[str, Any]) -> None:
         for mesh in tree["meshes"]:
             for primitive in mesh["primitives"]:
-                primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_COLOR_0")
+                if "_COLOR_0" in primitive["attributes"]:  # other meshes of a scene may have none
+                    primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_COLOR_0")
 
     return name_colours
 
@@ -122,6 +124,17 @@ class Painter:
         self._known: dict[int, int] = {}
         self._is_painted = False
         self._plain: set[tuple[float, ...]] = set()
+
+    def anew(self) -> Painter:
+        """One for the same file without any parts yet."""
+        other = copy.copy(self)
+        other._parts, other._textures, other._known, other._plain, other._is_painted = [], [], {}, set(), False
+        return other
+
+    @property
+    def one_colour(self) -> np.ndarray | None:
+        """The colour (3,) of parts that `paint` has none for, since all have this one; None where no material says one."""
+        return np.array(next(iter(self._plain))) if len(self._plain) == 1 and self.paint() is None else None
 
     def add(self, part: Any, corners: np.ndarray) -> None:
         """The colours of a trimesh part, whose faces have these corners (T, 3), ids into its vertices."""

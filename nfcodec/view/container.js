@@ -1,7 +1,7 @@
 /** Bytes to checked chunks: spec/container.md. */
 import { ByteReader, NfldError, check } from "./bytes.js";
 
-export const CHUNK = { FHDR: 1, DNET: 2, CTXN: 3, GRID: 4, FULL: 5, RESI: 6, META: 0xc0 };
+export const CHUNK = { FHDR: 1, DNET: 2, CTXN: 3, GRID: 4, FULL: 5, RESI: 6, SCNE: 7, PART: 8, META: 0xc0 };
 export const CODEC = { raw: 0, zstd: 1, rans: 2 };
 export const DRAFT = 1;
 

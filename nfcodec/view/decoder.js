@@ -9,32 +9,42 @@ import { product } from "./entropy/lattice.js";
 import { readColumns, readIndices, readTable, readTensors } from "./entropy/streams.js";
 import { isMulti, readHeader, tableRows } from "./header.js";
 import { readNetworkChunk } from "./network.js";
+import { MAX_GRID_INTEGERS } from "./registry.js";
 import { readResidualHeader } from "./residual.js";
 import { readSingle } from "./single.js";
 
-const ORDER = [CHUNK.FHDR, CHUNK.DNET, CHUNK.CTXN, CHUNK.GRID, CHUNK.FULL, CHUNK.RESI];
+const ORDER = [CHUNK.FHDR, CHUNK.DNET, CHUNK.CTXN, CHUNK.GRID, CHUNK.FULL, CHUNK.RESI, CHUNK.SCNE, CHUNK.PART];
+const IS_RAW = new Set([CHUNK.FHDR, CHUNK.SCNE, CHUNK.PART]);
 const NAMES = Object.fromEntries(Object.entries(CHUNK).map(([name, type]) => [type, name]));
 
 /** Codecs and order of the critical chunks in a table. */
-function checkTable(rows, missing) {
+export function checkTable(rows) {
   for (const { type, codec } of rows) {
-    check(codec === (type === CHUNK.FHDR ? CODEC.raw : CODEC.rans), "chunk-codec", `chunk ${NAMES[type]} of codec ${codec}`);
+    check(codec === (IS_RAW.has(type) ? CODEC.raw : CODEC.rans), "chunk-codec", `chunk ${NAMES[type]} of codec ${codec}`);
   }
   const place = ({ type }) => ORDER.indexOf(type);
   rows.forEach((row, n) => {
     check(n === 0 || place(rows[n - 1]) <= place(row), "chunk-order", `chunk ${NAMES[row.type]} comes too late`);
   });
+}
+
+function checkFull(rows, missing) {
   const full = [...rows, ...missing].some((row) => row.type === CHUNK.FULL);
   check(!full || rows.every((row) => row.type === CHUNK.FULL), "chunk-count", "FULL and other chunks in one file");
 }
 
 /** Integers of a field, chunk by chunk. */
 export class Decoder {
-  /** rows: those of the table whose chunks will be added; missing: those whose chunks are cut off. */
-  constructor(rows, missing = []) {
+  /**
+   * rows: those of the table whose chunks will be added; missing: those whose chunks are cut off; budget: `{left}`, integers
+   * that levels may have.
+   */
+  constructor(rows, missing = [], budget = { left: MAX_GRID_INTEGERS }) {
     this.rows = rows.filter((row) => !isAncillary(row.type));
     this.missing = missing;
-    checkTable(this.rows, this.missing);
+    this.budget = budget;
+    checkTable(this.rows);
+    checkFull(this.rows, this.missing);
     this.full = this.rows.some((row) => row.type === CHUNK.FULL);
     this.spec = this.network = this.context = this.residual = null;
     /** By level of the field: as spec/README.md names them; a list has an array for each feature. */
@@ -55,7 +65,7 @@ export class Decoder {
     else if (type !== CHUNK.FULL) this.checkBefore(type);
     if (type !== CHUNK.GRID) this.single(type);
     const reader = new ByteReader(bytes, NAMES[type]);
-    if (type === CHUNK.FULL) Object.assign(this, readSingle(reader));
+    if (type === CHUNK.FULL) Object.assign(this, readSingle(reader, this.budget));
     else if (type === CHUNK.FHDR) this.addHeader(reader);
     else if (type === CHUNK.DNET) this.network = readNetworkChunk(reader, this.spec);
     else if (type === CHUNK.CTXN) this.context = readContextNetwork(reader, this.spec.nAxes, isMulti(this.dense));
@@ -73,7 +83,7 @@ export class Decoder {
   }
 
   addHeader(reader) {
-    this.spec = readHeader(reader);
+    this.spec = readHeader(reader, this.budget);
     this.dense = this.spec.parts.find((part) => part.encoding === "dense");
     this.places = this.spec.parts.flatMap((part) => part.levels.map((level, index) => ({ part, level, index })));
   }

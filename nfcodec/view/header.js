@@ -5,8 +5,8 @@ import { mostPoints } from "./encodings/points.js";
 import { product } from "./entropy/lattice.js";
 import * as R from "./registry.js";
 
-/** @returns the description: see FieldSpec in nfcodec.d.ts. Data may follow. */
-export function readHeader(reader) {
+/** @returns the description: see FieldSpec in nfcodec.d.ts. Data may follow. budget.left: integers that levels may still have. */
+export function readHeader(reader, budget) {
   const spec = readKind(reader);
   spec.extent = Array.from({ length: spec.nAxes }, () => {
     const n = reader.varint();
@@ -16,7 +16,8 @@ export function readHeader(reader) {
   readValues(reader, spec);
   readParts(reader, spec);
   readNetwork(reader, spec);
-  countIntegers(spec);
+  budget.left -= countIntegers(spec);
+  check(budget.left >= 0, "limit-grid-integers", "more integers in all levels than may be");
   return spec;
 }
 
@@ -260,5 +261,5 @@ function countIntegers(spec) {
       else total += vertices + 2 ** part.log2Size * level.nFeatures;
     }
   }
-  check(total <= R.MAX_GRID_INTEGERS, "limit-grid-integers", `${total} integers in all levels`);
+  return total;
 }

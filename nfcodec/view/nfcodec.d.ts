@@ -121,7 +121,43 @@ export interface RemoteOptions {
   decompress?: Decompress;
 }
 
-/** A field from the bytes of a file. Throws NfldError. */
+/** Where a node lies: local points are turned, scaled (mirrored below 0), moved. */
+export interface Placement {
+  /** x, y, z. */
+  translation: number[];
+  /** A unit quaternion x, y, z, w. */
+  rotation: number[];
+  scale: number;
+}
+
+export interface SceneNode {
+  name: string;
+  /** Number of an earlier node. */
+  parent: number | null;
+  /** Number of the field that it places. */
+  field: number | null;
+  placement: Placement;
+  world: Placement;
+}
+
+/** Several fields in one file. */
+export class Scene {
+  readonly nodes: SceneNode[];
+  /** Null where the file is cut off. */
+  readonly fields: (Field | null)[];
+  /** Nodes that place a field that is there. */
+  readonly parts: SceneNode[];
+  readonly missing: number;
+  readonly meta: Record<string, unknown> | null;
+  readonly warnings: string[];
+  /** Signed distances (N) from the union of all parts at points (N x 3: x, y, z) of the world. */
+  distance(points: ArrayLike<number>, options?: { level?: number }): Float64Array;
+}
+
+/** The field or the scene in the bytes of a file. Throws NfldError. */
+export function openFile(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field | Scene;
+
+/** The field in the bytes of a file. Throws NfldError; an Error for a scene. */
 export function openField(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field;
 
 /** Fields of growing detail from the bytes of a file; the last one is whole. Throws NfldError. */

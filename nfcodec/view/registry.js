@@ -38,6 +38,12 @@ export const MAX_NEIGHBOURS = 256;
 export const MAX_HIDDEN_LAYERS = 15;
 export const MAX_NEURONS = 1024;
 export const MAX_EXTENT = 2 ** 24;
+export const MAX_SCENE_FIELDS = 1000;
+export const MAX_SCENE_NODES = 2 ** 14;
+export const MAX_SCENE_DEPTH = 32;
+export const MAX_SCENE_SCALE = 1e9;
+export const MAX_SCENE_TRANSLATION = 1e18;
+export const MAX_NAME_BYTES = 255;
 export const MAX_OUTPUT_VALUES = 2 ** 28;
 
 /** Least and greatest of integer dtypes; of others null. */

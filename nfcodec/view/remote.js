@@ -4,6 +4,7 @@ import { CHUNK, checkedChunk, isAncillary, readTable } from "./container.js";
 import { Decoder } from "./decoder.js";
 import { Field } from "./field.js";
 import { readMeta } from "./meta.js";
+import { isOfScene } from "./scene.js";
 import { decompress as zstd } from "./vendor/fzstd.js";
 
 const FIRST_BYTES = 4096;
@@ -58,6 +59,7 @@ export async function* levelsOf(url, { fetch = globalThis.fetch.bind(globalThis)
   const warnings = [];
   const warn = (text) => warnings.push(text);
   const { rows, fileLength } = await remoteTable(remote);
+  if (rows.some(isOfScene)) throw new Error(`${url}: a scene of several fields: fetch it and open it with openFile`);
   const decoder = new Decoder(rows);
   let meta = null;
   for (const [n, row] of rows.entries()) {

@@ -10,8 +10,8 @@ import { Network, checkShift, networkSizes } from "./network.js";
 const readScales = (rans, sizes) => sizes.map(() => checkScale(rans.raw(7)));
 
 /** @returns `{spec, network, context, levels}` */
-export function readSingle(reader) {
-  const spec = readHeader(reader);
+export function readSingle(reader, budget) {
+  const spec = readHeader(reader, budget);
   const [part] = spec.parts;
   check(spec.parts.length === 1 && part.encoding === "dense", "fhdr-encoding", "FULL of another encoding than dense");
   const rans = new RansReader(reader.take(reader.left));

@@ -1,0 +1,24 @@
+"""Scenes: several fields in one file, each placed by nodes (Neural Scene Graphs, Ost et al. 2021). Spec/scene.md.
+
+`placement` says where a node lies, `nodes` reads and writes them, `boxes` finds those near a point or a ray, `queries` asks
+the fields there, and `scene` is what a file decodes to.
+"""
+
+from .nodes import Node, pack_nodes, unpack_nodes, worlds
+from .placement import Similarity, nearest_similarity
+from .queries import SceneHits, ScenePoints
+from .scene import Scene, joined, placed
+
+__all__ = [
+    "Node",
+    "Scene",
+    "SceneHits",
+    "ScenePoints",
+    "Similarity",
+    "joined",
+    "nearest_similarity",
+    "pack_nodes",
+    "placed",
+    "unpack_nodes",
+    "worlds",
+]
