@@ -379,7 +379,7 @@ def test_a_file_for_each_part(tmp_path):
     from nfcodec.cli import main
 
     io.write_mesh(tmp_path / "two.obj", joined(box(), box((0.5, 0, 0), (2, 1, 1))))
-    assert main(["encode", str(tmp_path / "two.obj"), "--parts", "--effort", "1", "--quality", "0"]) == 0
+    assert main(["encode", str(tmp_path / "two.obj"), "--parts", "--separate", "--effort", "1", "--quality", "0"]) == 0
     sides = [nfcodec.open(tmp_path / f"two-{k}.nfld").box_size[2] for k in range(2)]
     assert sorted(p.name for p in tmp_path.glob("*.nfld")) == ["two-0.nfld", "two-1.nfld"]
     assert sides == pytest.approx([1.08, 1.62], rel=0.3), "overlapping bodies stay apart"

@@ -15,8 +15,12 @@ GOLDEN = ROOT / "spec" / "golden"
 DECODE_ALL = """
 import json, sys
 import nfcodec
-for path in sys.argv[1:]:
-    field = nfcodec.open(path)
+found = [nfcodec.open(path) for path in sys.argv[1:]]
+for scene in found:
+    if isinstance(scene, nfcodec.Scene):
+        scene.raycast([[9.0, 9.0, 9.0]], [[-1.0, -1.0, -1.0]])
+        scene.distance([[0.0, 0.0, 0.0]])
+for field in [field for one in found for field in getattr(one, "fields", [one])]:
     values = field.decode(resolution=24)
     field.info()
     if field.residual is not None:

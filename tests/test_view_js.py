@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -19,7 +20,7 @@ from nfcodec import container, decode
 from nfcodec.binary import Reader, Writer
 from nfcodec.conformance import suite
 from nfcodec.conformance.answer import answer
-from nfcodec.container import GRID, RANS, Chunk
+from nfcodec.container import GRID, RANS, RAW, SCNE, Chunk
 from nfcodec.errors import NfldError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +109,36 @@ def test_broken_files_get_the_same_answer(tmp_path, monkeypatch):
             same = ("levels", "complete", "residual", "decoded")
             different += [(key, request["file"]) for key in same if line.get(key) != right.get(key)]
     assert different == [] and len(codes) > 40
+
+
+def test_broken_scenes_get_the_same_answer(tmp_path, monkeypatch):
+    """Their chunks, nodes and parts changed, cut off or not."""
+    rng = np.random.default_rng(21)
+    requests = []
+    for path in sorted((ROOT / "spec" / "golden" / "scenes").glob("*.nfld")):
+        chunks = list(container.read(path.read_bytes()).chunks)
+        for n in range(4 * EACH):
+            changed = [chunks[0], *mutate_chunks(chunks[1:], rng)] if n % 2 else mutate_chunks(chunks, rng)
+            if n % 4 == 0:
+                changed[0] = Chunk(SCNE, 0, RAW, mutate_bytes(chunks[0].data, rng))
+            with contextlib.suppress(UsageError):
+                data = container.write(changed)
+                data, is_cut = (data[: rng.integers(1, len(data))], True) if n % 5 == 0 else (data, bool(n % 3))
+                with monkeypatch.context() as patch:
+                    patch.setattr(decode, "MAX_GRID_INTEGERS", 1 << 13)
+                    code = answer({"file": io.BytesIO(data), "truncated": is_cut}).get("error")
+                if code != "limit-grid-integers":
+                    (tmp_path / f"{len(requests)}.nfld").write_bytes(data)
+                    requests.append({"file": str(tmp_path / f"{len(requests)}.nfld"), "truncated": is_cut})
+    lines = "".join(json.dumps(r) + "\n" for r in requests)
+    found = subprocess.run(COMMAND, input=lines, capture_output=True, text=True, encoding="utf-8").stdout.splitlines()
+    different, codes = [], set()
+    for request, line in zip(requests, map(json.loads, found), strict=True):
+        right = answer(request)
+        codes.add(right.get("error"))
+        keys = ("error", "nodes", "fields", "levels", "complete")
+        different += [(request["file"], key, right.get(key), line.get(key)) for key in keys if line.get(key) != right.get(key)]
+    assert different == [] and len(codes) > 12
 
 
 def test_levels_by_ranges(tmp_path):

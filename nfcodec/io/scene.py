@@ -1,8 +1,8 @@
 """Meshes' files as scenes: one signal for each geometry, and the nodes that place it; and GLB with such nodes.
 
 Nodes keep their names and their tree. A node is placed by the similarity nearest to its place in the world; what is left, a
-stretch, goes into the geometry, so that distances stay distances. Geometries that differ by a shift alone are one. A file that
-places a single mesh is taken apart into the pieces that no vertex joins.
+stretch, goes into the geometry, so that distances stay distances. Equal geometries are one. A file that places a single mesh is
+taken apart into the pieces that no vertex joins, and pieces that differ by a shift alone are one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read(path: Path, format: str, texture: str | Path | None = None) -> SceneSou
     stored = _Stored(path.name)
     if len(instances(scene)) < 2:
         whole = meshes.read(path, format, texture)
-        nodes = [Node(str(k), None, *stored.add(str(k), piece)) for k, piece in enumerate(_pieces(whole))]
+        nodes = [Node(str(k), None, *stored.add(str(k), piece, is_free=True)) for k, piece in enumerate(_pieces(whole))]
     else:
         painter = Painter(path, format, None if texture is None else read_texture(texture))
         nodes = _tree(scene, stored, painter, path.name)
@@ -73,12 +73,12 @@ class _Stored:
         self.name, self.signals = name, []
         self._known: dict[bytes, tuple[int, np.ndarray]] = {}
 
-    def add(self, part: str, signal: Signal) -> tuple[int, Similarity]:
-        """The number of a signal that is the same but for a shift, a new one if there is none, and that shift."""
+    def add(self, part: str, signal: Signal, is_free: bool) -> tuple[int, Similarity]:
+        """The number of an equal signal, a new one if there is none; is_free: but for a shift, which comes second."""
         if signal.mesh.paint is not None and (plain := _plain(signal.mesh.paint)) is not None:
             signal = replace(signal, mesh=replace(signal.mesh, paint=None), meta=signal.meta | {"colour": hex_colour(plain)})
         mesh, colour = signal.mesh, signal.meta.get("colour")
-        first = mesh.vertices[0]
+        first = mesh.vertices[0] if is_free else np.zeros(3)
         unit = _ALIKE * bounding_box_diagonal(mesh)
         content = hashlib.sha256(np.rint((mesh.vertices - first) / unit).astype(np.int64).tobytes() + mesh.faces.tobytes())
         content.update(repr((colour, float(np.float32(unit)))).encode())
@@ -114,11 +114,10 @@ def _tree(scene: Any, stored: _Stored, painter: Painter, name: str) -> list[Node
         while line[0] in parents and parents[line[0]] != base:
             line.insert(0, parents[line[0]])
         lines.append(line if len(line) < MAX_SCENE_DEPTH else [node])
-    inner = {node for line in lines for node in line[:-1]}
     numbers: dict[str, int] = {}
     nodes: list[Node] = []
     found: list[tuple[Similarity, np.ndarray | None]] = []  # place in the world, and the stretch that is left
-    kept: dict[tuple[str, bytes], tuple[int, Similarity] | None] = {}
+    kept: dict[tuple[str, bytes], int | None] = {}
     for line in lines:
         for above, node in zip([None, *line], line):
             if node in numbers:
@@ -128,19 +127,14 @@ def _tree(scene: Any, stored: _Stored, painter: Painter, name: str) -> list[Node
             numbers[node] = number
             found.append(nearest_similarity(world))
             placement = _below(found, parent, scene.graph.get(node, above)[0] if parent is not None else world)
-            field, shift = None, Similarity()
+            field = None
             if node in drawn:
                 rest = found[number][1]
                 key = geometry, b"" if rest is None else np.round(rest, 9).tobytes()
                 if key not in kept:
                     kept[key] = _kept(scene.geometry[geometry], rest, node, stored, painter, name)
-                if kept[key] is not None:
-                    field, shift = kept[key]
-            if shift == Similarity() or node not in inner:
-                nodes.append(Node(node, parent, field, placement.after(shift) if shift != Similarity() else placement))
-            else:  # a node of its own, so that what hangs below this one stays
-                nodes += [Node(node, parent, None, placement), Node("", number, field, shift)]
-                found.append(found[number])
+                field = kept[key]
+            nodes.append(Node(node, parent, field, placement))
     return nodes
 
 
@@ -157,8 +151,8 @@ def _below(found: list[tuple[Similarity, np.ndarray | None]], parent: int | None
 
 def _kept(
     body: Any, rest: np.ndarray | None, node: str, stored: _Stored, painter: Painter, name: str
-) -> tuple[int, Similarity] | None:
-    """The number and the shift of a geometry; None, with a warning, where it has no face with an area."""
+) -> int | None:
+    """The number of a geometry; None, with a warning, where it has no face with an area."""
     vertices = np.asarray(body.vertices, np.float64)
     corners = np.asarray(body.faces, np.int64)
     if corners.min() < 0 or corners.max() >= len(vertices):
@@ -171,7 +165,7 @@ def _kept(
         warnings.warn(f"{error}; the part {node!r} was left out", stacklevel=2)
         return None
     colour = {} if own.one_colour is None else {"colour": hex_colour(own.one_colour)}
-    return stored.add(node, Signal("sdf", mesh=mesh, meta=counts | colour))
+    return stored.add(node, Signal("sdf", mesh=mesh, meta=counts | colour), is_free=False)[0]
 
 
 def _plain(paint: Paint) -> np.ndarray | None:

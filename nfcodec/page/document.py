@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..field import Field
+from ..scene import Scene
 from ..spec import Signal
 from ..text import small_text
 from .bundle import bundle
@@ -30,6 +31,8 @@ def page(data: bytes, name: str, signal: Signal | None = None, source_bytes: int
     from ..decode import open as open_field
 
     field = open_field(data)
+    if isinstance(field, Scene):
+        raise UsageError(f"viewing {name}: got a scene of several fields, expected one; decode it to GLB and view that")
     if field.spec.n_dims not in (2, 3):
         raise UsageError(f"viewing {name}: got a field of {field.spec.n_dims} axes, expected 2 or 3; decode a part of it instead")
     facts: dict[str, Any] = _facts(field, name)
