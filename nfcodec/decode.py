@@ -36,8 +36,8 @@ def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool 
     """Opens a .nfld file: a field, or a scene of several.
 
     source: a path, the bytes themselves, or a binary stream. allow_truncated: of a file cut short, give the levels
-    that are complete instead of an error; at least the coarsest must be, of a scene one field. Raises FormatError (or one of its kin) on
-    bytes that are no sound file, UnsupportedError on a file for another version, UsageError when it cannot be read.
+    that are complete instead of an error; at least the coarsest must be, of a scene one field. Raises FormatError (or one of
+    its kin) on bytes that are no sound file, UnsupportedError on a file for another version, UsageError when it cannot be read.
     """
     return from_container(container.read(read_bytes(source), allow_truncated=allow_truncated))
 
@@ -227,7 +227,7 @@ def _check_order(chunks: tuple[Chunk, ...]) -> None:
             raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
-        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI, or SCNE, PART", "chunk-order")
+        raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI; SCNE, PART", "chunk-order")
 
 
 def _single(parts: Container, kind: int, name: str) -> Chunk:

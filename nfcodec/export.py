@@ -126,14 +126,16 @@ def export_scene(
     """
     path = Path(path)
     if not _is_mesh_format(path):
-        raise UsageError(f"writing {str(path)!r}: got a scene, expected a format of meshes, such as .glb, which keeps its nodes")
+        raise UsageError(f"writing {str(path)!r}: got a scene, expected a format of meshes; .glb keeps its nodes")
     check_output(path, overwrite)
     meshes = scene.meshes(resolution, level, iso, **({} if method is None else {"method": method}))
     normals: list[np.ndarray | None] = []
     for field, mesh in zip(scene.fields, meshes):
-        of_faces = mesh is not None and field.draws_in(iso)
-        own = None if level is None or field is None else min(level, field.n_levels - 1)
-        normals.append(None if mesh is None else mean_normals(mesh) if of_faces else vertex_normals(field, mesh.vertices, own))
+        if mesh is None or field.draws_in(iso):
+            normals.append(None if mesh is None else mean_normals(mesh))
+        else:
+            own = None if level is None else min(level, field.n_levels - 1)
+            normals.append(vertex_normals(field, mesh.vertices, own))
     drawn = [part for part in scene.parts if meshes[scene.nodes[part.node].field] is not None]
     fields = [scene.nodes[part.node].field for part in drawn]
     if path.name.lower().endswith(_SCENE):

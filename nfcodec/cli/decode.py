@@ -66,8 +66,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     """Decode .nfld files at any resolution. Needs no torch, unless --device asks for it.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
-    distances where the output is of a lattice's format (npy, nrrd ...). Scenes become GLB with their nodes and names, or one mesh
-    in another format. --level K is also the level of detail of meshes,
+    distances where the output is of a lattice's format (npy, nrrd ...). Scenes become GLB with their nodes and names, or one
+    mesh in another format. --level K is also the level of detail of meshes,
     which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
@@ -147,14 +147,16 @@ def _scene_writer(job: Job, scene: Scene, options: dict[str, Any]) -> Callable[.
 
     for name in ("shape", "scale", "region", "dtype", "texture"):
         if options[name] is not None:
-            raise UsageError(f"decoding {job.name}: got --{name} for a scene, expected --resolution or --level, which parts share")
+            expected = "expected --resolution or --level, which its parts share"
+            raise UsageError(f"decoding {job.name}: got --{name} for a scene, {expected}")
     if options["device"] != "cpu":
         raise UsageError(f"decoding {job.name}: got --device {options['device']} for a scene, expected cpu; leave it out")
     for text in scene.sizes["warnings"]:
         console.problem(f"warning: {job.name}: {text}")
     n_missing = sum(field is None for field in scene.fields)
     if n_missing:
-        console.problem(f"warning: {job.name}: the file is cut short; {n_missing} of {len(scene.fields)} fields are missing")
+        n = len(scene.fields)
+        console.problem(f"warning: {job.name}: the file is cut short; {n_missing} of {n} fields are missing")
     return partial(export_scene, scene, **{key: options[key] for key in ("resolution", "level", "iso", "method")})
 
 

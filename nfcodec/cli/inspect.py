@@ -198,7 +198,8 @@ def describe_scene(facts: dict[str, Any]) -> list[str]:
         if field is not None:
             extent = "x".join(map(str, field["extent"]))
             channels = f", {', '.join(field['roles'][1:])}" if len(field["roles"]) > 1 else ""
-            text = f"{field['kind']}, {extent} samples, {field['encoding']}, {field['n_levels']} levels, {size(field['file_bytes'])}{channels}"
+            levels = f"{field['n_levels']} levels, {size(field['file_bytes'])}"
+            text = f"{field['kind']}, {extent} samples, {field['encoding']}, {levels}{channels}"
             text += f", {field['meta']['colour']}" if "colour" in field["meta"] else ""
         lines.append(_shown(f"field {number:<4} {text}"))
     depths: list[int] = []

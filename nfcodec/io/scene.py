@@ -1,8 +1,8 @@
 """Meshes' files as scenes: one signal for each geometry, and the nodes that place it; and GLB with such nodes.
 
 Nodes keep their names and their tree. A node is placed by the similarity nearest to its place in the world; what is left, a
-stretch, goes into the geometry, so that distances stay distances. Equal geometries are one. A file that places a single mesh is
-taken apart into the pieces that no vertex joins, and pieces that differ by a shift alone are one.
+stretch, goes into the geometry, so that distances stay distances. Equal geometries are one. A file that places a single mesh
+is taken apart into the pieces that no vertex joins, and pieces that differ by a shift alone are one.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _ALIKE = 1e-6  # of the diagonal: geometries whose vertices differ by less are o
 
 @dataclass(frozen=True)
 class SceneSource:
-    """A scene as it was read. nodes: parents first, each with the number of its signal as its field. signals: of kind "sdf",
-    in their own coordinates; a signal of one colour has it in meta as "colour". meta: source, format, units."""
+    """A scene as it was read. nodes: parents first, each with the number of its signal as its field. signals: of kind
+    "sdf", in their own coordinates; a signal of one colour has it in meta as "colour". meta: source, format, units."""
 
     nodes: list[Node]
     signals: list[Signal]
@@ -57,7 +57,7 @@ def read(path: Path, format: str, texture: str | Path | None = None) -> SceneSou
         painter = Painter(path, format, None if texture is None else read_texture(texture))
         nodes = _tree(scene, stored, painter, path.name)
     if not stored.signals:
-        raise SignalError(f"reading {path.name!r}: none of its parts has faces with an area; check the meshes and their scale")
+        raise SignalError(f"reading {path.name!r}: none of its parts has faces with an area; check the meshes' scale")
     if len(stored.signals) > MAX_SCENE_FIELDS or len(nodes) > MAX_SCENE_NODES:
         raise SignalError(
             f"reading {path.name!r}: got {len(stored.signals)} different parts in {len(nodes)} nodes, expected up to "
@@ -76,7 +76,8 @@ class _Stored:
     def add(self, part: str, signal: Signal, is_free: bool) -> tuple[int, Similarity]:
         """The number of an equal signal, a new one if there is none; is_free: but for a shift, which comes second."""
         if signal.mesh.paint is not None and (plain := _plain(signal.mesh.paint)) is not None:
-            signal = replace(signal, mesh=replace(signal.mesh, paint=None), meta=signal.meta | {"colour": hex_colour(plain)})
+            meta = signal.meta | {"colour": hex_colour(plain)}
+            signal = replace(signal, mesh=replace(signal.mesh, paint=None), meta=meta)
         mesh, colour = signal.mesh, signal.meta.get("colour")
         first = mesh.vertices[0] if is_free else np.zeros(3)
         unit = _ALIKE * bounding_box_diagonal(mesh)
@@ -182,15 +183,15 @@ def hex_colour(colour: np.ndarray) -> str:
 def write_glb(
     path: Path, nodes: list[Node], geometries: list[Mesh | None], normals: list[np.ndarray | None], meta: dict[str, Any]
 ) -> None:
-    """A GLB file with these nodes; geometries: for each field its mesh in its own coordinates, which several nodes may share,
-    and normals (V, 3) of its vertices."""
+    """A GLB file with these nodes; geometries: for each field its mesh in its own coordinates, which several nodes may
+    share, and normals (V, 3) of its vertices."""
     trimesh = meshes.library("writing GLB")
     scene, names = trimesh.Scene(), _distinct(nodes)
     surfaces: dict[int, tuple[str, np.ndarray]] = {}  # by field: name of the geometry, and how far it was moved
     name_colours = None
     for number, node in enumerate(nodes):
-        above = None if node.parent is None else names[node.parent]
-        scene.graph.update(names[number], above or scene.graph.base_frame, matrix=node.placement.matrix)
+        above = scene.graph.base_frame if node.parent is None else names[node.parent]
+        scene.graph.update(names[number], above, matrix=node.placement.matrix)
         if node.field is None or geometries[node.field] is None:
             continue
         if node.field not in surfaces:
@@ -204,7 +205,7 @@ def write_glb(
             shift[:3, 3] = moved
             scene.graph.update(f"{names[number]}/{geometry}", names[number], matrix=shift, geometry=geometry)
         else:
-            scene.graph.update(names[number], above or scene.graph.base_frame, matrix=node.placement.matrix, geometry=geometry)
+            scene.graph.update(names[number], above, matrix=node.placement.matrix, geometry=geometry)
     if not surfaces:
         raise UsageError("writing a scene: got no part with faces, expected one; raise the resolution or the level")
     units = meta.get("units")
