@@ -55,7 +55,7 @@ def test_commands_that_do_not_work_out(tmp_path, capsys):
     for arguments, code, word in (
         ([str(tmp_path / "none.nfld"), "--html", out], 2, "no such file"),
         ([str(tmp_path / "bad.nfld"), "--html", out], 3, "signature"),
-        ([str(GOLDEN / "volume-4d.nfld"), "--html", out], 2, "4 axes"),
+        ([str(GOLDEN / "volume-1d.nfld"), "--html", out], 2, "one axis"),
         ([golden, "--html", out, "--source", str(tmp_path / "none.png")], 2, "no such file"),
     ):
         assert main(["view", *arguments]) == code

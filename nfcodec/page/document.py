@@ -26,15 +26,15 @@ def page(data: bytes, name: str, signal: Signal | None = None, source_bytes: int
 
     data: a whole .nfld file. name: the page's title. signal: the field's source, to be shown beside it and measured against;
     source_bytes: the size of its file.
-    Raises FormatError for a broken file, UsageError for a field of 1 or 4 axes and for a signal that is not the field's source.
+    Raises FormatError for a broken file, UsageError for a field of one axis and for a signal that is not the field's source.
     """
     from ..decode import open as open_field
 
     field = open_field(data)
     if isinstance(field, Scene):
         raise UsageError(f"viewing {name}: got a scene of several fields, expected one; decode it to GLB and view that")
-    if field.spec.n_dims not in (2, 3):
-        raise UsageError(f"viewing {name}: got a field of {field.spec.n_dims} axes, expected 2 or 3; decode a part of it instead")
+    if field.spec.n_dims == 1:
+        raise UsageError(f"viewing {name}: got a field of one axis, expected 2 to 4; decode it and draw its curve instead")
     facts: dict[str, Any] = _facts(field, name)
     source = b""
     if signal is not None:

@@ -3,13 +3,13 @@ import { CpuPainter, GlPainter, fitted } from "./canvas.js";
 import { isLight, shownBytes, shownSource } from "./display.js";
 import { bindTexture, fill, finished, programOf, setUniforms, targetOf, textureOf } from "./gl.js";
 import { gestures } from "./gestures.js";
+import { clipOf, grabLine, labelPanes, panesOf } from "./panes.js";
 import { Progressive } from "./progressive.js";
 import { FieldShader } from "./shader/field.js";
 
 const MAX_ZOOM = 4096; // device pixels for a sample of the source
 const MAX_BOX = 4; // samples of the field for a pixel, along each axis, where the picture is made smaller
 const STEP = 1.4;
-const GRAB_PX = 14;
 const COARSE = 4096; // the part of a coordinate that has few digits
 
 const COMMON = `precision highp float;
@@ -119,28 +119,9 @@ export class ImageView {
     this.changed();
   }
 
-  /** Panes as `{kind, rect, clip}`, rectangles [x, y, width, height] in device pixels from above. */
   panes() {
-    const { width, height } = this.page.canvas;
-    const whole = [0, 0, width, height];
-    if (this.compare === "wipe") {
-      const x = Math.round(width * this.wipe);
-      return [
-        { kind: "field", rect: whole, clip: [0, 0, x, height] },
-        { kind: this.reference, rect: whole, clip: [x, 0, width - x, height] },
-      ];
-    }
-    if (this.compare === "beside") {
-      const kinds = ["field", "bilinear", "nearest"];
-      const wide = width >= height;
-      const step = (wide ? width : height) / kinds.length;
-      return kinds.map((kind, i) => {
-        const [from, to] = [Math.round(i * step), Math.round((i + 1) * step) - (i < 2 ? 2 : 0)];
-        const rect = wide ? [from, 0, to - from, height] : [0, from, width, to - from];
-        return { kind, rect, clip: rect };
-      });
-    }
-    return [{ kind: "field", rect: whole, clip: whole }];
+    const kinds = this.compare === "beside" ? ["field", "bilinear", "nearest"] : ["field", this.reference];
+    return panesOf(this.page.canvas, this.compare, kinds, this.wipe);
   }
 
   /** Where the middle lies in a pane, in device pixels from above: so that the picture begins with a whole one. */
@@ -166,14 +147,11 @@ export class ImageView {
     gl.clearColor(0, 0, 0, 0);
     gl.scissor(0, stripFrom, target.width, stripRows);
     gl.clear(gl.COLOR_BUFFER_BIT);
-    for (const { kind, rect, clip } of this.panes()) {
-      // from below, in fragments, rounded alike for neighbours
-      const [left, right] = [clip[0], clip[0] + clip[2]].map((x) => Math.round(x / scale));
-      const [low, high] = [height - clip[1] - clip[3], height - clip[1]].map((y) => Math.round(y / scale));
-      const from = Math.max(low, stripFrom);
-      const rows = Math.min(high, stripFrom + stripRows) - from;
-      if (rows <= 0 || right <= left) continue;
-      gl.scissor(left, from, right - left, rows);
+    for (const pane of this.panes()) {
+      const { kind, rect } = pane;
+      const clip = clipOf(pane, height, scale, [stripFrom, stripRows]);
+      if (!clip) continue;
+      gl.scissor(...clip);
       const [x, y] = this.place(rect);
       this.#pane(kind, [x, height - y], scale, [0, 0, target.width, target.height]);
     }
@@ -386,13 +364,7 @@ export class ImageView {
       controls.key(key, says, () => this.panBy(dx * 60, dy * 60));
     }
     gestures(canvas, {
-      start: ([x]) => {
-        if (this.compare !== "wipe" || Math.abs(x - this.wipe * canvas.clientWidth) > GRAB_PX) return null;
-        return ([to]) => {
-          this.wipe = Math.min(Math.max(to / canvas.clientWidth, 0), 1);
-          this.changed();
-        };
-      },
+      start: grabLine(canvas, this),
       drag: (dx, dy) => this.panBy(dx, dy),
       zoom: (factor, point) => this.zoomBy(factor, point),
       double: (point) => this.zoomBy(STEP ** 3, point),
@@ -411,12 +383,8 @@ export class ImageView {
 
   #labels() {
     const { page } = this;
-    const ratio = page.canvas.width / page.canvas.clientWidth;
     const source = page.facts.source ? "source" : "decoded samples";
-    const text = { field: "field", nearest: `${source}, nearest`, bilinear: `${source}, bilinear` };
-    const panes = this.compare === "off" ? [] : this.panes();
-    page.labels(panes.map(({ kind, clip }) => ({ text: text[kind], x: clip[0] / ratio, y: clip[1] / ratio, width: clip[2] / ratio })));
-    page.divider(this.compare === "wipe" ? this.wipe : null);
+    labelPanes(page, this.panes(), this, { field: "field", nearest: `${source}, nearest`, bilinear: `${source}, bilinear` });
     page.tell(this.zoom >= 10 ? `${Math.round(this.zoom)}×` : `${Number(this.zoom.toPrecision(2))}×`);
   }
 }

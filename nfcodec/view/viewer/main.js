@@ -4,6 +4,8 @@ import { Decoding } from "./decoding.js";
 import { contextOf, isSoftware } from "./gl.js";
 import { ImageView } from "./image.js";
 import { withoutShader } from "./shader/field.js";
+import { SurfaceView } from "./surface.js";
+import { VolumeView } from "./volume.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -22,6 +24,8 @@ class Page {
     this.canvas = byId("canvas");
     this.controls = new Controls(byId("controls"));
     this.complete = false;
+    /** What the address asks for: ?gl, ?cpu. */
+    this.wish = new URLSearchParams(location.search);
     this.onState = (state) => {
       document.body.dataset.state = this.complete ? state : "decoding";
     };
@@ -85,19 +89,19 @@ class Page {
 }
 
 /** The context for shaders, or null where the CPU is to do it; and in words why. The address may say ?gl or ?cpu. */
-function evaluator(canvas, spec, kind) {
-  const wish = new URLSearchParams(location.search);
-  const reason = withoutShader(spec) ?? (wish.has("cpu") ? "the address" : null);
+function evaluator({ canvas, wish }, spec, kind) {
+  // lattices of three axes need no shader of the field
+  const reason = wish.has("cpu") ? "the address" : kind === "image" ? withoutShader(spec) : null;
   if (reason) return [null, `evaluated on the CPU, because of ${reason}`];
   // a canvas has one context for ever, so another one is asked what there is
   const probe = contextOf(document.createElement("canvas"));
   if (!probe) return [null, "evaluated on the CPU: this browser has no WebGL 2"];
-  const software = kind === "image" && isSoftware(probe) && !wish.has("gl");
+  const software = isSoftware(probe) && !wish.has("gl");
   probe.getExtension("WEBGL_lose_context")?.loseContext();
-  return software ? [null, "evaluated on the CPU: there is no GPU"] : [contextOf(canvas), ""];
+  return [software && kind === "image" ? null : contextOf(canvas), software ? (kind === "image" ? "evaluated on the CPU: there is no GPU" : "there is no GPU: drawn from a lattice of the field") : ""];
 }
 
-const VIEWS = { image: ImageView };
+const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView };
 
 function start() {
   const page = new Page();
@@ -106,13 +110,16 @@ function start() {
     document.body.dataset.state = "failed";
     page.onError(error.message ?? String(error));
   };
+  page.onFailure = failed;
   addEventListener("error", (event) => failed(event.error ?? event.message));
   addEventListener("unhandledrejection", (event) => failed(event.reason));
   page.decoding = new Decoding(bytesOf("field"), {
     header: ({ spec }) => {
       const kind = spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume";
-      [page.gl, byId("note").textContent] = evaluator(page.canvas, spec, kind);
+      [page.gl, byId("note").textContent] = evaluator(page, spec, kind);
       const View = VIEWS[kind];
+      page.canvas.addEventListener("webglcontextlost", () => failed("the GPU gave up; reload the page with ?cpu at the end of its address"));
+      document.body.dataset.kind = kind;
       page.view = new View(page);
       started = page.view.start().then(() => page.controls.help());
       started.catch(failed);

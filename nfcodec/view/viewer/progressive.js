@@ -3,6 +3,8 @@
  * short follows from how long strips took before.
  */
 
+import { Pace } from "./pace.js";
+
 const FIRST_MS = 60; // of the first picture after a change
 const STRIP_MS = 40;
 const COARSEST = 16;
@@ -15,7 +17,7 @@ export class Progressive {
   constructor(painter, onState = () => {}) {
     this.painter = painter;
     this.onState = onState;
-    this.msPerPixel = FIRST_MS / 1e4; // a guess: a small first picture
+    this.pace = new Pace(FIRST_MS / 1e4, STRIP_MS); // a guess: a small first picture
     this.stale = false;
     this.running = null;
   }
@@ -29,7 +31,7 @@ export class Progressive {
 
   #firstScale([width, height]) {
     let scale = 1;
-    while (scale < COARSEST && (this.msPerPixel * width * height) / scale ** 2 > FIRST_MS) scale *= 2;
+    while (scale < COARSEST && (this.pace.msPerItem * width * height) / scale ** 2 > FIRST_MS) scale *= 2;
     return scale;
   }
 
@@ -57,11 +59,9 @@ export class Progressive {
     const [width, height] = size.map((n) => Math.ceil(n / scale));
     this.painter.begin(scale);
     for (let row = 0; row < height; ) {
-      const rows = Math.min(Math.max(1, Math.round(STRIP_MS / (this.msPerPixel * width))), height - row);
-      const start = performance.now();
-      await this.painter.strip(row, row + rows);
-      const rate = (performance.now() - start) / (rows * width);
-      this.msPerPixel += (rate - this.msPerPixel) * (rows * width > 1000 ? 0.5 : 0.1);
+      const rows = Math.min(Math.max(1, Math.round(this.pace.items / width)), height - row);
+      const from = row;
+      await this.pace.turn(rows * width, () => this.painter.strip(from, from + rows));
       row += rows;
       if (this.stale && !first) return false;
     }

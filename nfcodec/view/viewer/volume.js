@@ -1,0 +1,146 @@
+/** A volume: rays gather light through a lattice of the field by a transfer function; slices are the field itself. */
+import { smooth } from "./gl.js";
+import { SpaceView } from "./space.js";
+import { trilinear } from "./surface.js";
+import { MAP_NAMES, transferOf } from "./transfer.js";
+import { volumeFragment, volumePacking, volumeRange } from "./volume-shader.js";
+
+const ENTRIES = 256;
+const CPU_STEPS = 160; // for an edge of 1
+
+export class VolumeView extends SpaceView {
+  constructor(page) {
+    super(page);
+    this.channel = 0;
+    this.packing = volumePacking(this);
+    const { offsets, scales } = this.spec;
+    this.mode = "light";
+    // values of two signs have a map of two sides
+    this.map = offsets[0] < 0 && offsets[0] + scales[0] > 0 && offsets[0] + scales[0] < -3 * offsets[0] ? "coolwarm" : "grey";
+    this.window = [0, 1];
+    this.density = 32;
+  }
+
+  /** Least value and range of the channel. */
+  get range() {
+    return volumeRange(this.spec, this.channel);
+  }
+
+  fragment(shader) {
+    return volumeFragment(this.spec, shader);
+  }
+
+  uniforms({ shape }) {
+    return {
+      mode: { int: Number(this.mode === "largest") }, window: this.window, density: this.density, stride: 0.5 / Math.max(...shape, 64),
+      transfer: { int: this.transferUnit }, ...this.packing.uniforms(),
+    };
+  }
+
+  drawBox(program, lattice, camera, grain, target, unit = 0) {
+    const { gl } = this.page;
+    this.transferUnit = unit + lattice.textures.length;
+    gl.activeTexture(gl.TEXTURE0 + this.transferUnit);
+    if (!this.transfer) {
+      this.transfer = gl.createTexture();
+      gl.bindTexture(gl.TEXTURE_2D, this.transfer);
+      gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA8, ENTRIES, 1);
+      smooth(gl, gl.TEXTURE_2D, gl.LINEAR);
+    }
+    gl.bindTexture(gl.TEXTURE_2D, this.transfer);
+    if (this.mapped !== this.map) {
+      this.mapped = this.map;
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ENTRIES, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(transferOf(this.map, ENTRIES).buffer));
+    }
+    super.drawBox(program, lattice, camera, grain, target, unit);
+  }
+
+  ownControls(controls, change) {
+    const says = (part) => String(Number((this.range[0] + part * this.range[1]).toPrecision(3)));
+    const { nChannels, nAxes, extent } = this.spec;
+    if (nChannels > 1) {
+      const all = Array.from({ length: nChannels }, (_, c) => [String(c), String(c + 1)]);
+      controls.choice("Channel", all, "0", (value) => {
+        this.channel = Number(value);
+        this.refield(false);
+      }, "v");
+    }
+    if (nAxes === 4) {
+      const n = extent[0];
+      controls.slider("Time", { min: 1, max: n, step: n > 200 ? 1 : 0.25, value: (n + 1) / 2, keys: ["j", "k"] }, (value) => {
+        this.time = (value - 0.5) / n;
+        this.refield(false);
+      });
+    }
+    controls.choice("Show", [["light", "Light"], ["largest", "Largest"]], this.mode, change((value) => {
+      this.mode = value;
+      density.box.hidden = value === "largest";
+    }), "m");
+    controls.choice("Colours", MAP_NAMES.map((name) => [name, name]), this.map, change((value) => {
+      this.map = value;
+    }), "c");
+    const bound = (label, i, keys) =>
+      controls.slider(label, { min: 0, max: 1, step: 0.01, value: this.window[i], says, keys }, change((value) => {
+        this.window[i] = value;
+        // never empty
+        if (this.window[1] - this.window[0] < 0.01) this.window[1 - i] = i === 0 ? value + 0.01 : value - 0.01;
+      }));
+    bound("From", 0, ["q", "w"]);
+    bound("to", 1, ["a", "e"]);
+    const density = controls.slider("Density", { min: 0, max: 8, step: 0.25, value: Math.log2(this.density), says: (v) => (2 ** v).toFixed(0), keys: [",", "."] }, change((value) => {
+      this.density = 2 ** value;
+    }));
+  }
+
+  /** The function (ray, out, at) that writes the RGBA of a ray: as the shader but for slopes, by numbers of the lattice. */
+  rays({ first, shape }, { eye, slice }) {
+    const { size, window, density, mode } = this;
+    const transfer = transferOf(this.map, ENTRIES);
+    const entry = (v) => 4 * Math.round((ENTRIES - 1) * Math.min(Math.max((v - window[0]) / (window[1] - window[0]), 0), 1));
+    const cutAxis = slice.indexOf(1);
+    const high = size.map((s, k) => (k === cutAxis ? slice[3] : s));
+    const stride = 1 / CPU_STEPS;
+    const p = [0, 0, 0];
+    const value = (ray, t) => {
+      for (let k = 0; k < 3; k++) p[k] = eye[k] + t * ray[k];
+      return trilinear(first, shape, 2, 0, p, size);
+    };
+    return (ray, out, to) => {
+      let [near, far, through] = [0, Infinity, -1];
+      for (let k = 0; k < 3; k++) {
+        const [a, b] = [-eye[k] / ray[k], (high[k] - eye[k]) / ray[k]];
+        if (Math.min(a, b) > near) [near, through] = [Math.min(a, b), k];
+        far = Math.min(far, Math.max(a, b));
+      }
+      if (near >= far) return;
+      if (cutAxis >= 0 && through === cutAxis && ray[cutAxis] < 0) {
+        const e = entry(value(ray, near));
+        for (let k = 0; k < 3; k++) out[to + k] = transfer[e + k];
+        out[to + 3] = 255;
+        return;
+      }
+      let clear = 1;
+      let largest = -Infinity;
+      const light = [0, 0, 0];
+      for (let t = near + stride / 2; t < far && clear > 0.01; t += stride) {
+        const v = value(ray, t);
+        if (mode === "largest") {
+          largest = Math.max(largest, v);
+          continue;
+        }
+        const e = entry(v);
+        const opacity = 1 - Math.exp((-density * stride * transfer[e + 3]) / 255);
+        for (let k = 0; k < 3; k++) light[k] += clear * opacity * transfer[e + k];
+        clear *= 1 - opacity;
+      }
+      if (mode === "largest") {
+        const e = entry(largest);
+        for (let k = 0; k < 3; k++) out[to + k] = transfer[e + k];
+        out[to + 3] = (255 * e) / (4 * (ENTRIES - 1));
+      } else if (clear < 1) {
+        for (let k = 0; k < 3; k++) out[to + k] = light[k] / (1 - clear);
+        out[to + 3] = 255 * (1 - clear);
+      }
+    };
+  }
+}
