@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import browse, needs_browser
+from distance_fields import block, data_of, ring
 
 import nfcodec
 from nfcodec.cli import main
@@ -26,6 +27,12 @@ def page_of(tmp_path, name, *options):
     path = tmp_path / "page.html"
     assert main(["view", str(GOLDEN / f"{name}.nfld"), "--html", str(path), "--overwrite", "--quiet", *options]) == 0
     return path
+
+
+def page_with(tmp_path, data):
+    path = tmp_path / "page.html"
+    path.write_text(page(data, "test.nfld"))
+    return path, nfcodec.open(data)
 
 
 def shown(path):
@@ -139,3 +146,94 @@ def test_an_image_at_eight_times_its_size(tmp_path, name, query):
     found = shown(shot)[int(top) + y : int(top) + y + height, x : x + width]
     error = np.abs(found - right)
     assert error.max() <= 1.0 and error.mean() < 0.1
+
+
+# ---------------------------------------------------------------- three axes
+
+CAMERA = "(() => { const c = viewer.canvas; return { ...viewer.view.camera([0, 0, c.width, c.height]), shape: [c.height, c.width], top: c.getBoundingClientRect().y }; })()"
+HIDE = "document.getElementById('corner').style.visibility = 'hidden'"
+
+
+def rays_of(camera):
+    """Origin (3,) and directions (H, W, 3) of the pixels of the canvas, x, y, z in units of the box's longest edge."""
+    height, width = camera["shape"]
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    px, py = (x - camera["middle"][0]) / camera["focal"], (height - y - camera["middle"][1]) / camera["focal"]
+    right, up, forward = (np.array(camera[key]) for key in ("cameraRight", "cameraUp", "cameraForward"))
+    directions = forward + px[..., None] * right + py[..., None] * up
+    return np.array(camera["eye"]), directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+
+
+def canvas_of(shot, camera):
+    height, width = camera["shape"]
+    assert camera["top"] == int(camera["top"])
+    return shown(shot)[int(camera["top"]) :][:height, :width]
+
+
+@needs_browser
+@pytest.mark.parametrize("query, most_missed, most_degrees", [("?gl", 0.002, 2.0), ("", 0.01, 8.0), ("?cpu", 0.01, 8.0)])
+@pytest.mark.parametrize("trimmed", [False, True])
+def test_normals_of_a_surface(tmp_path, trimmed, query, most_missed, most_degrees):
+    """Which pixels meet the surface, and its normals there, against rays that the decoder in Python casts."""
+    shot = tmp_path / "shot.png"
+    steps = [{"wait": True}, {"run": HIDE}, {"key": "n"}, {"run": "viewer.view.shading = 2, viewer.view.changed(), 0"}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
+    path, field = page_with(tmp_path, data_of(block, trim=lambda points: points[:, 1] - 0.7) if trimmed else data_of(ring))
+    camera = browse(path, steps, query, size=(360, 420))[-1]
+    edge = field.spec.cell * max(field.spec.extent)
+    eye, directions = rays_of(camera)
+    flat = directions.reshape(-1, 3)
+    rays = field.raycast(np.broadcast_to(np.array(field.spec.origin[::-1]) + edge * eye, flat.shape), flat)
+    pixels = canvas_of(shot, camera)
+    background = pixels[0, 0]
+    found = np.abs(pixels - background).max(-1).reshape(-1) > 3
+    assert 0.02 < rays.hit.mean() < 0.8
+    assert (found != rays.hit).mean() <= most_missed
+    both = found & rays.hit
+    normals = pixels.reshape(-1, 3)[both] / 127.5 - 1
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    degrees = np.degrees(np.arccos(np.clip((normals * rays.normals[both]).sum(-1), -1, 1)))
+    assert np.median(degrees) <= most_degrees
+
+
+@needs_browser
+@pytest.mark.parametrize("query, most", [("?gl", 1.0), ("", 3.0), ("?cpu", 3.0)])
+def test_a_slice_of_a_volume(tmp_path, query, most):
+    """Values where rays meet the slice, as grey: those of the field, or of a lattice where there is no GPU."""
+    shot = tmp_path / "shot.png"
+    steps = [{"wait": True}, {"run": HIDE}, {"run": "viewer.view.map = 'grey', 0"}, {"key": "z"}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
+    path, field = page_with(tmp_path, data_of(ring, "volume"))
+    camera = browse(path, steps, query, size=(360, 420))[-1]
+    eye, directions = rays_of(camera)
+    t = (camera["slice"][3] - eye[2]) / directions[..., 2]
+    points = (eye + t[..., None] * directions) / camera["size"]
+    inside = ((points > 0.02) & (points < 0.98)).all(-1) & (directions[..., 2] < 0)
+    values = field.sample(points[inside][:, ::-1])[:, 0]
+    low, size = field.spec.value_offset[0], field.spec.value_scale[0]
+    right = 255 * np.clip((values - low) / size, 0, 1)
+    assert inside.mean() > 0.02
+    found = canvas_of(shot, camera)[inside]
+    assert np.abs(found - right[:, None]).mean() <= 0.3 * most and np.percentile(np.abs(found - right[:, None]), 99) <= most
+
+
+@needs_browser
+@pytest.mark.parametrize("query", ["?gl", "", "?cpu"])
+def test_the_largest_values_along_rays(tmp_path, query):
+    shot = tmp_path / "shot.png"
+    steps = [{"wait": True}, {"run": HIDE}, {"run": "viewer.view.map = 'grey', viewer.view.mode = 'largest', viewer.view.changed(), 0"}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
+    path, field = page_with(tmp_path, data_of(ring, "volume"))
+    camera = browse(path, steps, query, size=(360, 420))[-1]
+    eye, directions = rays_of(camera)
+    some = np.zeros(directions.shape[:2], bool)
+    some[::8, ::8] = True
+    distances = np.linspace(0, np.linalg.norm(eye) + 2, 400)
+    points = (eye + distances[:, None, None] * directions[some]) / camera["size"]
+    inside = ((points >= 0) & (points <= 1)).all(-1)
+    values = np.full(inside.shape, -np.inf)
+    values[inside] = field.sample(points[inside][:, ::-1])[:, 0]
+    low, size = field.spec.value_offset[0], field.spec.value_scale[0]
+    meets = inside.sum(0) > 10
+    shown_ = np.clip((values.max(0)[meets] - low) / size, 0, 1)
+    stage = canvas_of(shot, camera)[0, 0]
+    right = 255 * shown_[:, None] ** 2 + (1 - shown_[:, None]) * stage  # grey, and as opaque as it is light
+    found = canvas_of(shot, camera)[some][meets]
+    assert meets.sum() > 50 and np.abs(found - right).mean() < 6

@@ -23,7 +23,7 @@ void main() {
   vec3 q = vec3(gl_FragCoord.xy, layer) / shape;
   vec4 y[${quads(shader.spec.nChannels)}];
   field(vec4(0.0), ${placeOf(shader.spec, "q")}, level, y);
-  ${packing}
+  ${packing.source}
 }`;
 
 export class Bake {
@@ -113,7 +113,7 @@ export class Bake {
 
   async #byGpu(shape, level, turn) {
     const { gl, shader, packing } = this;
-    this.program ??= await programOf(gl, fragment(shader, packing.source));
+    this.program ??= await programOf(gl, fragment(shader, packing));
     const [depth, height, width] = shape;
     const textures = this.#textures(shape);
     const frame = gl.createFramebuffer();

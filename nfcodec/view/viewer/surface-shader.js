@@ -54,12 +54,12 @@ void main() {
   for (int i = 0; i < 240; i++) {
     if (phase == 0) p = eye + t * ray;
     else if (phase == 1) p = eye + hit * ray;
-    vec3 corner = k == 0 ? vec3(1, -1, -1) : k == 1 ? vec3(-1, -1, 1) : k == 2 ? vec3(-1, 1, -1) : vec3(1);
-    Read read = readAt(phase == 2 ? p + h * corner : p);
+    vec3 side = (k & 1) == 0 ? vec3(equal(ivec3(k >> 1), ivec3(0, 1, 2))) : -vec3(equal(ivec3(k >> 1), ivec3(0, 1, 2)));
+    Read read = readAt(phase == 2 ? p + h * side : p);
     float d = read.value;
     if (phase == 2) {
-      n += corner * d;
-      if (++k < 4) continue;
+      n += side * d;
+      if (++k < 6) continue;
       n /= max(length(n), 1e-12);
       if (shading == 2) colour = vec4(0.5 + 0.5 * n, 1.0);
       else colour = vec4(lit(shading == 0 ? base : clay, n, -ray), 1.0);

@@ -27,7 +27,7 @@ export class SurfaceView extends SpaceView {
     const shell = this.spec.kind === "udf" ? 0.6 : 0;
     return {
       shading: { int: this.shading }, shift: [this.iso + shell * cell, this.iso + shell * own], band: occupancy ? 10 : 2 * cell,
-      stride: occupancy ? cell / 2 : 0, reach: this.programs?.exact ? own / 2 : cell / 2,
+      stride: occupancy ? cell / 2 : 0, reach: this.programs?.exact ? own / 4 : cell / 2,
     };
   }
 
