@@ -17,7 +17,10 @@ export function fitted(canvas) {
 }
 
 export class GlPainter {
-  /** draw(scale): draws all of the picture into the bound frame; the scissor is set. */
+  /**
+   * draw(scale, strip, target): draws a strip [x, y, width, height] of a target, from below, into the bound frame, where it sets the scissor,
+   * which is on.
+   */
   static async make(gl, draw) {
     return new GlPainter(gl, draw, await programOf(gl, COPY));
   }

@@ -68,17 +68,23 @@ export function smooth(gl, target, filter) {
   for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T, gl.TEXTURE_WRAP_R]) gl.texParameteri(target, name, gl.CLAMP_TO_EDGE);
 }
 
-/** A picture to draw into: `{texture, frame, width, height}`. */
-export function targetOf(gl, width, height, format = gl.RGBA8) {
+/** A picture to draw into: `{texture, frame, width, height}`, and `depth` where it has one. */
+export function targetOf(gl, width, height, format = gl.RGBA8, deep = false) {
   const texture = textureOf(gl, format, width, height, gl.LINEAR);
   const frame = gl.createFramebuffer();
   gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
   gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
-  return { texture, frame, width, height };
+  if (!deep) return { texture, frame, width, height };
+  const depth = gl.createRenderbuffer();
+  gl.bindRenderbuffer(gl.RENDERBUFFER, depth);
+  gl.renderbufferStorage(gl.RENDERBUFFER, gl.DEPTH_COMPONENT24, width, height);
+  gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, depth);
+  return { texture, frame, width, height, depth };
 }
 
-export function dropTarget(gl, { texture, frame }) {
+export function dropTarget(gl, { texture, frame, depth }) {
   gl.deleteTexture(texture);
+  if (depth) gl.deleteRenderbuffer(depth);
   gl.deleteFramebuffer(frame);
 }
 

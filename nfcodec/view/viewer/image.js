@@ -252,7 +252,7 @@ export class ImageView {
     const { gl, decoding } = page;
     try {
       if (page.source) {
-        const picture = await createImageBitmap(await (await page.source()).picture, { premultiplyAlpha: "premultiply", colorSpaceConversion: "none" });
+        const picture = await createImageBitmap(page.source.blob(), { premultiplyAlpha: "premultiply", colorSpaceConversion: "none" });
         if (gl) {
           this.samples = textureOf(gl, gl.RGBA8, this.width, this.height);
           gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, gl.RGBA, gl.UNSIGNED_BYTE, picture);

@@ -14,6 +14,11 @@ function bytesOf(id) {
   return Uint8Array.from(binary, (c) => c.charCodeAt(0));
 }
 
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 const sizeText = (n) => (n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toPrecision(n < 1e4 ? 2 : 3)} KB` : `${(n / 1e6).toPrecision(3)} MB`);
 const times = (numbers) => numbers.join(" × ");
 
@@ -81,10 +86,10 @@ class Page {
     byId("reading").textContent = text;
   }
 
-  /** The source that the page holds, as its kind has it, or null. */
+  /** The source that the page holds: what is said of it, and its bytes as a picture's or as they were before they were deflated; or null. */
   get source() {
     if (!this.facts.source) return null;
-    return async () => ({ ...this.facts.source, picture: new Blob([bytesOf("source")], { type: this.facts.source.type }), bytes: () => bytesOf("source") });
+    return { facts: this.facts.source, blob: () => new Blob([bytesOf("source")], { type: this.facts.source.type }), inflated: () => inflated(bytesOf("source")) };
   }
 }
 

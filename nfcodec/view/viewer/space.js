@@ -141,7 +141,7 @@ export class SpaceView {
       if (!clip) continue;
       gl.scissor(...clip);
       const camera = this.camera(pane.rect);
-      if (pane.kind === "source") this.drawSource?.(camera, scale, target, clip);
+      if (pane.kind === "source") this.drawSource(camera, scale, target, clip);
       else this.#drawField(camera, scale, target);
     }
   }

@@ -1,4 +1,5 @@
 /** A surface: rays step by its distance, the lattice far from it and the field near it; orbit, light, normals, a slice and levels. */
+import { MeshDrawing, meshOf } from "./mesh.js";
 import { surfacePacking, surfaceFragment, surfaceWords } from "./surface-shader.js";
 import { SpaceView } from "./space.js";
 
@@ -43,6 +44,16 @@ export class SurfaceView extends SpaceView {
     controls.slider("Level", { min: -most, max: most, step: most / 50, value: 0, says, keys: [",", "."] }, change((value) => {
       this.iso = Math.abs(value) < most / 1000 ? 0 : value;
     }));
+  }
+
+  async loadSource({ facts, inflated }) {
+    this.mesh = new MeshDrawing(this.page.gl, meshOf(facts, await inflated()));
+    this.painted = facts.colours;
+  }
+
+  drawSource(camera, grain, target, clip) {
+    const shading = this.shading === 0 && !this.painted ? 1 : this.shading;
+    this.mesh?.draw({ ...camera, grain, shading: { int: shading } }, target, clip);
   }
 
   /** The function (ray, out, at) that writes the RGBA of what a ray meets: as the shader, by numbers of the lattice. */

@@ -78,7 +78,7 @@ export class VolumeView extends SpaceView {
     }), "m");
     controls.choice("Colours", MAP_NAMES.map((name) => [name, name]), this.map, change((value) => {
       this.map = value;
-    }), "c");
+    }), "p");
     const bound = (label, i, keys) =>
       controls.slider(label, { min: 0, max: 1, step: 0.01, value: this.window[i], says, keys }, change((value) => {
         this.window[i] = value;
@@ -90,6 +90,42 @@ export class VolumeView extends SpaceView {
     const density = controls.slider("Density", { min: 0, max: 8, step: 0.25, value: Math.log2(this.density), says: (v) => (2 ** v).toFixed(0), keys: [",", "."] }, change((value) => {
       this.density = 2 ** value;
     }));
+  }
+
+  async loadSource({ facts, inflated }) {
+    this.sourceFacts = facts;
+    this.sourceBytes = await inflated();
+    this.sourceLattice = null;
+  }
+
+  /** The source's samples of the channel and the time as a texture. */
+  #sourceOf() {
+    const { gl } = this.page;
+    const { shape } = this.sourceFacts;
+    const [depth, height, width] = shape.slice(-3);
+    const frame = shape.length === 4 ? Math.min(Math.floor(this.time * shape[0]), shape[0] - 1) : 0;
+    const made = this.sourceLattice;
+    if (made?.frame === frame && made.channel === this.channel) return made;
+    if (made) gl.deleteTexture(made.textures[0]);
+    const { nChannels } = this.spec;
+    const n = depth * height * width;
+    const bytes = new Uint8Array(n);
+    for (let i = 0, at = frame * n * nChannels + this.channel; i < n; i++, at += nChannels) bytes[i] = this.sourceBytes[at];
+    const texture = gl.createTexture();
+    gl.bindTexture(gl.TEXTURE_3D, texture);
+    gl.texStorage3D(gl.TEXTURE_3D, 1, gl.R8, width, height, depth);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, width, height, depth, gl.RED, gl.UNSIGNED_BYTE, bytes);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 4);
+    smooth(gl, gl.TEXTURE_3D, gl.LINEAR);
+    return (this.sourceLattice = { shape: [depth, height, width], textures: [texture], frame, channel: this.channel });
+  }
+
+  drawSource(camera, grain, target) {
+    if (!this.sourceFacts) return;
+    const lattice = this.#sourceOf();
+    this.page.gl.useProgram(this.programs.rough);
+    this.drawBox(this.programs.rough, lattice, camera, grain, target);
   }
 
   /** The function (ray, out, at) that writes the RGBA of a ray: as the shader but for slopes, by numbers of the lattice. */
