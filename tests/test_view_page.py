@@ -1,5 +1,6 @@
 """`nfcodec view`: the page that it writes, and what a browser shows of it."""
 
+import base64
 import importlib
 import math
 import re
@@ -16,6 +17,7 @@ import nfcodec
 from nfcodec.cli import main
 from nfcodec.page import page
 from nfcodec.page.bundle import bundle
+from nfcodec.spec import Signal
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need pillow")
 
@@ -237,3 +239,106 @@ def test_the_largest_values_along_rays(tmp_path, query):
     right = 255 * shown_[:, None] ** 2 + (1 - shown_[:, None]) * stage  # grey, and as opaque as it is light
     found = canvas_of(shot, camera)[some][meets]
     assert meets.sum() > 50 and np.abs(found - right).mean() < 6
+
+
+# ---------------------------------------------------------------- all kinds
+
+
+@needs_browser
+def test_a_gpu_that_gives_up_is_done_without(tmp_path):
+    lose = "viewer.gl.getExtension('WEBGL_lose_context').loseContext(), document.body.dataset.state = 'lost', 0"
+    steps = [{"wait": True}, {"run": lose}, {"wait": True}, {"run": "[viewer.gl, document.getElementById('note').textContent, document.querySelectorAll('#controls input').length > 3]"}]
+    for name in ("image-rgb8", "sdf-dense"):
+        gl, note, controls = browse(page_of(tmp_path, name), steps, "?gl")[-1]
+        assert gl is None and "gave up" in note and controls
+
+
+@needs_browser
+def test_levels_bytes_and_keys(tmp_path):
+    """The slider of detail by its keys: what the head of the page says, and that the picture is that of the level."""
+    field = nfcodec.open(GOLDEN / "image-rgb8.nfld")
+    shot = tmp_path / "shot.png"
+    zoom = {"run": "viewer.view.zoom = 4, viewer.view.fits = false, viewer.view.changed(), document.getElementById('corner').style.visibility = 'hidden'"}
+    steps = [{"wait": True}, zoom, {"key": "["}, {"wait": True}, {"run": "document.getElementById('about').textContent"}]
+    steps += [{"run": "[viewer.canvas.getBoundingClientRect().y, viewer.canvas.width, viewer.canvas.height]"}, {"shot": str(shot)}]
+    _, about, (top, *size) = browse(page_of(tmp_path, "image-rgb8"), steps, "?gl")
+    assert f"{field.n_levels - 1} of {field.n_levels} levels" in about
+    assert f"{field.sizes['file_bytes'] - field.sizes['level_bytes'][-1]} B" in about
+    right = field.decode(scale=4, level=field.n_levels - 2).astype(float)
+    x, y = (math.floor(n / 2 - m / 2 + 0.5) for n, m in zip(size, right.shape[1::-1]))
+    found = shown(shot)[int(top) + y :, x:][: right.shape[0], : right.shape[1]]
+    assert np.abs(found - right).max() <= 1.0
+    assert np.abs(field.decode(scale=4) - right).max() > 20
+
+
+@needs_browser
+def test_a_broken_file_is_one_line(tmp_path):
+    """What only the decoder of the page finds out."""
+    path = page_of(tmp_path, "image-rgb8")
+    text = path.read_text()
+    (payload,) = re.findall(r'id="field">([^<]+)<', text)
+    broken = bytearray(base64.b64decode(payload))
+    broken[-1] ^= 1
+    broken[len(broken) // 2] ^= 1
+    path.write_text(text.replace(payload, base64.b64encode(broken).decode()))
+    state, error = browse(path, [{"wait": True}, {"run": "[document.body.dataset.state, document.getElementById('error').textContent]"}])[-1]
+    assert state == "failed" and "checksum" in error and "\n" not in error
+
+
+@needs_browser
+@pytest.mark.parametrize("query", ["?gl", "?cpu"])
+def test_a_picture_beside_its_source(tmp_path, query):
+    """On the right of the line the samples of the source, nearest; on the left the field."""
+    rng = np.random.default_rng(3)
+    source = rng.integers(0, 256, nfcodec.open(GOLDEN / "image-rgb8.nfld").decode().shape, dtype=np.uint8)
+    Image.fromarray(source).save(tmp_path / "source.png")
+    shot = tmp_path / "shot.png"
+    zoom = "viewer.view.zoom = 8, viewer.view.fits = false, viewer.view.changed(), document.getElementById('corner').style.visibility = 'hidden'"
+    place = "[viewer.canvas.getBoundingClientRect().y, viewer.canvas.width, viewer.canvas.height]"
+    steps = [{"wait": True}, {"key": "c"}, {"run": zoom}, {"run": "new Promise((r) => setTimeout(r, 500))"}, {"wait": True}, {"run": place}, {"shot": str(shot)}]
+    values = browse(page_of(tmp_path, "image-rgb8", "--source", str(tmp_path / "source.png")), steps, query)
+    top, *size = values[-1]
+    right = np.repeat(np.repeat(source, 8, 0), 8, 1).astype(float)
+    field = nfcodec.open(GOLDEN / "image-rgb8.nfld").decode(scale=8).astype(float)
+    x, y = (math.floor(n / 2 - m / 2 + 0.5) for n, m in zip(size, right.shape[1::-1]))
+    found = shown(shot)[int(top) + y :, x:][: right.shape[0], : right.shape[1]]
+    middle = size[0] // 2 - x
+    assert np.abs(found[:40, middle + 20 :] - right[:40, middle + 20 :]).max() == 0  # the handle of the line is lower
+    assert np.abs(found[:40, : middle - 20] - field[:40, : middle - 20]).max() <= 1
+
+
+@needs_browser
+def test_a_surface_beside_its_source(tmp_path):
+    """Triangles of the source are drawn where rays meet the field: a mesh of the field itself, seen as normals."""
+    path, field = page_with(tmp_path, data_of(ring))
+    mesh = field.to_mesh(96)
+    text = page(data_of(ring), "ring.nfld", Signal("sdf", mesh=mesh), 1000)
+    path.write_text(text)
+    shots = [tmp_path / "field.png", tmp_path / "source.png"]
+    look = "viewer.view.shading = 2, viewer.view.compare = 'wipe', viewer.view.wipe = %d, viewer.view.changed(), viewer.divider(null), viewer.labels([]), 0"
+    load = "viewer.view.loadSource(viewer.source).then(() => 0)"
+    steps = [{"wait": True}, {"run": HIDE}, {"run": load}]
+    for part, shot in zip((1, 0), shots):
+        steps += [{"run": look % part}, {"wait": True}, {"run": "document.getElementById('labels').style.visibility = document.getElementById('divider').style.visibility = 'hidden'"}, {"run": CAMERA}, {"shot": str(shot)}]
+    camera = browse(path, steps, size=(360, 420))[-1]
+    a, b = (canvas_of(shot, camera) for shot in shots)
+    background = a[0, 0]
+    on_a, on_b = (np.abs(image - background).max(-1) > 3 for image in (a, b))
+    assert 0.05 < on_a.mean() < 0.8 and (on_a != on_b).mean() < 0.02
+    assert np.median(np.abs(a - b)[on_a & on_b]) < 8
+
+
+@needs_browser
+def test_a_volume_beside_its_source(tmp_path):
+    data = data_of(ring, "volume")
+    field = nfcodec.open(data)
+    (tmp_path / "page.html").write_text(page(data, "ring.nfld", Signal("volume", field.decode()), 1000))
+    shots = [tmp_path / "field.png", tmp_path / "source.png"]
+    look = "viewer.view.compare = 'wipe', viewer.view.wipe = %d, viewer.view.changed(), 0"
+    hide = "['corner', 'labels', 'divider'].forEach((id) => (document.getElementById(id).style.visibility = 'hidden'))"
+    steps = [{"wait": True}, {"run": hide}, {"run": "viewer.view.loadSource(viewer.source).then(() => 0)"}]
+    for part, shot in zip((1, 0), shots):
+        steps += [{"run": look % part}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
+    camera = browse(tmp_path / "page.html", steps, size=(360, 420))[-1]
+    a, b = (canvas_of(shot, camera) for shot in shots)
+    assert a.std() > 10 and np.abs(a - b).mean() < 2

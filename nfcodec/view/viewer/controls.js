@@ -20,6 +20,12 @@ export class Controls {
     });
   }
 
+  clear() {
+    this.root.replaceChildren();
+    this.keys.clear();
+    document.querySelector(".help")?.remove();
+  }
+
   /** A key that does something, with its words for the list of keys; without words it is another key for the same. */
   key(keys, says, act) {
     [keys].flat().forEach((key, i) => this.keys.set(key, { act, says: i === 0 ? says : null }));

@@ -42,6 +42,15 @@ class Page {
     this.describe(this.facts.nLevels);
   }
 
+  /** A canvas without a past, no controls, and words about how it is drawn. */
+  fresh(note) {
+    const canvas = this.canvas.cloneNode();
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
+    this.controls.clear();
+    byId("note").textContent = note;
+  }
+
   /** Bytes and dB of the first n levels in the head of the page. */
   describe(n) {
     const { kind, extent, nChannels, fileBytes, sourceBytes, levelBytes, levelDb, quality, nLevels } = this.facts;
@@ -93,24 +102,45 @@ class Page {
   }
 }
 
-/** The context for shaders, or null where the CPU is to do it; and in words why. The address may say ?gl or ?cpu. */
-function evaluator({ canvas, wish }, spec, kind) {
+const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView };
+const kindOf = (spec) => (spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume");
+
+/** Whether a GPU is to draw, and in words why not. The address may say ?gl or ?cpu. */
+function choice({ wish }, spec) {
+  const image = kindOf(spec) === "image";
   // lattices of three axes need no shader of the field
-  const reason = wish.has("cpu") ? "the address" : kind === "image" ? withoutShader(spec) : null;
-  if (reason) return [null, `evaluated on the CPU, because of ${reason}`];
+  const reason = wish.has("cpu") ? "the address" : image ? withoutShader(spec) : null;
+  if (reason) return [false, `evaluated on the CPU, because of ${reason}`];
   // a canvas has one context for ever, so another one is asked what there is
   const probe = contextOf(document.createElement("canvas"));
-  if (!probe) return [null, "evaluated on the CPU: this browser has no WebGL 2"];
+  if (!probe) return [false, "evaluated on the CPU: this browser has no WebGL 2"];
   const software = isSoftware(probe) && !wish.has("gl");
   probe.getExtension("WEBGL_lose_context")?.loseContext();
-  return [software && kind === "image" ? null : contextOf(canvas), software ? (kind === "image" ? "evaluated on the CPU: there is no GPU" : "there is no GPU: drawn from a lattice of the field") : ""];
+  if (!software) return [true, ""];
+  return image ? [false, "evaluated on the CPU: there is no GPU"] : [true, "there is no GPU: drawn from a lattice of the field"];
 }
 
-const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView };
+/** Starts the view of the file's kind, anew without a GPU where that fails. */
+async function show(page, byGpu, note) {
+  const { spec } = page.decoding;
+  page.fresh(note);
+  page.gl = byGpu ? contextOf(page.canvas) : null;
+  page.view = new VIEWS[kindOf(spec)](page);
+  const lost = (reason) => show(page, false, `evaluated on the CPU: ${reason}`);
+  page.canvas.addEventListener("webglcontextlost", () => (page.started = lost("the GPU gave up")));
+  try {
+    await page.view.start();
+  } catch (error) {
+    if (!page.gl) throw error;
+    return lost(error.message);
+  }
+  page.controls.help();
+  if (page.decoding.levels.length) await page.view.grown(0);
+  if (page.complete) page.view.completed();
+}
 
 function start() {
   const page = new Page();
-  let started = null;
   const failed = (error) => {
     document.body.dataset.state = "failed";
     page.onError(error.message ?? String(error));
@@ -120,18 +150,13 @@ function start() {
   addEventListener("unhandledrejection", (event) => failed(event.reason));
   page.decoding = new Decoding(bytesOf("field"), {
     header: ({ spec }) => {
-      const kind = spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume";
-      [page.gl, byId("note").textContent] = evaluator(page, spec, kind);
-      const View = VIEWS[kind];
-      page.canvas.addEventListener("webglcontextlost", () => failed("the GPU gave up; reload the page with ?cpu at the end of its address"));
-      document.body.dataset.kind = kind;
-      page.view = new View(page);
-      started = page.view.start().then(() => page.controls.help());
-      started.catch(failed);
+      document.body.dataset.kind = kindOf(spec);
+      page.started = show(page, ...choice(page, spec));
+      page.started.catch(failed);
     },
-    levels: (_, first) => started.then(() => page.view.grown(first)),
+    levels: (_, first) => page.started.then(() => page.view.grown(first)),
     done: ({ warnings }) =>
-      started.then(async () => {
+      page.started.then(async () => {
         page.complete = true;
         page.view.completed();
         await page.view.changed();
