@@ -19,6 +19,7 @@ from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
 if TYPE_CHECKING:
     from .queries import ClosestPoints, RayHits, Seeds
+    from .torch_field import TorchField
 
 MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at most 2**16 a sample of the output
 MESH_RESOLUTION, MESH_METHOD = 256, "dual-contouring"
@@ -114,6 +115,12 @@ class Field:
     def laplacian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
         """The sum of the second derivatives along each axis, (N, C) float32: the trace of `hessian`."""
         return np.trace(self.hessian(coords, level), axis1=2, axis2=3)
+
+    def to_torch(self, device: str = "cpu") -> TorchField:
+        """A differentiable torch module that does what `sample` does: see `nfcodec.to_torch`. MissingExtraError without torch."""
+        from . import to_torch  # the package's door: torch lives on a higher floor
+
+        return to_torch(self, device)
 
     # ------------------------------------------------------------ lattices
 

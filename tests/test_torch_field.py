@@ -41,7 +41,7 @@ def golden(name):
 
 @pytest.mark.parametrize("name", ["image-rgb8", "image-hash", "image-codebook"])
 def test_a_module_learns(name):
-    module = nfcodec.to_torch(golden(name))
+    module = golden(name).to_torch()
     coords = torch.rand(500, 2, dtype=torch.float64)
     target = module(coords).detach() + 0.1 * torch.randn(500, 3)
     optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], 1e-2)

@@ -19,6 +19,7 @@ from .compare import compare
 from .decode import decode
 from .doctor import doctor
 from .encode import encode
+from .export import export
 from .inspect import info, verify
 from .study import study
 from .view import view
@@ -39,7 +40,7 @@ def commands(context: click.Context) -> int:
     return 0
 
 
-for command in (encode, decode, info, verify, view, compare, study, doctor):
+for command in (encode, decode, info, verify, view, compare, study, export, doctor):
     commands.add_command(command)
 
 

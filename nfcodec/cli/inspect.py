@@ -31,7 +31,7 @@ def info(file: str, allow_truncated: bool, as_json: bool) -> int:
     """Show what a .nfld FILE holds: kind, shapes, encoding, network, bytes of each part, metadata."""
 
     def show(job: Job) -> int:
-        facts = _open(file, allow_truncated).info()
+        facts = open_field(file, allow_truncated).info()
         if as_json:
             console.print_json({"file": file, **facts})
         else:
@@ -57,7 +57,7 @@ def verify(file: str, source: str | None, as_json: bool, **options: Any) -> int:
 def _verify(file: str, source: str | None, options: dict[str, Any], as_json: bool) -> int:
     import nfcodec
 
-    field = _open(file)
+    field = open_field(file)
     if field.sizes["warnings"]:
         raise FormatError(f"verifying {file}: {'; '.join(field.sizes['warnings'])}")
     is_scene = isinstance(field, nfcodec.Scene)
@@ -98,7 +98,8 @@ def _probe(file: str, field: Field) -> None:
         )
 
 
-def _open(file: str, allow_truncated: bool = False) -> Field | Scene:
+def open_field(file: str, allow_truncated: bool = False) -> Field | Scene:
+    """The field of a path, or of stdin."""
     import nfcodec
 
     return nfcodec.open(sys.stdin.buffer if file == STREAM else file, allow_truncated=allow_truncated)

@@ -51,9 +51,8 @@ def harmonics(u: np.ndarray, degree: int) -> tuple[np.ndarray, np.ndarray, np.nd
     value, gradient, hessian = (np.empty((len(u), *(3,) * k, n_features)) for k in range(3))
     for order in range(degree):
         for m in range(order + 1):
-            norm = math.sqrt((2 * order + 1) / (4 * math.pi) * math.factorial(order - m) / math.factorial(order + m))
-            norm *= math.sqrt(2) if m else 1
-            q, dq, ddq = (polynomial.polyval(z, _legendre(order, m + k)) * norm for k in range(3))
+            norm = normalisation(order, m)
+            q, dq, ddq = (polynomial.polyval(z, legendre_derivative(order, m + k)) * norm for k in range(3))
             p = powers[m]
             dp = m * powers[m - 1] if m else 0 * p
             ddp = m * (m - 1) * powers[m - 2] if m > 1 else 0 * p
@@ -68,7 +67,13 @@ def harmonics(u: np.ndarray, degree: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return value, gradient, hessian
 
 
-def _legendre(order: int, m: int) -> np.ndarray:
+def normalisation(order: int, m: int) -> float:
+    """N_lm, with which the mean of a square over all directions is 1 / (4 pi)."""
+    factor = (2 * order + 1) / (4 * math.pi) * math.factorial(order - m) / math.factorial(order + m)
+    return math.sqrt(factor) * (math.sqrt(2) if m else 1)
+
+
+def legendre_derivative(order: int, m: int) -> np.ndarray:
     """Factors of the powers of z of the m-th derivative of P_order."""
     return polynomial.polyder(legendre.leg2poly([0] * order + [1]), m) if m <= order else np.zeros(1)
 

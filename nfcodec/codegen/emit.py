@@ -1,0 +1,130 @@
+"""A program as text of a language of the C family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .dialect import PRECISE, Dialect, Parameter
+from .expressions import INT, REAL, name
+from .program import Formula, Layer, Level, Program, Read
+from .tables import Table
+
+__all__ = ["emit"]
+
+_INDENT = "    "
+
+
+def emit(program: Program, dialect: Dialect) -> str:
+    """The whole text."""
+    lines = [*dialect.tables(program.tables), ""]  # first, since the head says how they are held
+    lines = [*dialect.head(program), *lines]
+    for level in program.levels:
+        lines += [*_level(dialect, level, program.spec.grid.n_inputs), ""]
+    for k, layer in enumerate(program.layers):
+        if layer.activation is not None:
+            lines.append(dialect.function(f"{dialect.prefix}_activation{k}", [Parameter("v", REAL)], REAL))
+            lines += [f"return {dialect.text(layer.activation, REAL)};", "}", ""]
+    begin, end = dialect.sample(program)
+    return "\n".join(_indented([*lines, *begin, *_body(dialect, program), "}", *end])) + "\n"
+
+
+def _indented(lines: list[str]) -> Iterator[str]:
+    depth = 0
+    for line in lines:
+        depth -= line.startswith("}")
+        yield _INDENT * depth + line if line else line
+        depth += line.endswith("{")
+
+
+def _level(d: Dialect, level: Level, n_inputs: int) -> Iterator[str]:
+    """The function that adds what a level gives to inputs, or multiplies them with it."""
+    axes, f, t = range(len(level.resolution)), level.n_features, level.n_taps
+    parameters = [Parameter(f"c{k}", PRECISE) for k in axes] + [Parameter(f"s{k}", PRECISE) for k in axes]
+    parameters += [Parameter("first", INT), Parameter("multiplies", INT), Parameter("x", REAL, n_inputs)]
+    yield d.function(f"{d.prefix}_read_{level.name}", parameters)
+    for k in axes:
+        yield d.constant(PRECISE, f"u{k}", d.text(level.place(k, name(f"c{k}"), name(f"s{k}")), PRECISE))
+        yield d.constant(PRECISE, f"i{k}", d.text(level.first(name(f"u{k}")), PRECISE))
+        weights = level.weights(name(f"f{k}"))
+        if len(weights) > 1:  # else they are no functions of it
+            yield d.constant(PRECISE, f"f{k}", f"u{k} - i{k}")
+        yield d.array(REAL, f"w{k}", t)
+        yield d.array(INT, f"j{k}", t)
+        for tap, weight in enumerate(weights):
+            yield f"w{k}[{tap}] = {d.cast(REAL, d.text(weight, PRECISE))};"
+            yield f"j{k}[{tap}] = {d.text(level.vertex(k, name(f'i{k}'), tap), PRECISE)};"
+    yield d.array(REAL, "y", f)
+    yield from _filled(d, "y", f)
+    for k in axes:
+        yield d.loop(f"t{k}", t)
+    yield d.constant(INT, "row", d.text(level.row([name(f"j{k}[t{k}]", INT) for k in axes])))
+    yield d.constant(REAL, "w", " * ".join([d.real(level.step, REAL), *(f"w{k}[t{k}]" for k in axes)]))
+    yield d.loop("k", f)
+    yield f"y[k] += w * {d.cast(REAL, d.at(level.rows, f'row * {f} + k'))};"
+    yield from ["}"] * (len(axes) + 1)
+    yield d.loop("k", f)
+    x = d.element("x", "first + k")
+    yield f"{x} = {d.select('multiplies == 1', f'{x} * y[k]', f'{x} + y[k]')};"
+    yield from ["}", "}"]
+
+
+def _filled(d: Dialect, array: str, length: int) -> Iterator[str]:
+    yield d.loop("k", length)
+    yield f"{array}[k] = {d.real(0.0, REAL)};"
+    yield "}"
+
+
+def _body(d: Dialect, program: Program) -> Iterator[str]:
+    """Of the function of all values."""
+    n = program.spec.grid.n_inputs
+    yield d.array(REAL, "x", n)
+    yield from _filled(d, "x", n)
+    for op in program.inputs:
+        yield from _read(d, op) if isinstance(op, Read) else _formula(d, op)
+    below = "x"
+    for k, layer in enumerate(program.layers[:-1]):
+        yield d.array(REAL, f"h{k}", layer.n_outputs)
+        yield d.loop("o", layer.n_outputs)
+        yield from _sum(d, layer, below, "v")
+        yield f"h{k}[o] = {d.prefix}_activation{k}(v);"
+        yield "}"
+        below = f"h{k}"
+    last = program.layers[-1]
+    yield d.array(REAL, "y", last.n_outputs)
+    yield d.loop("o", last.n_outputs)
+    yield from _sum(d, last, below, "v")
+    yield from _products(d, "skipped", program.skip, "x", n)
+    yield f"y[o] = v + {d.real(program.skip_scale, REAL)} * skipped;"
+    yield "}"
+    for c, value in enumerate(program.values):
+        yield d.constant(REAL, f"y{c}", f"y[{c}]")
+        yield f"{d.element('values', str(c))} = {d.text(value.renamed(f'y{c}'), REAL)};"
+
+
+def _sum(d: Dialect, layer: Layer, below: str, target: str) -> Iterator[str]:
+    """The layer's output o before the activation."""
+    bias = f"{d.real(layer.bias_scale, REAL)} * {d.cast(REAL, d.at(layer.biases, 'o'))}"
+    if layer.n_inputs == 0:
+        yield d.constant(REAL, target, bias)
+        return
+    yield from _products(d, "sum", layer.weights, below, layer.n_inputs)
+    yield d.constant(REAL, target, f"{d.real(layer.weight_scale, REAL)} * sum + {bias}")
+
+
+def _products(d: Dialect, target: str, table: Table, below: str, n: int) -> Iterator[str]:
+    yield d.variable(REAL, target, d.real(0.0, REAL))
+    yield d.loop("i", n)
+    yield f"{target} += {d.cast(REAL, d.at(table, f'o * {n} + i'))} * {below}[i];"
+    yield "}"
+
+
+def _read(d: Dialect, op: Read) -> Iterator[str]:
+    places = [f"c{k}" for k in op.axes] + [d.text(shift, PRECISE) for shift in op.shifts]
+    yield f"{d.prefix}_read_{op.level.name}({', '.join([*places, str(op.first), str(int(op.multiplies)), d.handed('x')])});"
+
+
+def _formula(d: Dialect, op: Formula) -> Iterator[str]:
+    for label, value in op.names:
+        yield d.constant(PRECISE, label, d.text(value, PRECISE))
+    for k, feature in enumerate(op.features):
+        yield f"x[{op.first + k}] = {d.cast(REAL, d.text(feature, PRECISE))};"
