@@ -52,13 +52,15 @@ def test_the_commands_run(folder):
         if arguments[0] == "encode":
             # so that it takes seconds here
             arguments += ["--effort", "1", *([] if {"--size", "--lossless"} & set(arguments) else ["--quality", "20"])]
-        if arguments[0] == "compare":
+        if arguments[0] == "study":
+            arguments += ["--encodings", "dense,frequency", "--activations", "relu"]
+        if arguments[0] in ("compare", "study"):
             if "--html" in arguments:
                 pytest.importorskip("matplotlib", reason="reports need matplotlib")
             arguments += ["--effort", "1", "--quality", "20"]
         assert main(arguments) == 0, shlex.join(command)
     assert os.path.getsize("small.nfld") <= 2000
-    for output in ("scene.nfld", "scene.glb", "large.png", "part.png", "scan.nrrd", "back/photo.png", "back/scan.npy", "report.html", "scan.csv"):
+    for output in ("scene.nfld", "scene.glb", "large.png", "part.png", "scan.nrrd", "back/photo.png", "back/scan.npy", "report.html", "scan.csv", "study.html"):
         assert os.path.getsize(output) > 0, output
 
 
