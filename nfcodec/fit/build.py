@@ -41,7 +41,7 @@ def build(
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
     transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
-    mean = source.target.reshape(-1, channels).mean(0, dtype=np.float64).astype(np.float32)
+    mean = _mean(source, is_weighted=not any(isinstance(part, GridSpec) for part in grid.parts))
     # several grids take a share each
     n_grids = sum(isinstance(part, GridSpec) for part in grid.parts)
     planes = (source.target - mean) @ (transform.T / np.float32(max(n_grids, 1)))
@@ -72,6 +72,15 @@ def build(
             prior.start(model, known, transform, is_silent=is_short)
     model.to(device)
     return Fit(model, _tiles(source, preset, twin, device), preset.stride, seed)
+
+
+def _mean(source: Source, is_weighted: bool) -> np.ndarray:
+    """(C,) of the target, where a network's output starts. is_weighted: as errors count; far from a surface values are large, and
+    a network that is all there is has a long way back from them."""
+    flat = source.target.reshape(-1, source.channels).astype(np.float64)
+    if source.weight is None or not is_weighted:
+        return flat.mean(0).astype(np.float32)
+    return np.average(flat, axis=0, weights=source.weight.ravel()).astype(np.float32)
 
 
 def _twin(source: Source, preset: Preset, steps: tuple[float, ...], starts: list[Start]) -> GridTwin:

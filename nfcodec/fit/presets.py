@@ -30,6 +30,8 @@ _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find bett
 _RATE, _RATE_SLOPE, _BITS_OF_WEIGHT, _DEPTH = {1: 2.0, 2: 0.3, 3: 0.05, 4: 0.02}, 0.6, 6.0, 3
 _SURFACE_RATE = 2.0  # a cell that the surface passes through, about as many as the lattice has samples to the power of 2/3
 _NARROWEST, _WIDEST = 16, 256
+_BATCH = 1 << 14  # samples of a step
+_NETWORK_RESOLUTION = 96  # of surfaces, at most: networks of this size have no finer detail
 _ACTIVATION_OF_IDENTITY = "sine"
 _STEP_SHARE = {"codebook": 0.25}  # a step of the codebook costs about four times as much
 # levels and features of each of encodings of factors, of which more would be 0 for most signals
@@ -91,10 +93,10 @@ def _ladder(kind: str) -> tuple[float, float]:
     return _SURFACE_LMBDA if kind in SURFACE_KINDS else _LMBDA
 
 
-def surface_resolution(quality: float, effort: int) -> int:
+def surface_resolution(quality: float, effort: int, is_network_alone: bool = False) -> int:
     """Target samples along a mesh's longest axis; the finest level has half as many vertices."""
     resolution = 2 * SURFACE_ALIGNMENT * round(_SURFACE_RESOLUTION * 2 ** ((quality - 50) / 40) / (2 * SURFACE_ALIGNMENT))
-    return min(max(resolution, 32), 192 if effort == 1 else 640)
+    return min(max(resolution, 32), _NETWORK_RESOLUTION if is_network_alone else 192 if effort == 1 else 640)
 
 
 def choose(
@@ -159,11 +161,19 @@ def _coordinate_preset(source: Source, lmbda: float, n_samples: int) -> Preset:
         context_neurons=0,
         context_layers=0,
         tile_edge=_TILE_EDGE[len(source.extent)],
-        stride=2,
+        stride=_stride_of_network(source.extent),
         step_fine=1.0,
         step_ratio=1.0,
         lmbda=lmbda,
     )
+
+
+def _stride_of_network(extent: tuple[int, ...]) -> int:
+    """Of a network's samples any part will do for a step, as long as others follow: in 3-D a few thousand."""
+    if len(extent) < 3:
+        return 2
+    n_tile = math.prod(min(n, _TILE_EDGE[len(extent)]) for n in extent)
+    return max(2, round((n_tile / _BATCH) ** (1 / len(extent))))
 
 
 def _grid_preset(

@@ -318,7 +318,7 @@ class Session:
         resolution = 0
         if self.is_surface:
             quality = presets.quality_of(lmbda, self.signal.kind)
-            resolution = presets.surface_resolution(quality, self.settings.effort)
+            resolution = presets.surface_resolution(quality, self.settings.effort, self._is_network_alone)
         if self._source is None or resolution != self._resolution:
             self._source = from_mesh(self.signal, self._distance, resolution, self._rim)
             self._resolution = resolution
