@@ -3,24 +3,28 @@
 Under TRITON_INTERPRET=1 with tensors in main memory, else on a GPU.
 """
 
+import math
 import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from test_fast import make_fit
+from test_fast import CASES, make_fit
 from test_fit_encodings import SHAPES, make_model, make_tiles
 from test_fused import make_context, plain_bits
 
-from nfcodec.fit import gpu
+from nfcodec.fit import gpu, presets
+from nfcodec.fit.build import build
 from nfcodec.fit.encodings import Rounding
-from nfcodec.fit.gpu import interpolation, loop, optimizer, pyramid, rate, rounding, synthesis
+from nfcodec.fit.gpu import interpolation, loop, network, optimizer, points, pyramid, rate, rounding, synthesis, tables
 from nfcodec.fit.optimizer import Soap
 from nfcodec.fit.quantizers import noisy_round
+from nfcodec.fit.source import from_lattice
 from nfcodec.fit.step import Look, PlainStep, Tile, error, shape_gradient
 from nfcodec.fit.train import Recipe
 from nfcodec.fit.weights import add_price, price_factor, priced
+from nfcodec.spec import Signal
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -140,6 +144,27 @@ def test_bits_of_nothing():
     assert all((g == 0).all() for g in torch.autograd.grad(found, tensors))
 
 
+def test_bits_of_tables():
+    """Of scales beyond both ends, values that are escapes, and rows that no vertex has."""
+    model = make_model("hash", "linear", *SHAPES["3-D"], seed=3)
+    grid, plan = model.grid.train(), make_tiles(model, 2)[1][2]
+    grid.idle = [0.0, 0.7]
+    with torch.no_grad():
+        grid.theta[0][:, 0] *= 0.0
+        grid.theta[1][:] *= 0.01
+        grid.theta[1][::7] += 900.0
+    v = torch.cat([t[r].t().reshape(-1) for t, r in zip(grid.theta, plan.rows)]).detach().requires_grad_(True)
+    expected = grid.bits(plan, torch.cat([v, v.new_zeros(1)]))
+    (gradient,) = torch.autograd.grad(expected, v)
+    assert (v.detach().abs() > 100).any()
+    theta = torch.cat([t.detach().t().reshape(-1) for t in grid.theta]).to(DEVICE)
+    found = tables.TableBits(grid.to(DEVICE), plan.to(DEVICE))
+    values, d_values = torch.cat([v.detach(), torch.zeros(1)]).to(DEVICE), torch.ones(len(v) + 1, device=DEVICE)
+    assert found.launch(theta, values, d_values).sum().item() == pytest.approx(expected.item(), rel=1e-5)
+    np.testing.assert_allclose(d_values[:-1].cpu() - 1, gradient, rtol=1e-3, atol=1e-5)
+    assert found.launch(theta, values, None).sum().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("n", [5, 1024, 1030])
 def test_noisy_rounding(n, monkeypatch):
     torch.manual_seed(n)
@@ -172,6 +197,42 @@ def test_interpolation_of_values_at_indices(encoding, kernel, name, stride):
         found = interpolation.interpolate(moved[0], block.to(DEVICE), phase, stride, shape)
         np.testing.assert_allclose(found.detach().cpu(), expected.detach(), atol=2e-5)
         assert_same_gradients(found.square().sum(), moved, expected.square().sum(), [v], 1e-4)
+
+
+@pytest.mark.parametrize("encoding, kernel, name, drawn, precision", [
+    ("hash", "linear", "2-D", False, "float32"), ("hash", "linear", "3-D", True, "float16"), ("dense", "mitchell", "2-D uneven", True, "float32"),
+    ("hash", "cubic", "1-D", False, "float32"),
+])  # fmt: skip
+def test_squared_error_at_points(encoding, kernel, name, drawn, precision):
+    model = make_model(encoding, kernel, *SHAPES[name], masked=True)
+    start, stop, plan = make_tiles(model, 2)[-1]
+    shape = [b - a for a, b in zip(start, stop)]
+    n_values = sum(len(r) * f for r, f in zip(plan.rows, model.spec.grid.n_features)) + 1
+    v = torch.randn(n_values - 1).requires_grad_(True)
+    target, weight = torch.randn(model.spec.channels, math.prod(shape)), torch.rand(math.prod(shape))
+    samples = torch.randint(math.prod(shape), (47,)) if drawn else torch.arange(math.prod(shape))
+    steps = torch.cat([torch.full((len(r) * f,), s) for r, f, s in zip(plan.rows, model.spec.grid.n_features, model.grid.steps)])
+    features = model.features(torch.cat([v * steps, torch.zeros(1)]), plan, (0,) * len(shape), 1)[:, samples]
+    *layers, skip = (t.detach().requires_grad_(True) for t in model.network())
+    expected = plain_error(features, skip, layers[::2], layers[1::2], target[:, samples], weight[samples]) * math.prod(shape) / len(samples)
+    plain = [*layers[::2], *layers[1::2], skip]
+    gradients = torch.autograd.grad(expected, [v, *plain])
+
+    lookup = points.Lookup(plan.blocks, model.grid.steps, n_values, DEVICE, few=5)
+    lookup.set_shapes(model.rounded_shapes())
+    net = network.Network.of(layers[::2], skip)
+    flat = net.flat(layers[::2], layers[1::2], skip).to(DEVICE)
+    values, d_values = torch.cat([v.detach(), torch.zeros(1)]).to(DEVICE), torch.zeros(lookup.size, device=DEVICE)
+    d_values[:n_values] = 1.0  # what the bits have added
+    found = points.launch(
+        net, flat, values, lookup, samples.int().to(DEVICE) if drawn else None, target.to(DEVICE), weight.to(DEVICE), d_values,
+        torch.tensor([2.0], device=DEVICE), True, precision,
+    ).sum(0)  # fmt: skip
+    assert found[-1].item() == pytest.approx(expected.item(), rel=CLOSE[precision])
+    d_weights, d_biases, d_skip = net.parts(found)
+    own = [(d_values[: n_values - 1] - 1) / 2, *d_weights, *d_biases, d_skip.view(skip.shape)]
+    for a, b in zip(own, gradients, strict=True):
+        assert (a.cpu() - b).square().mean().sqrt() <= CLOSE[precision] * b.square().mean().sqrt()
 
 
 @pytest.mark.parametrize("encoding", ["dense", "hash", "codebook"])
@@ -296,17 +357,27 @@ def test_all_networks_in_one_launch():
     assert log[:, 1].tolist() == list(range(len(rates)))
 
 
-@pytest.mark.parametrize("name, weighted", [("short line", True), ("small image", False)])
-def test_the_loop(name, weighted):
+def make_hash_fit(name):
+    """As `make_fit`, of a hash grid."""
+    shape, kind, changes = CASES[name]
+    rng = np.random.default_rng(0)
+    source = from_lattice(Signal(kind, np.clip(128 + 30 * rng.normal(size=shape), 0, 255).astype(np.uint8)))
+    preset = presets.choose(source, 1e-3, "hash", 5, 1 << 14)
+    grid = replace(preset.grid, log2_size=8)
+    return build(source, replace(preset, grid=grid, **changes), 0)
+
+
+@pytest.mark.parametrize("name, weighted, encoding", [("short line", True, "dense"), ("small image", False, "dense"), ("small image", False, "hash")])
+def test_the_loop(name, weighted, encoding):
     """Goes where a `PlainStep` with `Soap` goes, through all stages of a schedule."""
     recipe = Recipe(n_steps=6, lmbda=1e-3, sigma=(0.0, 0.0), integers_from=0.4, hard_from=0.7)
-    found, plain = (make_fit(name, weighted=weighted) for _ in range(2))
+    found, plain = (make_fit(name, weighted=weighted) if encoding == "dense" else make_hash_fit(name) for _ in range(2))
     found.model.to(DEVICE)
     for tile in found.tiles:
         tile.plan, tile.target = tile.plan.to(DEVICE), tile.target.to(DEVICE)
         tile.weight = None if tile.weight is None else tile.weight.to(DEVICE)
     found.move_shapes = lambda *args: None  # which is tested by itself
-    assert loop.is_available(found)
+    assert loop.is_available(found, recipe)
     run = loop.Loop(found, recipe, "float32")
     told = list(run.steps())
 
@@ -328,7 +399,7 @@ def test_the_loop(name, weighted):
             step.move(index, tile, rates[1])
         add_price(model, recipe.network_price / plain.n_samples)
         networks.step(rates[0])
-    assert found.model.shifts is not None and found.model.grid.context.shifts is not None
+    assert found.model.shifts is not None and (encoding == "hash" or found.model.grid.context.shifts is not None)
     assert told[-1].step == recipe.n_steps and told[-1].bits_per_sample > 0 and told[-1].lmbda == recipe.lmbda
     freed = found.model.freeze()
     assert freed.shifts == found.model.shifts

@@ -30,7 +30,7 @@ from nfcodec import encoder, io
 from nfcodec.fit import build, presets, session
 from nfcodec.fit.model import FieldModel
 from nfcodec.fit.source import from_lattice, from_mesh, measure_mesh
-from nfcodec.fit.train import Fit
+from nfcodec.fit.train import Fit, Recipe
 from nfcodec.kernels.threads import n_threads
 from nfcodec.spec import Signal
 
@@ -207,7 +207,7 @@ def _step_of_others(bench: GpuBench, name: str, make: Callable[[], Fit]) -> None
     fit = make()
     fast = step_seconds(fit, 0)
     bench.add("gpu step", f"{name}, kernels by autograd", 1e3 * fast, "ms", plain / fast, _EAGER)
-    if loop.is_available(fit):
+    if loop.is_available(fit, Recipe()):
         for precision in ("float32", "float16"):
             fast = loop_seconds(make(), precision)
             bench.add("gpu step", f"{name}, captured, {precision}", 1e3 * fast, "ms", plain / fast, _EAGER)

@@ -165,10 +165,10 @@ class Fit:
 
     def steps(self, recipe: Recipe, target: Target | None = None, n_threads: int = 1) -> Iterator[Progress]:
         """Fits, step by step, or on a GPU some steps at a time; n_threads: as `threads` says, around it."""
-        if gpu.is_available(self.model.tensors[0]) and not recipe.progressive:
+        if gpu.is_available(self.model.tensors[0]):
             from .gpu import loop
 
-            if loop.is_available(self):
+            if loop.is_available(self, recipe):
                 yield from loop.Loop(self, recipe).steps(target)
                 return
         is_fast = FastStep.is_available(self.model)

@@ -1,8 +1,9 @@
-"""The loop of `train.Fit` on a GPU, for dense grids: a step is a dozen launches, captured as one CUDA graph and replayed.
+"""The loop of `train.Fit` on a GPU, for dense and hash grids: a step is a dozen launches, captured as one CUDA graph and
+replayed.
 
 What a step needs lies on the device: the schedule as a table whose row a counter names, networks and latents in one array
-each, values and gradients of the tile in two spaces (`pyramid.Pyramid`). The host only counts, and now and then looks at
-what the steps have logged, moves the kernels' shapes, and, once, chooses how networks are rounded.
+each, values and gradients of the tile in two spaces (`tiles`). The host only counts, and now and then looks at what the steps
+have logged, moves the kernels' shapes, and, once, chooses how networks are rounded.
 
 It is tested equal to `step.PlainStep` followed by `optimizer.Soap`, but for its noise.
 """
@@ -16,17 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..context import ContextModel
+from ..encodings import Rounding
 from ..model import FieldModel
 from ..optimizer import BETAS, Soap
-from ..step import Tile
+from ..step import Look
 from ..train import Fit, Progress, Recipe, Target
 from ..weights import add_price, price_factor, priced
-from . import rate, synthesis
+from . import tiles
 from .network import Network
 from .optimizer import LARGEST, NetworkOptimizer
-from .pyramid import Pyramid
 from .rounding import SCHEDULE, adam, lay_out, soft_terms
+from .tiles import LoopTile
 
 __all__ = ["SOFT", "Loop", "Stage", "flatten", "is_available", "offset"]
 
@@ -35,17 +36,18 @@ _LOOK_EVERY = 64  # steps from one look at the log to the next
 _PRECISION = "float16"  # of an image of 13 KB no worse than float32, and half the time (results/speed.tsv)
 
 
-def is_available(fit: Fit) -> bool:
-    """Whether a fit's steps can be captured: dense levels without gaps, every sample of a tile seen, small networks."""
+def is_available(fit: Fit, recipe: Recipe) -> bool:
+    """Whether a fit's steps can be captured: of a dense or a hash grid alone, with small networks and few tiles, and no errors of
+    slopes, which look at neighbours."""
     model = fit.model
-    if getattr(model.grid, "flat", None) is None or not model.spec.mlp.n_hidden_layers or not model.is_plain:
+    if getattr(model.spec.grid, "encoding", None) not in ("dense", "hash"):
         return False
-    if fit.stride > 1 or len(fit.tiles) > _MOST_TILES:
+    if not model.spec.mlp.n_hidden_layers or not model.is_plain or len(fit.tiles) > _MOST_TILES:
+        return False
+    if recipe.progressive or (recipe.slope and any(tile.weight is not None for tile in fit.tiles)):
         return False
     layers = [t for layer in _layers(model) for t in layer]
-    if any(len(t) > LARGEST or t.numel() // len(t) >= LARGEST for t in layers):
-        return False
-    return all(block.index is None for tile in fit.tiles for block in tile.plan.blocks)
+    return all(len(t) <= LARGEST and t.numel() // len(t) < LARGEST for t in layers)
 
 
 @dataclass(frozen=True)
@@ -59,45 +61,28 @@ class Stage:
 SOFT = Stage(False, False)
 
 
-class _Tile:
-    """A tile as the steps take it."""
-
-    def __init__(self, tile: Tile, model: FieldModel, n_samples: int):
-        device = model.grid.theta[0].device
-        places, offset = [], 0
-        for rows, theta in zip(tile.plan.rows, model.grid.theta):
-            places += [offset + f * len(theta) + rows for f in range(theta.shape[1])]
-            offset += theta.numel()
-        self.places = torch.cat(places).to(torch.int32)
-        self.n = len(self.places)
-        self.pyramid = Pyramid(tile.plan.blocks, model.grid.steps, self.n + 1, device)
-        self.target = tile.target.reshape(len(tile.target), -1).contiguous()
-        self.weight = None if tile.weight is None else tile.weight.reshape(-1).contiguous()
-        self.gathers = tile.plan.gathers
-        self.share = 1.0 / (tile.visits * tile.target[0].numel())  # of the bits in the loss of a step
-        self.factors = torch.zeros(2, device=device)  # of the squared error and of the bits
-
-
 class Loop:
     """`steps` is all there is to call."""
 
     def __init__(self, fit: Fit, recipe: Recipe, precision: str = _PRECISION):
         """precision: of products, see `network.PRECISIONS`."""
-        self.fit, self.recipe, self.model, self.precision = fit, recipe, fit.model, precision
+        self.fit, self.recipe, self.model = fit, recipe, fit.model
         model, grid = fit.model, fit.model.grid
         self.device = grid.theta[0].device
         *decoder, skip = model.tensors
         context = grid.context
-        self.decoder, self.context = Network.of(decoder[::2], skip), Network.of(context.weights, context.skip)
+        self.decoder = Network.of(decoder[::2], skip)
+        self.context = None if context is None else Network.of(context.weights, context.skip)
         self.flat, self.theta = flatten(model)
         self.means, self.squares = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
         self.gradients = torch.zeros_like(self.flat)
         groups = [0] * len(model.layers()) + [1] * len(grid.layers())
         self.networks = NetworkOptimizer(self.flat, _layers(model), groups)
-        self.tiles = [_Tile(tile, model, fit.n_samples) for tile in fit.tiles]
-        largest = max(tile.pyramid.size for tile in self.tiles)
+        self.tiles = [tiles.make(tile, model, fit.stride, precision) for tile in fit.tiles]
+        largest = max(tile.size for tile in self.tiles)
         self.space, self.d_space = (torch.zeros(largest, device=self.device) for _ in range(2))
-        self.slope, self.companded = (torch.zeros(max(tile.n for tile in self.tiles) + 1, device=self.device) for _ in range(2))
+        most = max(tile.n for tile in self.tiles) + 1
+        self.slope, self.companded = (torch.zeros(most, device=self.device) for _ in range(2))
         self.counter = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.table = torch.zeros(recipe.n_steps, SCHEDULE, device=self.device)
         self.log = torch.zeros(recipe.n_steps, 2, device=self.device)
@@ -128,8 +113,7 @@ class Loop:
             rates = recipe.rates(at)
             self.replay(index, Stage(model.shifts is not None, rates[1] == 0))
             if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
-                fit.move_shapes(shapes, self.shape_gradient(self.tiles[index]), rates[0])
-                self._follow_kernels()
+                self._move_shapes(shapes, index, recipe.rounding(at), rates[0])
             is_last = step + 1 == recipe.n_steps
             if (step + 1) % _LOOK_EVERY == 0 or is_last:
                 means.add(self.log[means.n : step + 1].cpu().numpy(), visits[means.n : step + 1])
@@ -167,7 +151,8 @@ class Loop:
         """Has the optimiser know how networks are rounded, as `weights.priced` and both networks say."""
         model, context = self.model, self.model.grid.context
         shifts = {id(t): s for t, s in priced(model)}
-        tensors = list(zip(model.tensors, model.shifts or [])) + list(zip(context.tensors(), context.shifts or []))
+        tensors = list(zip(model.tensors, model.shifts or []))
+        tensors += [] if context is None else list(zip(context.tensors(), context.shifts or []))
         parts = {id(t): 2.0**s for t, s in tensors}
         self.networks.set(lambda t: price_factor(shifts[id(t)]), lambda t: parts.get(id(t), 0.0))
         self.networks.effective.copy_(self.flat)
@@ -177,7 +162,7 @@ class Loop:
 
     def _follow_kernels(self) -> None:
         for tile in self.tiles:
-            tile.pyramid.set_shapes(self.model.rounded_shapes())
+            tile.set_shapes(self.model.rounded_shapes())
 
     def begin(self, index: int) -> None:
         """The optimiser's bases, from the gradients of a first step on that tile, which moves nothing."""
@@ -193,35 +178,34 @@ class Loop:
             t.grad = None
         self.networks.start(total)
 
-    def shape_gradient(self, tile: _Tile) -> torch.Tensor:
-        """(L, 2): the gradient of the squared error by the kernels' shapes, at the last step, which was on that tile."""
-        size = tile.pyramid.size
-        return tile.pyramid.shape_gradient(self.space[:size], self.d_space[:size], self.model.rounded_shapes())
+    def _move_shapes(self, optimizer: Soap, index: int, rounding: Rounding, rate: float) -> None:
+        """A step of the kernels' shapes, after one on the tile of that number."""
+        tile, fit = self.tiles[index], self.fit
+        if isinstance(tile, tiles.LatticeTile):
+            spaces = self.space[: tile.size], self.d_space[: tile.size]
+            fit.move_shapes(optimizer, tile.pyramid.shape_gradient(*spaces, self.model.rounded_shapes()), rate)
+        else:
+            look = Look(rounding, (0,) * self.model.spec.n_dims, fit.stride)
+            fit.follow_shapes(optimizer, fit.tiles[index], look, rate)
+        self._follow_kernels()
 
-    def _gradients(self, tile: _Tile, stage: Stage) -> None:
+    def _gradients(self, tile: LoopTile, stage: Stage) -> None:
         """Of both networks, and unless the stage is hard of the values, in their space, by their bits and by the squared
         error over lmbda."""
         noise = None if stage.is_hard else torch.randn(tile.n, device=self.device)
-        space, d_space = self.space[: tile.pyramid.size], self.d_space[: tile.pyramid.size]
+        space, d_space = self.space[: tile.size], self.d_space[: tile.size]
         values, d_values = space[: tile.n + 1], d_space[: tile.n + 1]
         lay_out(self.theta, tile.places, noise, self.table, self.counter, values, self.companded, self.slope, d_values)
-        tile.pyramid.forward(space)
         flat = self.networks.effective if stage.is_coded else self.flat
         cut = self.decoder.size + 1
-        error = synthesis.launch(
-            self.decoder, flat[:cut], tile.pyramid.features(space), tile.target, tile.weight,
-            None if stage.is_hard else tile.pyramid.features(d_space), True, self.precision,
-        )  # fmt: skip
-        bits = rate.launch(
-            self.context, flat[cut:], values, self.companded, tile.gathers, None if stage.is_hard else d_values,
-            stage.is_coded, True, self.precision,
-        )  # fmt: skip
+        bits = tile.bits(
+            self.context, flat[cut:], self.theta, values, self.companded, None if stage.is_hard else d_values, stage.is_coded
+        )
+        error = tile.error(self.decoder, flat[:cut], space, None if stage.is_hard else d_space, self.ratio)
         torch.sum(error, 0, out=self.gradients[:cut])
         torch.sum(bits, 0, out=self.gradients[cut:])
-        if not stage.is_hard:
-            tile.pyramid.backward(d_space, self.ratio)
 
-    def _step(self, tile: _Tile, stage: Stage) -> None:
+    def _step(self, tile: LoopTile, stage: Stage) -> None:
         self._gradients(tile, stage)
         if not stage.is_hard:
             adam(
@@ -240,7 +224,7 @@ class Loop:
             self._replays[index, stage] = replay
         replay()
 
-    def _capture(self, tile: _Tile, stage: Stage) -> Callable[[], None]:
+    def _capture(self, tile: LoopTile, stage: Stage) -> Callable[[], None]:
         """A graph of the step, which is run once before, for what is compiled or allocated at first use, and undone."""
         state = [self.theta, self.means, self.squares, self.counter, self.log, *self.networks.state()]
         kept = [t.clone() for t in state]
@@ -286,9 +270,11 @@ def offset(t: torch.Tensor, flat: torch.Tensor) -> int:
 def flatten(model: FieldModel) -> tuple[torch.Tensor, torch.Tensor]:
     """(networks, latents), a flat array each, of which the model's tensors are views from now on: see `optimizer`; latents
     feature by feature, level by level."""
-    context: ContextModel = model.grid.context
+    context = model.grid.context
     ordered = [*model.tensors, None]
-    ordered += [t for layer in zip(context.weights, context.biases) for t in layer] + [context.skip, None]
+    if context is not None:
+        ordered += [t for layer in zip(context.weights, context.biases) for t in layer] + [context.skip]
+    ordered.append(None)
     gap = model.grid.theta[0].new_zeros(1)
     flat = torch.cat([gap if t is None else t.detach().reshape(-1) for t in ordered])
     at = 0

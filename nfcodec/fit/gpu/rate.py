@@ -19,7 +19,7 @@ from ..plan import Plan
 from ..rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 from .network import Network, backward, forward, n_programs, operand_types, write, zeros
 
-__all__ = ["context_bits", "launch"]
+__all__ = ["context_bits", "laplace", "launch"]
 
 # so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4 warps
 # Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
@@ -86,7 +86,7 @@ class _ContextBits(torch.autograd.Function):
 
 
 @triton.jit
-def _laplace(x, location, scales, AS_CODED: tl.constexpr):
+def laplace(x, location, scales, AS_CODED: tl.constexpr):
     """(bits, their derivatives by x, which is minus that by the location, and by scales): `rate.laplace_bits`."""
     log2_b = tl.minimum(tl.maximum(scales, _LOW), _HIGH)
     is_inside = tl.abs(log2_b - scales) < 1e-30
@@ -148,7 +148,7 @@ def _context_bits_kernel(
         location = tl.sum(tl.where(c == 0, output, 0.0), 1) + tl.sum(raw * skip, 0)
         scales = tl.sum(tl.where(c == 1, output, 0.0), 1)
         own = tl.load(places + N_RAW * m + at, mask=is_position, other=0)
-        bits, d_own, d_scales = _laplace(tl.load(values + own, mask=is_position, other=0.0), location, scales, AS_CODED)
+        bits, d_own, d_scales = laplace(tl.load(values + own, mask=is_position, other=0.0), location, scales, AS_CODED)
         total += tl.where(is_position, bits, 0.0)
         if WANTS:
             d_own = tl.where(is_position, d_own, 0.0)

@@ -10,7 +10,7 @@ import triton.language as tl
 
 from .network import Network, backward, forward, matrix, n_programs, operand_types, store, write, zeros
 
-__all__ = ["launch", "squared_error"]
+__all__ = ["error_of", "launch", "squared_error"]
 
 # so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4 warps
 # Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
@@ -74,6 +74,43 @@ class _SquaredError(torch.autograd.Function):
 
 
 @triton.jit
+def error_of(
+    x, sample, is_point, target, weight, n_samples, scale, flat, sums, d_skip,
+    WIDTHS: tl.constexpr, PADDED: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr,
+    FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """(errors times scale (points,), d_skip, and where wanted the gradients by x, sums ...) of features x (points, PADDED[0]) at
+    samples (points,) of a tile of n_samples; sums and d_skip (outputs, features) with what is added to them."""
+    N_IN: tl.constexpr = WIDTHS[0]
+    N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]
+    IN: tl.constexpr = PADDED[0]
+    OUT: tl.constexpr = PADDED[len(WIDTHS) - 1]
+    skip_start = 0
+    for k in tl.static_range(len(WIDTHS) - 1):
+        skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
+    i, c = tl.arange(0, IN)[None, :], tl.arange(0, OUT)[None, :]
+    x = tl.where(i == N_IN, 1.0, x)
+    kept = forward(x, flat, WIDTHS, PADDED, FORWARD, PRECISION)
+    skip = matrix(flat, skip_start, N_OUT, N_IN, OUT, IN)
+    output = tl.dot(kept[0], tl.trans(skip.to(FORWARD)), kept[len(WIDTHS) - 1], input_precision=PRECISION)
+    is_output = (c < N_OUT) & is_point[:, None]
+    wanted = tl.load(target + c * n_samples + sample[:, None], mask=is_output, other=0.0)
+    error = tl.where(is_output, output - wanted, 0.0)
+    scaled = error * (scale / N_OUT)
+    if HAS_WEIGHT:
+        scaled = scaled * tl.load(weight + sample, mask=is_point, other=0.0)[:, None]
+    errors = tl.sum(error * scaled, 1)
+    if not WANTS:
+        return errors, d_skip
+    d = 2.0 * scaled
+    led = backward(kept, d, flat, sums, WIDTHS, PADDED, BACKWARD, PRECISION)
+    g = d.to(BACKWARD)
+    d_skip = tl.dot(tl.trans(g), kept[0].to(BACKWARD), d_skip, input_precision=PRECISION)
+    d_x = tl.dot(g, skip.to(BACKWARD), led[0], input_precision=PRECISION)
+    return (errors, d_skip, d_x) + led[1:]
+
+
+@triton.jit
 def _squared_error_kernel(
     features, target, weight, flat, d_features, partial, m, n_programs,
     WIDTHS: tl.constexpr, PADDED: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr, WANTS_FEATURES: tl.constexpr,
@@ -95,32 +132,21 @@ def _squared_error_kernel(
     for k in tl.static_range(len(WIDTHS) - 1):
         skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
     row = partial + tl.program_id(0) * (skip_start + N_IN * N_OUT + 1)
-    i, c = tl.arange(0, IN)[None, :], tl.arange(0, OUT)[None, :]
-    sums, d_skip, total = zeros(PADDED), tl.zeros((OUT, IN), tl.float32), 0.0
+    i = tl.arange(0, IN)[None, :]
+    sums, d_skip, total = zeros(PADDED), tl.zeros((OUT, IN), tl.float32), tl.zeros((POINTS,), tl.float32)
     for block in range(tl.program_id(0), tl.cdiv(m, POINTS), n_programs):
         at = block * POINTS + tl.arange(0, POINTS)
-        is_point = (at < m)[:, None]
-        x = tl.load(features + i * m + at[:, None], mask=(i < N_IN) & is_point, other=0.0)
-        x = tl.where(i == N_IN, 1.0, x)
-        kept = forward(x, flat, WIDTHS, PADDED, FORWARD, PRECISION)
-        skip = matrix(flat, skip_start, N_OUT, N_IN, OUT, IN)
-        output = tl.dot(kept[0], tl.trans(skip.to(FORWARD)), kept[len(WIDTHS) - 1], input_precision=PRECISION)
-        is_output = (c < N_OUT) & is_point
-        wanted = tl.load(target + c * m + at[:, None], mask=is_output, other=0.0)
-        error = tl.where(is_output, output - wanted, 0.0)
-        scaled = error * (1.0 / N_OUT)
-        if HAS_WEIGHT:
-            scaled = scaled * tl.load(weight + at, mask=at < m, other=0.0)[:, None]
-        total += tl.sum(tl.sum(error * scaled, 1), 0)
+        is_entry = (i < N_IN) & (at < m)[:, None]
+        x = tl.load(features + i * m + at[:, None], mask=is_entry, other=0.0)
+        led = error_of(
+            x, at, at < m, target, weight, m, 1.0, flat, sums, d_skip,
+            WIDTHS, PADDED, HAS_WEIGHT, WANTS, FORWARD, BACKWARD, PRECISION,
+        )  # fmt: skip
+        total += led[0]
         if WANTS:
-            d = 2.0 * scaled
-            led = backward(kept, d, flat, sums, WIDTHS, PADDED, BACKWARD, PRECISION)
-            sums = led[1:]
-            g = d.to(BACKWARD)
-            d_skip = tl.dot(tl.trans(g), kept[0].to(BACKWARD), d_skip, input_precision=PRECISION)
+            d_skip, sums = led[1], led[3:]
             if WANTS_FEATURES:
-                d_x = tl.dot(g, skip.to(BACKWARD), led[0], input_precision=PRECISION)
-                tl.store(d_features + i * m + at[:, None], d_x, mask=(i < N_IN) & is_point)
+                tl.store(d_features + i * m + at[:, None], led[2], mask=is_entry)
     write(sums, row, WIDTHS, PADDED)
     store(row, skip_start, d_skip, N_OUT, N_IN, OUT, IN)
-    tl.store(row + skip_start + N_IN * N_OUT, total)
+    tl.store(row + skip_start + N_IN * N_OUT, tl.sum(total, 0))
