@@ -17,7 +17,8 @@ from test_fused import make_context, plain_bits
 from nfcodec.fit import gpu, presets
 from nfcodec.fit.build import build
 from nfcodec.fit.encodings import Rounding
-from nfcodec.fit.gpu import interpolation, loop, network, optimizer, points, pyramid, rate, rounding, synthesis, tables
+from nfcodec.fit.gpu import interpolation, loop, network, optimizer, points, pyramid, rate, rounding, synthesis, tables, warm_up
+from nfcodec.fit.gpu.flat import flatten_networks, offset
 from nfcodec.fit.optimizer import Soap
 from nfcodec.fit.quantizers import noisy_round
 from nfcodec.fit.source import from_lattice
@@ -51,6 +52,13 @@ def products_of_bfloat16():
     InterpreterBuilder.create_dot = create_dot
     yield
     InterpreterBuilder.create_dot = plain
+
+
+@pytest.fixture(autouse=True)
+def larger_blocks(monkeypatch):
+    """The interpreter takes as long for a large block as for a small one."""
+    for module in (points, rate, synthesis) if INTERPRETED else ():
+        monkeypatch.setattr(module, "_POINTS", 128)
 
 
 def on_device(tensors):
@@ -269,6 +277,26 @@ def test_a_step(encoding, monkeypatch):
         np.testing.assert_allclose(a.cpu(), b.cpu(), rtol=1e-3, atol=1e-4 * max(1.0, b.abs().max().item() if b.numel() else 0.0))
 
 
+@pytest.mark.parametrize("name", ["short line", "small image"])
+def test_the_warm_up_of_the_context_network(name, monkeypatch):
+    """Goes where autograd with `Soap` goes, from one tile to the next, and draws the same."""
+    expected, found = make_fit(name), make_fit(name)
+    bits, plain_bits = [], type(expected.model.grid).bits
+    monkeypatch.setattr(type(expected.model.grid), "bits", lambda *args: bits.append(plain_bits(*args)) or bits[-1])
+    expected.warm_up(4, 160)
+    found.model.to(DEVICE)
+    for tile in found.tiles:
+        tile.plan = tile.plan.to(DEVICE)
+    monkeypatch.setattr(gpu, "is_available", lambda x: True)
+    steps, plain = [], warm_up.warm_up
+    monkeypatch.setattr(warm_up, "warm_up", lambda *args: steps.extend(plain(*args).tolist()))
+    found.warm_up(4, 160)
+    assert len(steps) == len(bits) == 4
+    for a, b, close in zip(steps, bits, (1e-4, 0.02, 0.05, 0.1)):  # directions of tiny gradients make paths part
+        assert a == pytest.approx(b.item(), rel=close)
+    assert found.generator.integers(1 << 30) == expected.generator.integers(1 << 30)
+
+
 FITS = ["small image", "short line", "small vectors"]
 
 
@@ -323,7 +351,7 @@ def test_gradient_of_the_shapes_of_kernels(name):
 def test_all_networks_in_one_launch():
     """`Soap` with the price of bits, through steps that turn the bases."""
     models = [make_fit("short line").model for _ in range(2)]
-    flat, _ = loop.flatten(models[1].to(DEVICE))
+    flat = flatten_networks(models[1].to(DEVICE))
     layers = [[*m.layers(), *m.grid.layers()] for m in models]
     plain, price, rates = Soap(layers[0]), 0.02, [0.01 / (k + 1) for k in range(11)]
     found = optimizer.NetworkOptimizer(flat, layers[1], [k % 2 for k in range(len(layers[1]))])
@@ -339,11 +367,11 @@ def test_all_networks_in_one_launch():
         for number, pair in enumerate(zip(*layers)):
             for t, own in zip(*pair):
                 t.grad = torch.randn_like(t)
-                at = loop.offset(own, flat)
+                at = offset(own, flat)
                 gradients[at : at + t.numel()] = t.grad.to(DEVICE).reshape(-1) / (2.0, 5.0)[number % 2]
         add_price(models[0], price)
         for t, own in zip(*([t for layer in side for t in layer] for side in layers)):
-            at = loop.offset(own, flat)
+            at = offset(own, flat)
             total[at : at + t.numel()] = t.grad.to(DEVICE).reshape(-1)
         if k == 0:
             found.start(total)
@@ -352,7 +380,7 @@ def test_all_networks_in_one_launch():
         counter += 1
     for expected, own in zip(models[0].parameters(), models[1].parameters(), strict=True):
         np.testing.assert_allclose(own.detach().cpu(), expected.detach(), atol=2e-3)  # of moves of 0.03
-    at, n = loop.offset(models[1].tensors[0], flat), models[1].tensors[0].numel()
+    at, n = offset(models[1].tensors[0], flat), models[1].tensors[0].numel()
     np.testing.assert_allclose(8 * found.effective[at : at + n].cpu(), torch.floor(8 * flat[at : at + n].cpu() + 0.5), atol=1e-6)
     assert log[:, 1].tolist() == list(range(len(rates)))
 

@@ -56,14 +56,7 @@ class Gathers:
     def some(self, vectors: np.ndarray) -> "Gathers":
         """Only the positions of these whole vectors."""
         constants = self.constants[:, : self.n // LANES * LANES].reshape(2, -1, LANES)[:, vectors].reshape(2, -1)
-        part = Gathers(len(vectors) * LANES, np.ascontiguousarray(self.runs[:, vectors]), self.loose, constants)
-        for key, tensors in self._whole.items():
-            if key.startswith("places"):
-                chosen = torch.from_numpy(vectors).to(tensors[0].device)
-                part._whole[key] = tuple(
-                    t[:, : self.n // LANES * LANES].unflatten(1, (-1, LANES))[:, chosen].flatten(1) for t in tensors
-                )
-        return part
+        return Gathers(len(vectors) * LANES, np.ascontiguousarray(self.runs[:, vectors]), self.loose, constants)
 
     def whole(self, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(own (M,) int64, context (G, M) int64, constants (2, M) float32), one by one, kept for the next call."""

@@ -251,16 +251,28 @@ class Fit:
         chosen = self.generator.permutation(len(self.tiles))[:_WARM_UP_TILES]
         plans = [grid.contextual(self.tiles[i].plan)[1] for i in chosen]
         grid, _ = grid.contextual(self.tiles[0].plan)
-        networks = Soap(grid.layers())
         with torch.no_grad():
             known = [(plan, grid.values(plan, rounding)[0]) for plan in plans]
         known = [(plan, v) for plan, v in known if len(plan.gathers) >= LANES]
-        for step in range(n_steps if known else 0):
+        if not known:
+            return
+        rates = [_WARM_UP_RATE * max(0.1, 1 - step / n_steps) for step in range(n_steps)]
+
+        def draw(n_vectors: int) -> np.ndarray:
+            return self.generator.integers(0, n_vectors, n_values // LANES)
+
+        if gpu.is_available(known[0][1]):
+            from .gpu import warm_up
+
+            if warm_up.is_available(grid):
+                warm_up.warm_up(grid, known, rates, draw)
+                return
+        networks = Soap(grid.layers())
+        for step, rate in enumerate(rates):
             plan, v = known[step % len(known)]
-            vectors = self.generator.integers(0, len(plan.gathers) // LANES, n_values // LANES)
-            part = Plan(plan.rows, gathers=plan.gathers.some(vectors))
+            part = Plan(plan.rows, gathers=plan.gathers.some(draw(len(plan.gathers) // LANES)))
             (grid.bits(part, v) / n_values).backward()
-            networks.step(_WARM_UP_RATE * max(0.1, 1 - step / n_steps))
+            networks.step(rate)
 
     @torch.no_grad()
     def choose_shifts(self, lmbda: float) -> None:

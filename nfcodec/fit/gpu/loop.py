@@ -24,12 +24,14 @@ from ..step import Look
 from ..train import Fit, Progress, Recipe, Target
 from ..weights import add_price, price_factor, priced
 from . import tiles
+from .capture import capture
+from .flat import flatten_latents, flatten_networks, offset
 from .network import Network
-from .optimizer import LARGEST, NetworkOptimizer
+from .optimizer import NetworkOptimizer
 from .rounding import SCHEDULE, adam, lay_out, soft_terms
 from .tiles import LoopTile
 
-__all__ = ["SOFT", "Loop", "Stage", "flatten", "is_available", "offset"]
+__all__ = ["SOFT", "Loop", "Stage", "is_available"]
 
 _MOST_TILES = 64  # each is captured up to three times
 _LOOK_EVERY = 64  # steps from one look at the log to the next
@@ -46,8 +48,7 @@ def is_available(fit: Fit, recipe: Recipe) -> bool:
         return False
     if recipe.progressive or (recipe.slope and any(tile.weight is not None for tile in fit.tiles)):
         return False
-    layers = [t for layer in _layers(model) for t in layer]
-    return all(len(t) <= LARGEST and t.numel() // len(t) < LARGEST for t in layers)
+    return NetworkOptimizer.takes(_layers(model))
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Loop:
         context = grid.context
         self.decoder = Network.of(decoder[::2], skip)
         self.context = None if context is None else Network.of(context.weights, context.skip)
-        self.flat, self.theta = flatten(model)
+        self.flat, self.theta = flatten_networks(model), flatten_latents(grid.theta)
         self.means, self.squares = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
         self.gradients = torch.zeros_like(self.flat)
         groups = [0] * len(model.layers()) + [1] * len(grid.layers())
@@ -220,25 +221,9 @@ class Loop:
         replay = self._replays.get((index, stage))
         if replay is None:
             tile = self.tiles[index]
-            replay = self._capture(tile, stage) if self.device.type == "cuda" else lambda: self._step(tile, stage)
-            self._replays[index, stage] = replay
+            state = [self.theta, self.means, self.squares, self.counter, self.log, *self.networks.state()]
+            replay = self._replays[index, stage] = capture(lambda: self._step(tile, stage), state)
         replay()
-
-    def _capture(self, tile: LoopTile, stage: Stage) -> Callable[[], None]:
-        """A graph of the step, which is run once before, for what is compiled or allocated at first use, and undone."""
-        state = [self.theta, self.means, self.squares, self.counter, self.log, *self.networks.state()]
-        kept = [t.clone() for t in state]
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
-            self._step(tile, stage)
-        torch.cuda.current_stream(self.device).wait_stream(stream)
-        for t, old in zip(state, kept):
-            t.copy_(old)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step(tile, stage)
-        return graph.replay
 
 
 class _Means:
@@ -260,29 +245,3 @@ class _Means:
 
 def _layers(model: FieldModel) -> list[list[torch.Tensor]]:
     return [*model.layers(), *model.grid.layers()]
-
-
-def offset(t: torch.Tensor, flat: torch.Tensor) -> int:
-    """Where in flat its view begins."""
-    return (t.data_ptr() - flat.data_ptr()) // flat.element_size()
-
-
-def flatten(model: FieldModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """(networks, latents), a flat array each, of which the model's tensors are views from now on: see `optimizer`; latents
-    feature by feature, level by level."""
-    context = model.grid.context
-    ordered = [*model.tensors, None]
-    if context is not None:
-        ordered += [t for layer in zip(context.weights, context.biases) for t in layer] + [context.skip]
-    ordered.append(None)
-    gap = model.grid.theta[0].new_zeros(1)
-    flat = torch.cat([gap if t is None else t.detach().reshape(-1) for t in ordered])
-    at = 0
-    for t in ordered:
-        if t is not None:
-            t.data = flat[at : at + t.numel()].view(t.shape)
-        at += 1 if t is None else t.numel()
-    theta = torch.cat([rows.detach().t().reshape(-1) for rows in model.grid.theta])
-    for part, rows in zip(torch.split(theta, [rows.numel() for rows in model.grid.theta]), model.grid.theta):
-        rows.data = part.view(rows.shape[1], rows.shape[0]).t()
-    return flat, theta

@@ -17,9 +17,9 @@ import triton.language as tl
 from ..optimizer import Soap
 from .rounding import SCHEDULE
 
-__all__ = ["LARGEST", "NetworkOptimizer"]
+__all__ = ["NetworkOptimizer"]
 
-LARGEST = 64  # rows or columns of a layer that a program holds
+_LARGEST = 64  # rows or columns of a layer that a program holds
 _WARPS = 8
 _N_SETTINGS = 4  # for a layer's two tensors: what their prices take, and the steps a unit of their rounding
 _N_INFO = 4  # of a layer: columns of the first tensor, its group, whether its rows and columns get a basis
@@ -53,6 +53,11 @@ class NetworkOptimizer:
         self.sides = [torch.zeros(n, size, size, device=device) for size in (self.rows, self.columns)]
         self.bases = [torch.eye(size, device=device).repeat(n, 1, 1) for size in (self.rows, self.columns)]
         self.settings = torch.zeros(n, _N_SETTINGS, device=device)
+
+    @staticmethod
+    def takes(layers: Sequence[Sequence[torch.Tensor]]) -> bool:
+        """Whether a program can hold each of them."""
+        return all(len(t) <= _LARGEST and t.numel() // len(t) < _LARGEST for layer in layers for t in layer)
 
     def start(self, gradients: torch.Tensor) -> None:
         """Has the bases be those of a first step's gradients (n,), of all that is minimised."""

@@ -14,7 +14,6 @@ import triton.language as tl
 
 from ...entropy.tables import SCALES_PER_OCTAVE
 from ..context import compand
-from ..gathers import Gathers
 from ..plan import Plan
 from ..rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 from .network import Network, backward, forward, n_programs, operand_types, write, zeros
@@ -44,16 +43,15 @@ def context_bits(
 
 
 def launch(
-    net: Network, flat: torch.Tensor, values: torch.Tensor, companded: torch.Tensor, gathers: Gathers,
-    d_values: torch.Tensor | None, as_coded: bool, wanted: bool, precision: str,
+    net: Network, flat: torch.Tensor, values: torch.Tensor, companded: torch.Tensor, places: torch.Tensor,
+    constants: torch.Tensor, d_values: torch.Tensor | None, as_coded: bool, wanted: bool, precision: str,
 ) -> torch.Tensor:  # fmt: skip
     """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value.
 
-    companded (V,): `context.compand` of the values (V,). To d_values (V,) the gradients by these are added, unless it is None;
+    companded (V,): `context.compand` of the values (V,); places (G + 1, M), constants (2, M): `Gathers.places`. To d_values (V,) the gradients by these are added, unless it is None;
     the closing 0 gets none.
     """
-    m, device = len(gathers), values.device
-    places, constants = gathers.places(device)
+    m, device = places.shape[1], values.device
     programs = n_programs(device, -(-m // _POINTS))
     partial = torch.empty(programs, net.size + 1, device=device)
     if programs:
@@ -74,7 +72,8 @@ class _ContextBits(torch.autograd.Function):
         d_values = torch.zeros_like(values) if values_wanted else None
         flat = net.flat(tensors[:n_layers], tensors[n_layers:], skip)
         with torch.cuda.device_of(v):
-            total = launch(net, flat, values, compand(values), plan.gathers, d_values, as_coded, wanted, precision).sum(0)
+            places = plan.gathers.places(v.device)
+            total = launch(net, flat, values, compand(values), *places, d_values, as_coded, wanted, precision).sum(0)
         if wanted:
             d_weights, d_biases, d_skip = net.parts(total)
             ctx.gradients = (d_values, d_skip, *d_weights, *d_biases)

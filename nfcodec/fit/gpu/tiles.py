@@ -51,7 +51,7 @@ class LoopTile:
         self.weight = None if tile.weight is None else tile.weight.reshape(-1).contiguous()
         self.share = 1.0 / (tile.visits * tile.target[0].numel())  # of the bits in the loss of a step
         self.factors = torch.zeros(2, device=device)  # of the squared error and of the bits
-        self.gathers = tile.plan.gathers
+        self.gathers = None if tile.plan.gathers is None else tile.plan.gathers.places(device)
         self.tables = TableBits(model.grid, tile.plan) if isinstance(model.grid, Tables) else None
 
     @abstractmethod
@@ -72,7 +72,7 @@ class LoopTile:
         """Rows (programs, net.size + 1) of gradients by flat and the bits, likewise; without a network of the bits alone."""
         if self.tables is not None:
             return self.tables.launch(theta, values, d_values)[:, None]
-        return rate.launch(net, flat, values, companded, self.gathers, d_values, is_coded, True, self.precision)
+        return rate.launch(net, flat, values, companded, *self.gathers, d_values, is_coded, True, self.precision)
 
 
 class LatticeTile(LoopTile):
