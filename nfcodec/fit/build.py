@@ -64,6 +64,7 @@ def build(
         roles=source.roles,
     )
     twin = _twin(source, preset, spec.steps, starts)
+    twin.packs = device == "cpu"
     skip = np.concatenate([first.skip(transform) for first in starts], axis=1)
     model = FieldModel(spec, twin, skip, mean, preset.activation_numbers)
     if hasattr(twin, "flat") and preset.mlp.n_hidden_layers and model.is_plain:

@@ -190,8 +190,9 @@ def owned(a: int, b: int, extent: int, n: int) -> tuple[int, int]:
 class Planner:
     """Makes plans for a grid whose levels keep `row_maps[l]`: vertex (*resolution) -> row, -1 where a vertex is 0."""
 
-    def __init__(self, spec: GridSpec, row_maps: list[np.ndarray], with_context: bool):
-        self.spec = spec
+    def __init__(self, spec: GridSpec, row_maps: list[np.ndarray], with_context: bool, packs: bool = True):
+        """packs: the inputs of the context network at once, see `Gathers`."""
+        self.spec, self.packs = spec, packs
         self.row_maps = row_maps
         self.with_context = with_context
         self.multi = any(f > 1 for f in spec.n_features)
@@ -219,7 +220,11 @@ class Planner:
             blocks.append(touched.block(read, [first for first, _ in runs[level]], weights))
         plan = Plan(touched.rows, blocks=blocks)
         if self.with_context:
-            plan.gathers = Gathers.pack(*self._coded(touched, own))
+            own, context, constants = self._coded(touched, own)
+            if self.packs:
+                plan.gathers = Gathers.pack(own, context, constants)
+            else:
+                plan.gathers = Gathers(np.concatenate([context, own[None]]), constants)
         return plan
 
     def _run(self, x: np.ndarray, level: int, axis: int) -> tuple[int, int]:
@@ -269,7 +274,8 @@ class Planner:
         """(own, context, constants) of the vertices in the ranges owns[l], those without a row left out."""
         own, context, constants = [], [], []
         for level, ranges in enumerate(owns):
-            where = np.stack([g.ravel() for g in np.meshgrid(*(np.arange(a, b) for a, b in ranges), indexing="ij")])
+            axes = (np.arange(a, b, dtype=np.int32) for a, b in ranges)
+            where = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")])
             where = where[:, self.row_maps[level][tuple(where)] >= 0]
             values = touched.lookup(level, list(where))  # (m, F)
             for f in range(self.spec.n_features[level]):
@@ -282,13 +288,13 @@ class Planner:
     def _inputs(self, touched: "_Touched", level: int, f: int, where: np.ndarray) -> np.ndarray:
         """Indices into v (n_gathered, m) of the context inputs, in the order of spec/entropy.md."""
         d, m = where.shape
-        zero = np.full(m, touched.zero, np.int64)
+        zero = np.full(m, touched.zero, np.int32)
         rows = [touched.lookup(level, [w + o for w, o in zip(where, offset)])[:, f] for offset in CAUSAL[d]]
         if level == 0:
             rows += [zero] * (1 + 2 * d)
         else:
             tables = [parent_axis(*n) for n in zip(self.spec.resolutions[level], self.spec.resolutions[level - 1])]
-            p, near, far = zip(*([t[where[k]] for t in tables[k]] for k in range(d)))
+            p, near, far = zip(*([t.astype(np.int32)[where[k]] for t in tables[k]] for k in range(d)))
             g = min(f, self.spec.n_features[level - 1] - 1)
             rows.append(touched.lookup(level - 1, list(p))[:, g])
             for side in (near, far):
@@ -326,7 +332,7 @@ class _Touched:
             if len(rows) and rows[0] < 0:
                 rows, local = rows[1:], local - 1
             self.rows.append(torch.from_numpy(rows.astype(np.int64)))
-            self._local.append(local)
+            self._local.append(local.astype(np.int32))
             self._offset.append(total)
             total += len(rows) * spec.n_features[level]
         self.zero = total
@@ -344,16 +350,16 @@ class _Touched:
 
     def lookup(self, level: int, index) -> np.ndarray:
         """Indices into v (..., F) of vertices given by d broadcastable arrays; what is 0 or outside is `zero`."""
-        inside, clipped = True, []
+        inside, flat = True, 0
         for i, (a, b), n in zip(index, self.boxes[level], self.spec.resolutions[level]):
             inside = inside & (i >= 0) & (i < n)
-            clipped.append(np.clip(i, a, b - 1) - a)
-        return self._places(level, np.where(inside, self._local[level][tuple(clipped)], -1))
+            flat = flat * (b - a) + (np.clip(i, a, b - 1) - a)
+        return self._places(level, np.where(inside, self._local[level].ravel()[flat], -1))
 
     def _places(self, level: int, local: np.ndarray) -> np.ndarray:
-        """Indices into v (..., F) of the rows read, or `zero` for -1."""
-        found = self._offset[level] + local[..., None] + np.arange(self.spec.n_features[level]) * len(self.rows[level])
-        return np.where((local >= 0)[..., None], found, self.zero)
+        """Indices into v (..., F) int32 of the rows read, or `zero` for -1."""
+        first = self._offset[level] + np.arange(self.spec.n_features[level], dtype=np.int32) * len(self.rows[level])
+        return np.where((local >= 0)[..., None], first.astype(np.int32) + local[..., None], np.int32(self.zero))
 
 
 def _int(x: np.ndarray) -> torch.Tensor:

@@ -42,6 +42,7 @@ class GridTwin(nn.Module):
     """Base of the twins. steps: (L,) the float value of one integer step of each level's features."""
 
     uses_context = False
+    packs = True  # whether plans pack the inputs of the context network, as a CPU wants them
 
     def __init__(self, spec: InputSpec, steps: tuple[float, ...]):
         super().__init__()
@@ -100,7 +101,7 @@ class GridTwin(nn.Module):
 
     def planner(self) -> Planner:
         """What plans tiles for this twin."""
-        return Planner(self.spec, self.row_maps, self.uses_context)
+        return Planner(self.spec, self.row_maps, self.uses_context, self.packs)
 
     def join(self, parts: list[torch.Tensor]) -> torch.Tensor:
         """Of the blocks of a plan (F, *M) -> what the network sees (n_inputs, M)."""
