@@ -35,7 +35,9 @@ class Report:
     surfaces: decoded to source.
     color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
     = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the differences, of
-    which PSNR sees nothing where a loud moment sets the range. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    which PSNR sees nothing where a loud moment sets the range. n_wrong_holes: of measurements with samples that hold
+    nothing, such as elevations: how many hold something in one of both only; psnr_db, max_error and rms are of those that hold
+    something in both. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 
@@ -51,6 +53,7 @@ class Report:
     log_psnr_db: float | None = None
     color_psnr_db: float | None = None
     snr_db: float | None = None
+    n_wrong_holes: int | None = None
 
     @property
     def rms_symmetric(self) -> float:
@@ -121,10 +124,12 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
         return _surface(decoded, signal.mesh, full)
     values = signal.values
     colours = values
+    if signal.has_alpha and signal.quantity != "colour":
+        return _holed(decoded, signal)
     if signal.has_alpha:
         decoded, colours = metrics.as_seen(values, decoded), values[..., :-1]
-    # pictures of other dtypes than 8 and 16 bit have no white: their range of values is the peak, as for volumes
-    is_picture = signal.kind == "image" and values.dtype in (np.uint8, np.uint16)
+    # what has no white has its range of values as the peak, as volumes have
+    is_picture = signal.is_picture
     if signal.has_alpha:
         peak = float(np.iinfo(values.dtype).max) if is_picture else float(colours.max()) - float(colours.min())
         psnr = metrics.psnr_db(values, decoded, peak)
@@ -133,13 +138,25 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     ssim = log_psnr = None
     if full and is_picture and min(signal.extent) >= metrics.SSIM_WINDOW:
         ssim = metrics.ssim(values, decoded, float(np.iinfo(values.dtype).max))
-    if signal.kind == "image" and values.dtype.kind == "f" and (knee := metrics.light_knee(colours)):
+    is_light = signal.kind == "image" and signal.quantity == "colour" and values.dtype.kind == "f"
+    if is_light and (knee := metrics.light_knee(colours)):
         log_psnr = metrics.log_psnr_db(colours, decoded[..., : colours.shape[-1]], knee)
     error, rms = metrics.max_error(values, decoded), metrics.rms_error(values, decoded)
     snr = None
     if len(signal.extent) == 1:
         snr = metrics.psnr_db(values, decoded, float(values.std(dtype=np.float64)))
     return Report(psnr, error, rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
+
+
+def _holed(decoded: np.ndarray, signal: Signal) -> Report:
+    """Of measurements with holes: of what is there in both, and where only one has a hole."""
+    there, found = (a[..., -1].astype(np.float64) >= signal.opaque / 2 for a in (signal.values, decoded))
+    values, others = (a[..., :-1][there & found] for a in (signal.values, decoded))
+    n_holes = int((there != found).sum())
+    if not len(values):
+        return Report(-math.inf, math.inf, math.inf, n_wrong_holes=n_holes)
+    psnr = metrics.volume_psnr_db(values, others)
+    return Report(psnr, metrics.max_error(values, others), metrics.rms_error(values, others), n_wrong_holes=n_holes)
 
 
 def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:

@@ -374,6 +374,27 @@ class Signal:
         return 1 if self.values is None else int(self.values.shape[-1])
 
     @property
+    def quantity(self) -> str:
+        """What values are, "colour" or "measurement", which has no white: images are the former unless their metadata deny it."""
+        return self.meta.get("quantity", "colour" if self.kind == "image" else "measurement")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether values run from black to white, the ends of their dtype, whatever part of that is used."""
+        dtype = None if self.values is None else self.values.dtype
+        return self.quantity == "colour" and dtype in (np.uint8, np.uint16)
+
+    @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is straight alpha: that of an image of 2 or 4, unless its metadata deny it."""
-        return self.kind == "image" and self.channels in (2, 4) and self.meta.get("alpha", True) is True
+        """Whether the last channel is straight alpha: that of an image whose metadata say so, or of 2 or 4 channels of colours,
+        unless they deny it."""
+        default = self.channels in (2, 4) and self.quantity == "colour"
+        return self.kind == "image" and self.channels > 1 and self.meta.get("alpha", default) is True
+
+    @property
+    def opaque(self) -> float:
+        """What alpha is where nothing shines through: white, 1 for floats, or what the metadata say; half of it is the limit
+        below which a measurement is none."""
+        white = float(np.iinfo(self.values.dtype).max) if self.values.dtype.kind in "iu" else 1.0
+        opaque = self.meta.get("opaque", white)
+        return float(opaque) if isinstance(opaque, (int, float)) and opaque > 0 else white

@@ -109,9 +109,9 @@ def test_axes_default_and_errors(tmp_path):
     for axes in ("yx", "yyx", "abc", "zyc"):
         with pytest.raises(UsageError, match="axes"):
             io.read(tmp_path / "a.npy", axes=axes)
-    np.save(tmp_path / "line.npy", np.zeros(4))
-    with pytest.raises(SignalError, match="1-D"):
-        io.read(tmp_path / "line.npy")
+    np.save(tmp_path / "none.npy", np.zeros(()))
+    with pytest.raises(SignalError, match="0-D"):
+        io.read(tmp_path / "none.npy")
     np.save(tmp_path / "many.npy", np.zeros((4, 4, 17)))
     with pytest.raises(SignalError, match="17 channels"):
         io.read(tmp_path / "many.npy", axes="yxc")

@@ -106,6 +106,9 @@ CASES = (
     Case("image-full-one-level", "image", (8, 8), ((8, 8),), 4, n_features=(4,), n_neurons=5, context_layers=0, compact=True),
     Case("volume-full", "volume", (5, 6, 7), pyramid((5, 6, 7), 2), dtype="i2", offset=(-500.0,), scale=(1500.0,), n_features=(1, 1), compact=True),
     Case("image-knee", "image", (14, 11), pyramid((14, 11), 2), 3, dtype="f4", scale=(0.9,), knee=0.05, n_features=(3, 3), interpolation="cubic"),
+    Case("image-terrain", "image", (15, 12), pyramid((15, 12), 2), 2, "f4", n_features=(2, 2), offset=(312.5, 0.0), scale=(1480.0, 1480.0), interpolation="cubic", meta={
+        "source": "terrain.tif", "quantity": "measurement", "alpha": True, "opaque": 1480.0,
+        "geotiff": {"keys": [1, 1, 0, 1, 3072, 0, 1, 32632], "scale": [30.0, 30.0, 0.0], "tiepoints": [0.0, 0.0, 0.0, 5e5, 5.2e6, 0.0], "nodata": "-9999"}}),
     Case("image-one-pixel", "image", (1, 1), ((1, 1),), interpolation="cubic"),
     Case("image-bilevel", "image", (8, 8), pyramid((8, 8), 2), dtype="b1", scale=(1.0,)),
     Case(

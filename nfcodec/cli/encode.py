@@ -179,6 +179,8 @@ def _summary(job: Job, encoded: Encoded | EncodedScene) -> str:
     quality = quality_text(report.psnr_db, report.rms, encoded.kind not in ("image", "volume"))
     if report.rms_back is not None:
         quality += f" and {small_text(report.rms_back)} back"
+    if report.n_wrong_holes:
+        quality += f", {report.n_wrong_holes} wrong holes"
     if report.snr_db is not None:
         quality += f", SNR {report.snr_db:.2f} dB"
     if report.color_psnr_db is not None:

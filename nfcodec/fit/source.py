@@ -93,10 +93,10 @@ def from_lattice(signal: Signal) -> Source:
         raise SignalError(
             f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first"
         )
-    is_color = signal.kind == "image" and channels in (3, 4)
+    is_color = signal.kind == "image" and signal.quantity == "colour" and channels in (3, 4)
     if signal.has_alpha or (signal.kind == "image" and dtype.startswith("f")):
         return _picture(signal, dtype, is_color)
-    if signal.kind == "image" and dtype in ("u1", "u2"):
+    if signal.is_picture:
         low, high = 0.0, float(np.iinfo(values.dtype).max)
     else:
         low, high = float(values.min()), float(values.max())
@@ -116,12 +116,12 @@ def _picture(signal: Signal, dtype: str, is_color: bool) -> Source:
     """An image with alpha or of floats: colours and alpha have a range each, wide ranges of floats a knee."""
     values, n_colors = signal.values, signal.channels - signal.has_alpha
     parts = [values[..., :n_colors]] + [values[..., n_colors:]] * signal.has_alpha
-    is_whole = dtype in ("u1", "u2")
-    knee = light_knee(parts[0]) if dtype.startswith("f") else 0.0
+    is_light = dtype.startswith("f") and signal.quantity == "colour"
+    knee = light_knee(parts[0]) if is_light else 0.0
     targets, ranges, clip = [], [], True
     for part in parts:
         low, high = float(part.min()), float(part.max())
-        if is_whole:
+        if signal.is_picture:
             low, high = 0.0, float(np.iinfo(values.dtype).max)
         _check_range(signal.meta.get("source", "signal"), low, high, exceeds_float32=dtype in _WIDE)
         if knee:
@@ -136,7 +136,7 @@ def _picture(signal: Signal, dtype: str, is_color: bool) -> Source:
     if signal.has_alpha:
         seen = parts[1][..., 0] > 0
         targets[0] = fill_hidden(targets[0], seen)
-        if is_whole:
+        if signal.is_picture or signal.quantity != "colour":
             targets[1] = targets[1] + _ALPHA_MARGIN * ((targets[1] >= 1).astype(np.float32) - (targets[1] <= 0))
     offset, scale = zip(*ranges)
     source = Source(signal.kind, np.concatenate(targets, -1), dtype, offset, scale, clip, knee, is_color)

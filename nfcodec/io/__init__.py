@@ -26,6 +26,9 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
     level_db      all      PSNR in dB of the levels 0..k against the source, for every k; set by `encode`
     exposure      image    what a Radiance file says its values were multiplied by
+    quantity      image    "measurement": values without a white, such as elevations (GeoTIFF of more than 8 bits); else colours
+    opaque        image    the alpha of a measurement that is there, where it is not the dtype's white or 1
+    geotiff       image    where a raster lies on the earth, and what stands for nothing: see `nfcodec.io.geotiff`
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
     orientation   image    EXIF orientation 2..8 that was applied on reading
     dpi           image    [x, y] dots an inch

@@ -26,6 +26,6 @@ def compact_meta(signal: Signal, format_of_source: str | None) -> dict[str, Any]
         meta.pop("value_range", None)
     if signal.kind == "image":
         implied["colour_space"] = "sRGB"
-        if signal.has_alpha:
+        if signal.has_alpha and signal.quantity == "colour" and signal.channels in (2, 4):
             implied["alpha"] = True
     return {key: value for key, value in meta.items() if key not in implied or value != implied[key]}

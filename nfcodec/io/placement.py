@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import geotiff
 from .lattice import axes_of
 
 __all__ = ["affine_of", "affine_ras", "number", "numbers", "rescale_meta", "samples_per_second", "spatial_axes", "spacing_of"]
@@ -112,7 +113,7 @@ def rescale_meta(
     of the source's box, None for all of it; out_shape: samples an axis of the new lattice. Along an axis of n source
     samples, sample j of m in [a, b] lies at source index n * (a + (j + 0.5) * (b - a) / m) - 0.5: spacing is scaled by
     n * (b - a) / m and the first centre moves. Changes spacing, origin, affine, time_step, time_origin and dpi where
-    present, and the rates of samples and of frames.
+    present, the rates of samples and of frames, and raster positions of geotiff.
     """
     region = tuple(region) if region is not None else ((0.0, 1.0),) * len(source_extent)
     scale = [n * (b - a) / m for n, (a, b), m in zip(source_extent, region, out_shape, strict=True)]
@@ -138,6 +139,9 @@ def rescale_meta(
         for i, axis in enumerate(reversed(space)):  # the affine counts x first
             index[i, i], index[i, 3] = scale[axis], first[axis]
         out["affine"] = (affine @ index).tolist()
+    if "geotiff" in meta and n_dims == 2:
+        corners = [(n * a, s) for n, (a, _), s in zip(source_extent, region, scale)]
+        out["geotiff"] = geotiff.rescaled(meta["geotiff"], *zip(*corners[::-1]))
     if "t" in axes:
         t = axes.index("t")
         step = number(meta.get("time_step"))

@@ -18,6 +18,7 @@ import numpy as np
 from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.spec import Signal
 
+from . import geotiff
 from .image import apply_orientation, colour_meta, icc_profile_of, read_with_pillow, scale_bits, straight_colours
 from .lattice import check_shape, new_signal, tidy, to_array
 from .placement import number, numbers, spacing_of
@@ -67,6 +68,7 @@ def read(path: Path, format: str) -> Signal:
         stack = "z" in axes or "t" in axes
         meta = _resolution(file, page, stack)
         array, axes = _plain_colours(path.name, array, axes, page, meta, stack)
+        geo = {} if stack else geotiff.read_tags(page, path.name)
     if stack:
         return new_signal(path.name, format, array, axes, "volume", meta)
     orientation = _tag(page, "Orientation") or 1
@@ -77,7 +79,28 @@ def read(path: Path, format: str) -> Signal:
         meta["orientation"] = int(orientation)
         if orientation >= 5 and "dpi" in meta:
             meta["dpi"] = meta["dpi"][::-1]
+    if geo:
+        array, axes = _georeferenced(array, axes, geo, int(page.photometric) == _RGB, meta)
     return new_signal(path.name, format, array, axes, "image", meta)
+
+
+def _georeferenced(
+    array: np.ndarray, axes: str, geo: dict[str, Any], is_rgb: bool, meta: dict[str, Any]
+) -> tuple[np.ndarray, str]:
+    """A raster of the earth: its holes as alpha, its tags in meta. What is not RGB, and of more than 8 bits or has holes, is
+    no picture."""
+    meta["geotiff"] = geo
+    if axes == "cyx":
+        array, axes = np.moveaxis(array, 0, -1), "yxc"
+    if not is_rgb and (array.dtype != np.uint8 or "nodata" in geo):
+        meta["quantity"] = "measurement"
+        meta.pop("colour_space", None)
+    if meta.get("alpha") is not True:
+        white = float(np.iinfo(array.dtype).max) if array.dtype.kind in "iu" else 1.0
+        found = geotiff.find_holes(array, geo, None if "quantity" in meta else white)
+        if found is not None:
+            (array, meta["opaque"]), axes, meta["alpha"] = found, "yxc", True
+    return array, axes
 
 
 @contextmanager
@@ -191,9 +214,13 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     n_dims = values.ndim - 1
     if n_dims == 1:
         raise UsageError(f"writing {name!r}: TIFF holds 2 axes and more, got shape {values.shape[:-1]}; write .npy")
+    opaque = number(meta.get("opaque"))
+    if n_dims == 2 and values.shape[-1] > 1 and opaque:
+        values, meta = geotiff.make_holes(values, meta, opaque)
     channels = values.shape[-1]
     array, axes = to_array(values, meta)
-    colours = channels in (3, 4) and array.dtype.kind in "uf" and (n_dims == 2 or channels == 3)
+    is_measurement = meta.get("quantity") == "measurement"
+    colours = channels in (3, 4) and not is_measurement and array.dtype.kind in "uf" and (n_dims == 2 or channels == 3)
     options: dict[str, Any] = {"photometric": "rgb" if colours else "minisblack", "metadata": None}
     n_extra = channels - (3 if colours else 1)
     if n_extra > 0:
@@ -209,6 +236,7 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
         profile = icc_profile_of(meta)
         if profile:
             options["iccprofile"] = profile
+        options["extratags"] = geotiff.tags_of(meta)
     else:
         options.update(_stack_options(array, axes, meta, n_dims))
     tifffile.imwrite(path, array, **options)
