@@ -218,7 +218,7 @@ def _load(source: Any, kind: str | None, options: dict[str, Any]) -> tuple[Signa
         return _from_array(source, kind), source.nbytes
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"encoding: got a {type(source).__name__}, expected a path, a Signal, a Mesh or a numpy array")
-    return io.read(source, kind, **options), os.path.getsize(source)
+    return io.read(source, kind, **options), io.n_bytes(source)
 
 
 def _check(signal: Signal) -> None:

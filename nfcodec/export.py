@@ -19,6 +19,7 @@ from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
 __all__ = ["default_suffix", "export", "export_scene", "mean_normals", "vertex_normals"]
 
 _FALLBACK = {"image": ".png", "volume": ".npy"}
+_NUMBERED = "-%04d"  # what is added to the name of numbered images
 _PNG_CHANNELS = 4
 TEXTURED_RESOLUTION = 96  # of a mesh whose colours are in a texture: unwrapping takes the longer the more faces there are
 _TEXTURED = ".glb"
@@ -34,6 +35,8 @@ def default_suffix(field: Field | Scene) -> str:
     if isinstance(source, str):
         for suffix in sorted(writable, key=len, reverse=True):
             # a format that the name does not say is stored beside it
+            if source.lower().endswith(suffix) and name == "frames":
+                return _NUMBERED + suffix
             if source.lower().endswith(suffix) and name in (None, io.FORMATS[suffix].name):
                 return suffix
     for suffix in writable:
@@ -50,7 +53,7 @@ def export(
     path: str | os.PathLike,
     *,
     shape: tuple[int, ...] | None = None,
-    scale: float | None = None,
+    scale: float | tuple[float, ...] | None = None,
     resolution: int | None = None,
     region: Region | None = None,
     level: int | None = None,
@@ -87,6 +90,8 @@ def export(
                 )
         if scale is not None and resolution is not None:
             raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
+        if np.iterable(scale):
+            raise UsageError(f"writing {str(path)!r}: got a scale for each axis, expected one for a mesh")
         if scale is not None:
             resolution = round(max(field.spec.extent) * scale)
         if texture is not None:

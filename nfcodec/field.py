@@ -145,7 +145,7 @@ class Field:
         self,
         shape: Sequence[int] | None = None,
         *,
-        scale: float | None = None,
+        scale: float | Sequence[float] | None = None,
         resolution: int | None = None,
         region: Region | None = None,
         level: int | None = None,
@@ -155,7 +155,7 @@ class Field:
     ) -> np.ndarray:
         """The field on a regular lattice: (*shape, C) in the source's dtype, or in `dtype` if given.
 
-        One of shape (d integers), scale (a factor on the source's extent) and resolution (samples along the longest
+        One of shape (d integers), scale (a factor on the source's extent, or one an axis) and resolution (samples along the longest
         axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
         only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
         than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10).
@@ -367,16 +367,18 @@ class Field:
                 raise UsageError(f"decoding: got shape {short(shape)}, expected {self.spec.n_dims} positive integers")
             return tuple(map(int, out))
         try:
-            factor = 1.0 if scale is None else float(scale)
+            factors = [float(x) for x in (scale if np.iterable(scale) else [1.0 if scale is None else scale] * self.spec.n_dims)]
             if resolution is not None:
-                factor = float(resolution) / max(self.spec.extent)
+                factors = [float(resolution) / max(self.spec.extent)] * self.spec.n_dims
         except (TypeError, ValueError):
             raise UsageError(f"decoding: got scale {scale}, resolution {resolution}, expected a number") from None
-        if not (0 < factor and factor * max(self.spec.extent) < 1 << 53):
+        if len(factors) != self.spec.n_dims:
+            raise UsageError(f"decoding: got {len(factors)} scales, expected one, or one for each of {self.spec.n_dims} axes")
+        if not all(0 < x and x * max(self.spec.extent) < 1 << 53 for x in factors):
             raise UsageError(
-                f"decoding: got a scale of {factor}, expected a positive number, and a lattice that fits memory"
+                f"decoding: got a scale of {scale or factors[0]}, expected a positive number, and a lattice that fits memory"
             )
-        return tuple(max(1, round(n * (b - a) * factor)) for n, (a, b) in zip(self.spec.extent, region))
+        return tuple(max(1, round(n * (b - a) * x)) for n, (a, b), x in zip(self.spec.extent, region, factors))
 
     def _own_samples(self, shape: tuple[int, ...], region: list[tuple[float, float]]) -> tuple[slice, ...] | None:
         """Which of the source's samples a lattice consists of, None where it has others."""

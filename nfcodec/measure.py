@@ -136,7 +136,7 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     else:
         psnr = (metrics.image_psnr_db if is_picture else metrics.volume_psnr_db)(values, decoded)
     ssim = log_psnr = None
-    if full and is_picture and min(signal.extent) >= metrics.SSIM_WINDOW:
+    if full and is_picture and signal.kind == "image" and min(signal.extent) >= metrics.SSIM_WINDOW:
         ssim = metrics.ssim(values, decoded, float(np.iinfo(values.dtype).max))
     is_light = signal.kind == "image" and signal.quantity == "colour" and values.dtype.kind == "f"
     if is_light and (knee := metrics.light_knee(colours)):

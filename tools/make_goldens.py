@@ -123,6 +123,7 @@ CASES = (
     Case("image-codebook", "image", (20, 21), ((5, 5), (20, 21)), n_features=(3, 1), encoding="codebook", log2_size=4, interpolation="cubic"),
     Case("volume-1d", "volume", (61,), ((7,), (31,), (61,)), dtype="i2", offset=(-500.0,), scale=(1000.0,), interpolation="cubic"),
     Case("volume-sound", "volume", (70,), pyramid((70,), 4), 2, "i2", n_features=(2, 2, 2, 2), offset=(-32768.0,), scale=(65535.0,), interpolation="mitchell", shapes=((0.25, 0.5),) * 3 + ((0.0, 0.5),), meta={"source": "notes.wav", "axes": "tc", "sample_rate": 22050}),
+    Case("volume-film", "volume", (5, 9, 12), pyramid((5, 9, 12), 3), 3, n_features=(3, 3, 1), interpolation="mitchell", shapes=((0.25, 0.5), (0.25, 0.5), (0.0, 0.5)), meta={"source": "clip.y4m", "axes": "tyxc", "frame_rate": 29.97002997, "quantity": "colour", "colour_space": "sRGB", "y4m": {"chroma": "420jpeg", "matrix": "bt601"}}),
     Case("volume-f4", "volume", (9, 10, 11), pyramid((9, 10, 11), 3), dtype="f4", scale=(2.5,), offset=(-1.0,), interpolation="cubic"),
     Case("volume-mask", "volume", (10, 12, 13), pyramid((10, 12, 13), 2), dtype="u2", scale=(4095.0,), sparse=True),
     Case("volume-vector", "volume", (5, 6, 4), pyramid((5, 6, 4), 2), 3, "f8", n_features=(3, 2), offset=(-1.0, 0.0, 5.0), scale=(2.0, -1.0, 0.5)),

@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..text import seconds_text, size_text
 from . import console
 from .jobs import STREAM, Job, plan, run_all
-from .values import REGION, SHAPE, fractions_of
+from .values import REGION, SCALE, SHAPE, fractions_of
 
 if TYPE_CHECKING:
     from ..field import Field
@@ -34,7 +34,7 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 )
 @click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below a FILE folder are kept.")
 @click.option("--format", "suffix", metavar="SUFFIX", help="Of the outputs: png, nrrd, obj ...  [default: the source's]")
-@click.option("--scale", type=float, metavar="X", help="A factor on the source's resolution, such as 2.5.")
+@click.option("--scale", type=SCALE, metavar="X", help="A factor on the source's resolution, such as 2.5, or one an axis: 2,1,1.")
 @click.option(
     "--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any."
 )
@@ -92,6 +92,7 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
 def _decode(job: Job, options: dict[str, Any]) -> int:
     import nfcodec
 
+    from .. import io
     from ..export import default_suffix
 
     start = time.monotonic()
@@ -111,7 +112,7 @@ def _decode(job: Job, options: dict[str, Any]) -> int:
     else:
         path = job.output or str(job.folder / (job.stem + default_suffix(field)))
         shape = export(path, overwrite=options["overwrite"])
-        name, n_bytes = os.path.basename(path), os.path.getsize(path)
+        name, n_bytes = os.path.basename(path), io.n_bytes(path)
     seconds = time.monotonic() - start
     if options["as_json"]:
         facts = {"input": job.source, "output": path, "kind": "scene" if is_scene else field.kind, **shape}

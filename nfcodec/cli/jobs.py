@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,13 @@ def stem_of(name: str, known: tuple[str, ...]) -> str:
     """A file's name without its suffix: scan.nii.gz -> scan."""
     for suffix in sorted(known, key=len, reverse=True):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return Path(name).stem
+            return _plain(name[: -len(suffix)])
+    return _plain(Path(name).stem)
+
+
+def _plain(stem: str) -> str:
+    """The name of numbered images without what stands for the number: frame-%04d -> frame."""
+    return re.sub(r"[-_. ]*(%0?\d*d|\*)", "", stem) or "frames" if "%" in stem or "*" in stem else stem
 
 
 def _expand(given: str, known: tuple[str, ...]) -> Iterator[tuple[str, Path]]:

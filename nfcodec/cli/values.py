@@ -10,7 +10,7 @@ import click
 
 from ..errors import UsageError
 
-__all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
+__all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SCALE", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -63,6 +63,21 @@ class _Region(click.ParamType):
         return tuple(pairs)
 
 
+class _Scale(click.ParamType):
+    """2.5 -> 2.5; 2,1,1 -> (2.0, 1.0, 1.0), one an axis."""
+
+    name = "scale"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | tuple[float, ...]:
+        if not isinstance(value, str):
+            return value
+        try:
+            factors = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"got {value!r}, expected a number such as 2.5, or one for each axis such as 2,1,1", param, ctx)
+        return factors if len(factors) > 1 else factors[0]
+
+
 class _Numbers(click.ParamType):
     """20,35.5,50 -> (20.0, 35.5, 50.0)"""
 
@@ -112,7 +127,7 @@ class _Choices(click.ParamType):
         return tuple(found)
 
 
-SIZE, SHAPE, REGION = _Size(), _Shape(), _Region()
+SIZE, SHAPE, REGION, SCALE = _Size(), _Shape(), _Region(), _Scale()
 NUMBERS, SIZES, NAMES, CHOICES = _Numbers(), _Sizes(), _Names(), _Choices()
 
 _READ_OPTIONS = {
@@ -120,6 +135,7 @@ _READ_OPTIONS = {
     "shape": click.option("--shape", type=SHAPE, metavar="256x256x256", help="Of RAW samples, in the order of --axes."),
     "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
     "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
+    "frame_rate": click.option("--frame-rate", type=float, metavar="X", help="Of numbered images (frame-%04d.png).  [default: 25]"),
     "texture": click.option("--texture", metavar="IMAGE", help="Of a mesh with texture coordinates whose file names none."),
 }
 

@@ -75,7 +75,7 @@ class Source:
 
 
 def from_lattice(signal: Signal) -> Source:
-    """An image or volume: 8 and 16-bit images keep their full range, everything else its range of values.
+    """An image or volume: pictures of 8 and 16 bits keep their full range, everything else its range of values.
 
     Images of floats with a high dynamic range get a knee; with alpha, colours below no opacity are made up.
     """
@@ -93,7 +93,7 @@ def from_lattice(signal: Signal) -> Source:
         raise SignalError(
             f"{name}: got values of dtype {values.dtype}, expected one of {', '.join(DTYPES)}; convert them first"
         )
-    is_color = signal.kind == "image" and signal.quantity == "colour" and channels in (3, 4)
+    is_color = signal.quantity == "colour" and channels in (3, 4)
     if signal.has_alpha or (signal.kind == "image" and dtype.startswith("f")):
         return _picture(signal, dtype, is_color)
     if signal.is_picture:

@@ -25,8 +25,11 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
     colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
     level_db      all      PSNR in dB of the levels 0..k against the source, for every k; set by `encode`
+    frame_rate    volume   of a film: frames a second; loop: how often an animation is shown, 0 for ever; first_frame: the number
+                           of the first of numbered images; y4m: chroma, matrix, full_range and aspect of its source
     exposure      image    what a Radiance file says its values were multiplied by
-    quantity      image    "measurement": values without a white, such as elevations (GeoTIFF of more than 8 bits); else colours
+    quantity      lattice  "colour" or "measurement", which has no white; without it images are the former, volumes the latter:
+                           "measurement" in GeoTIFF of more than 8 bits, "colour" in films
     opaque        image    the alpha of a measurement that is there, where it is not the dtype's white or 1
     geotiff       image    where a raster lies on the earth, and what stands for nothing: see `nfcodec.io.geotiff`
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
@@ -62,6 +65,7 @@ from nfcodec.atomic import replacing
 from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
 from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
 
+from . import frames
 from .implied import compact_meta
 from .placement import rescale_meta
 
@@ -76,6 +80,7 @@ __all__ = [
     "check_finite",
     "compact",
     "kind_of",
+    "n_bytes",
     "parts",
     "read",
     "read_scene",
@@ -109,6 +114,9 @@ FORMATS: dict[str, Format] = {
     ".jpeg": Format("jpeg", "image", "read", "write", _IMAGE),
     ".webp": Format("webp", "image", "read", "write", _IMAGE),
     ".avif": Format("avif", "image", "read", "write", _IMAGE),
+    ".apng": Format("png", "image", "read", "write", _ARRAY),
+    ".gif": Format("gif", "film", "read_gif", "write_gif", _ARRAY),
+    ".y4m": Format("y4m", "y4m", "read", "write", ("volume",)),
     ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".wav": Format("wav", "wav", "read", "write", ("volume",)),
@@ -152,6 +160,7 @@ _MAGIC = (
     (b"glTF", "glb"),
     (b"ply", "ply"),
     (b"GIF8", "gif"),
+    (b"YUV4MPEG2", "y4m"),
     (b"\x89NFC\r\n\x1a\n", "an nfld file (decode it instead)"),
 )
 
@@ -198,6 +207,7 @@ def read(
     axes: str | None = None,
     texture: str | os.PathLike | None = None,
     part: int | None = None,
+    frame_rate: float | None = None,
 ) -> Signal:
     """Read a signal; see the module's docstring for its meta.
 
@@ -206,19 +216,22 @@ def read(
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
     "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
     texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
-    file, see `parts`.
+    file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`.
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
     path = Path(path)
     if kind is not None and kind not in KINDS:
         raise UsageError(f"reading {path.name!r}: got the kind {kind!r}, expected one of {', '.join(KINDS)}")
+    if frames.is_pattern(path):
+        return frames.read(path, read, frame_rate)
     if path.is_dir():
         raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
     if not path.exists():
         raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
     _, format = _format_of(path)
     given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes, "texture": texture, "part": part}
+    given["frame_rate"] = frame_rate
     options = {key: value for key, value in given.items() if value is not None}
     wrong = [key for key in options if key not in format.options]
     if wrong:
@@ -245,6 +258,13 @@ def read(
     except Exception as err:
         raise SignalError(_unreadable(path, format, err)) from err
     return signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name)
+
+
+def n_bytes(path: str | os.PathLike) -> int:
+    """Bytes of a file, or of all numbered ones that a pattern stands for."""
+    if frames.is_pattern(path):
+        return sum(file.stat().st_size for _, file in frames.files_of(path))
+    return os.path.getsize(path)
 
 
 def parts(path: str | os.PathLike) -> list[str]:
@@ -326,6 +346,9 @@ def write_lattice(
     The file appears whole or not at all. A format that cannot hold the values either warns and converts (16 bits in
     JPEG or WebP, alpha in JPEG) or raises UsageError (floats in PNG, 3-D in an image format).
     """
+    if frames.is_pattern(path):
+        frames.write(Path(path), values, meta or {}, write_lattice, overwrite)
+        return
     suffix, format = _writable_format(path, lattice=True)
     if values.ndim < 2 or values.size == 0:
         raise UsageError(

@@ -23,7 +23,7 @@ from nfcodec.spec import Signal
 from .lattice import check_shape, new_signal
 from .placement import numbers
 
-__all__ = ["apply_orientation", "colour_meta", "icc_profile_of", "read", "read_with_pillow", "scale_bits", "straight_colours", "write"]
+__all__ = ["apply_orientation", "colour_meta", "icc_profile_of", "pillow", "read", "read_with_pillow", "scale_bits", "straight_colours", "writable_colours", "write"]
 
 MAX_ICC_BYTES = 64 << 10
 _PILLOW_NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
@@ -32,7 +32,7 @@ _PLAIN_MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _CONVERTED_MODES = ("1", "La", "P", "PA", "RGBX", "RGBa", "CMYK", "YCbCr")
 
 
-def _pillow(what: str):
+def pillow(what: str):
     try:
         from PIL import Image, features
     except ImportError as err:
@@ -54,9 +54,13 @@ def _imagecodecs(what: str):
 
 
 def read(path: Path, format: str) -> Signal:
-    """An image signal: values (H, W, C) uint8, or uint16 for deeper files."""
+    """An image signal: values (H, W, C) uint8, or uint16 for deeper files; of several frames a film, see `film`."""
     data = path.read_bytes()
     image, meta = _open(path.name, data, format)
+    if getattr(image, "n_frames", 1) > 1:
+        from . import film
+
+        return film.read(path, format)
     depth = _deep_bits(data, format)
     if depth:
         codecs = _imagecodecs(f"reading {depth}-bit {format.upper()}")
@@ -80,7 +84,7 @@ def read_with_pillow(path: Path, format: str) -> Signal:
 
 def _open(name: str, data: bytes, format: str) -> tuple[Any, dict[str, Any]]:
     """The image, opened but not yet decoded, and the meta of its container."""
-    Image = _pillow(f"reading {format.upper()}")
+    Image = pillow(f"reading {format.upper()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
@@ -95,8 +99,6 @@ def _open(name: str, data: bytes, format: str) -> tuple[Any, dict[str, Any]]:
         raise SignalError(f"reading {name!r}: got the colour model {image.mode}, expected grey or RGB; convert it to RGB")
     if image.mode == "CMYK":
         warnings.warn(f"{name}: CMYK is taken as RGB without its profile; convert it first to keep its colours", stacklevel=2)
-    if getattr(image, "n_frames", 1) > 1:
-        warnings.warn(f"{name}: only the first of {image.n_frames} frames is read", stacklevel=2)
     profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
     meta = colour_meta(profile, name)
     dpi = image.info.get("dpi")
@@ -219,6 +221,10 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
 
     What a format cannot hold is lost, with a warning.
     """
+    if values.ndim == 4 and format != "jpeg":
+        from . import film
+
+        return film.write(path, values, meta, format, name)
     array = _writable(values, format, name)
     # 10 and 12 bits in AVIF, as the source had them
     bits = 8 * array.dtype.itemsize
@@ -247,13 +253,7 @@ def _writable(values: np.ndarray, format: str, name: str) -> np.ndarray:
         raise UsageError(
             f"writing {name!r}: {format.upper()} holds 1 to 4 channels, got {values.shape[-1]}; write .tif or .npy"
         )
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8) * np.uint8(255)
-    if values.dtype not in (np.uint8, np.uint16):
-        raise UsageError(
-            f"writing {name!r}: {format.upper()} holds 8 or 16-bit unsigned integers, got {values.dtype}; "
-            "write .tif or .npy"
-        )
+    values = writable_colours(values, name)
     if values.dtype == np.uint16 and format in ("jpeg", "webp"):
         warnings.warn(
             f"{name}: {format.upper()} holds 8 bits, 16-bit values are rounded; write .png to keep them", stacklevel=4
@@ -266,8 +266,19 @@ def _writable(values: np.ndarray, format: str, name: str) -> np.ndarray:
     return values
 
 
+def writable_colours(values: np.ndarray, name: str) -> np.ndarray:
+    """Values as uint8 or uint16, of which True is white; UsageError for other dtypes."""
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise UsageError(
+            f"writing {name!r}: pictures hold 8 or 16-bit unsigned integers, got {values.dtype}; write .tif or .npy"
+        )
+    return values
+
+
 def _save_with_pillow(path: Path, array: np.ndarray, meta: dict[str, Any], format: str) -> None:
-    Image = _pillow(f"writing {format.upper()}")
+    Image = pillow(f"writing {format.upper()}")
     image = Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[-1] == 1 else array))
     options: dict[str, Any] = {
         "png": {"optimize": False},
