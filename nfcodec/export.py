@@ -15,6 +15,7 @@ from .field import Field, Region
 from .geometry import area_vectors
 from .scene import Scene, joined, placed
 from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
+from .vectors import finished
 
 __all__ = ["default_suffix", "export", "export_scene", "mean_normals", "vertex_normals"]
 
@@ -110,6 +111,10 @@ def export(
     values = field.decode(
         shape, scale=scale, resolution=resolution, region=region, level=level, dtype=dtype, max_values=max_values
     )
+    if field.residual is None:  # what is guaranteed stays as it is
+        spans = [b - a for a, b in region] if region is not None else [1.0] * field.spec.n_dims
+        steps = tuple(n * span / m for n, span, m in zip(field.spec.extent, spans, values.shape))
+        values = finished(values, field.meta.get("quantity"), steps)
     io.write_lattice(path, values, _lattice_meta(field, region, values), overwrite=overwrite)
     return {"shape": values.shape}
 

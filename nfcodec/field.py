@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import vectors
 from .casting import block_mean, cast, converted, dtype_of, short
 from .encodings import Encoding
 from .errors import UsageError
@@ -115,6 +116,19 @@ class Field:
     def laplacian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
         """The sum of the second derivatives along each axis, (N, C) float32: the trace of `hessian`."""
         return np.trace(self.hessian(coords, level), axis1=2, axis2=3)
+
+    def divergence(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Of a field of vectors, (N,) float64 at coords (N, d): the sum of each component's derivative along its own axis, in
+        units of the values by world units (the affine or spacing of the metadata, or samples of the source).
+
+        Exact, from `gradient`. The first channels are the components along x, y (and z); an axis of time is left out.
+        UsageError for fields without a component for each of 2 or 3 axes of space.
+        """
+        return vectors.divergence(self, coords, level)
+
+    def curl(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Of a field of vectors its rotation, float64, as `divergence`: (N, 3) along x, y, z, or in 2-D (N, 1), dv/dx - du/dy."""
+        return vectors.curl(self, coords, level)
 
     def to_torch(self, device: str = "cpu") -> TorchField:
         """A differentiable torch module that does what `sample` does: see `nfcodec.to_torch`. MissingExtraError without torch."""

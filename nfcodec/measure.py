@@ -15,6 +15,7 @@ from .geometry import TriangleTree, bounding_box_diagonal, count_edges, sample_s
 from .paint import barycentric, colours_at
 from .scene import Scene
 from .spec import Mesh, Signal
+from .vectors import directions
 
 _N_SURFACE_SAMPLES = 100_000
 _N_LEVEL_SAMPLES = 1 << 14
@@ -37,7 +38,8 @@ class Report:
     = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the differences, of
     which PSNR sees nothing where a loud moment sets the range. n_wrong_holes: of measurements with samples that hold
     nothing, such as elevations: how many hold something in one of both only; psnr_db, max_error and rms are of those that hold
-    something in both. ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    something in both. end_point_error, angular_deg: of vectors: mean length of the difference, in source units, and mean angle between
+    both (`metrics.angular_error_deg`). ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 
@@ -54,6 +56,8 @@ class Report:
     color_psnr_db: float | None = None
     snr_db: float | None = None
     n_wrong_holes: int | None = None
+    end_point_error: float | None = None
+    angular_deg: float | None = None
 
     @property
     def rms_symmetric(self) -> float:
@@ -145,7 +149,19 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     snr = None
     if len(signal.extent) == 1:
         snr = metrics.psnr_db(values, decoded, float(values.std(dtype=np.float64)))
-    return Report(psnr, error, rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
+    return replace(_vectors(values, decoded, signal.quantity), psnr_db=psnr, max_error=error, rms=rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
+
+
+def _vectors(values: np.ndarray, decoded: np.ndarray, quantity: str) -> Report:
+    """A report of (..., C) as vectors alone, where they are some."""
+    if quantity not in ("vectors", "flow", "normals"):
+        return Report(0.0, 0.0, 0.0)
+    if quantity == "normals":
+        values, decoded = directions(values), directions(decoded)
+    return Report(
+        0.0, 0.0, 0.0, end_point_error=metrics.end_point_error(values, decoded),
+        angular_deg=metrics.angular_error_deg(values, decoded, is_flow=quantity == "flow"),
+    )  # fmt: skip
 
 
 def _holed(decoded: np.ndarray, signal: Signal) -> Report:
@@ -155,8 +171,8 @@ def _holed(decoded: np.ndarray, signal: Signal) -> Report:
     n_holes = int((there != found).sum())
     if not len(values):
         return Report(-math.inf, math.inf, math.inf, n_wrong_holes=n_holes)
-    psnr = metrics.volume_psnr_db(values, others)
-    return Report(psnr, metrics.max_error(values, others), metrics.rms_error(values, others), n_wrong_holes=n_holes)
+    psnr, error, rms = metrics.volume_psnr_db(values, others), metrics.max_error(values, others), metrics.rms_error(values, others)
+    return replace(_vectors(values, others, signal.quantity), psnr_db=psnr, max_error=error, rms=rms, n_wrong_holes=n_holes)
 
 
 def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:

@@ -21,7 +21,9 @@ __all__ = [
     "SurfaceErrors",
     "as_seen",
     "bd_rate",
+    "angular_error_deg",
     "chamfer",
+    "end_point_error",
     "image_psnr_db",
     "light_knee",
     "log_psnr_db",
@@ -90,6 +92,30 @@ def volume_psnr_db(source: np.ndarray, decoded: np.ndarray) -> float:
     if source.size == 0:
         raise UsageError("measuring a volume: got an empty array, expected values")
     return psnr_db(source, decoded, float(source.max()) - float(source.min()))
+
+
+def end_point_error(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean length of the difference of vectors (..., C) (Baker et al. 2011, section 4.1)."""
+    _compare(a, b)
+    return float(np.linalg.norm(a.astype(np.float64) - b, axis=-1).mean())
+
+
+def angular_error_deg(source: np.ndarray, decoded: np.ndarray, is_flow: bool = False) -> float:
+    """Mean angle in degrees between vectors (..., C), of those that have a length in both; 0 where none has.
+
+    is_flow: with a further component of 1, so that small vectors have a direction too (Barron et al. 1994, section 4.2).
+    """
+    _compare(source, decoded)
+    a, b = (x.reshape(-1, x.shape[-1]).astype(np.float64) for x in (source, decoded))
+    if is_flow:
+        a, b = (np.pad(x, ((0, 0), (0, 1)), constant_values=1.0) for x in (a, b))
+    lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    known = (lengths[0] > 0) & (lengths[1] > 0)
+    if not known.any():
+        return 0.0
+    a, b = (x[known] / length[known, None] for x, length in zip((a, b), lengths))
+    # the arc cosine of nearly 1 would lose what is asked for
+    return float(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=1) / 2, 0, 1))).mean())
 
 
 def as_seen(source: np.ndarray, decoded: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ PLAIN_ACTIVATIONS = ("identity", "relu")  # all that kernels and the field in in
 # what the channels of a surface hold; the first is the distance or occupancy
 ROLES = {"other": 0, "distance": 1, "trim": 2, "red": 3, "green": 4, "blue": 5}
 COLOUR_ROLES = ("red", "green", "blue")
+# of lattices, in their metadata: colours have a white; vectors are along x, y, z, flow is in samples, normals have length 1
+QUANTITIES = ("colour", "measurement", "vectors", "flow", "normals")
 DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7, "f8": 8, "b1": 9}
 
 # limits, checked before anything is allocated
@@ -375,8 +377,10 @@ class Signal:
 
     @property
     def quantity(self) -> str:
-        """What values are, "colour" or "measurement", which has no white: images are the former unless their metadata deny it."""
-        return self.meta.get("quantity", "colour" if self.kind == "image" else "measurement")
+        """What values are, a key of QUANTITIES: images are colours, volumes measurements, unless their metadata deny it."""
+        default = "colour" if self.kind == "image" else "measurement"
+        found = self.meta.get("quantity", default)
+        return found if found in QUANTITIES else default
 
     @property
     def is_picture(self) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_what_is_no_film_is_refused(tmp_path):
 
 def test_scales_of_each_axis():
     assert SCALE.convert("2.5", None, None) == 2.5 and SCALE.convert("2,1,0.5", None, None) == (2.0, 1.0, 0.5)
-    field = nfcodec.open("spec/golden/volume-film.nfld")
+    field = nfcodec.open(Path(__file__).parents[1] / "spec" / "golden" / "volume-film.nfld")
     n, h, w = field.spec.extent
     assert field.decode(scale=(2, 1, 0.5)).shape == (2 * n, h, round(w / 2), 3)
     assert np.array_equal(field.decode(scale=(2, 2, 2)), field.decode(scale=2))

@@ -109,6 +109,7 @@ CASES = (
     Case("image-terrain", "image", (15, 12), pyramid((15, 12), 2), 2, "f4", n_features=(2, 2), offset=(312.5, 0.0), scale=(1480.0, 1480.0), interpolation="cubic", meta={
         "source": "terrain.tif", "quantity": "measurement", "alpha": True, "opaque": 1480.0,
         "geotiff": {"keys": [1, 1, 0, 1, 3072, 0, 1, 32632], "scale": [30.0, 30.0, 0.0], "tiepoints": [0.0, 0.0, 0.0, 5e5, 5.2e6, 0.0], "nodata": "-9999"}}),
+    Case("image-flow", "image", (11, 14), pyramid((11, 14), 2), 2, "f4", n_features=(2, 2), offset=(-6.0, -6.0), scale=(15.0, 15.0), interpolation="cubic", meta={"source": "a.flo", "quantity": "flow"}),
     Case("image-one-pixel", "image", (1, 1), ((1, 1),), interpolation="cubic"),
     Case("image-bilevel", "image", (8, 8), pyramid((8, 8), 2), dtype="b1", scale=(1.0,)),
     Case(

@@ -181,6 +181,8 @@ def _summary(job: Job, encoded: Encoded | EncodedScene) -> str:
         quality += f" and {small_text(report.rms_back)} back"
     if report.n_wrong_holes:
         quality += f", {report.n_wrong_holes} wrong holes"
+    if report.angular_deg is not None:
+        quality += f", end-point error {small_text(report.end_point_error)}, angle {report.angular_deg:.2f} degrees"
     if report.snr_db is not None:
         quality += f", SNR {report.snr_db:.2f} dB"
     if report.color_psnr_db is not None:

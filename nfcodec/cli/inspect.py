@@ -126,6 +126,8 @@ def _measured_text(is_surface: bool, report: Report) -> str:
         log = "" if report.log_psnr_db is None else f" ({report.log_psnr_db:.2f} dB on a logarithmic scale)"
         snr = "" if report.snr_db is None else f", SNR {report.snr_db:.2f} dB"
         holes = "" if report.n_wrong_holes is None else f", {report.n_wrong_holes} wrong holes"
+        if report.angular_deg is not None:
+            holes += f", end-point error {small_text(report.end_point_error)}, angle {report.angular_deg:.2f} degrees"
         return f"{report.psnr_db:.2f} dB{log}{snr}{holes}, max error {report.max_error:g}"
     back = "" if report.rms_back is None else f" and {small_text(report.rms_back)} back"
     colours = "" if report.color_psnr_db is None else f", colours {report.color_psnr_db:.2f} dB"

@@ -15,6 +15,9 @@ __all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SCALE", "SHAPE", "SIZE", "S
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
 
+# spelled out, because spec.py needs numpy; a test compares them
+QUANTITIES = ("colour", "measurement", "vectors", "flow", "normals")
+
 Bound = tuple[float, str]  # a number, and its unit: "" for samples, "%" or "s" for seconds
 
 
@@ -136,6 +139,7 @@ _READ_OPTIONS = {
     "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
     "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
     "frame_rate": click.option("--frame-rate", type=float, metavar="X", help="Of numbered images (frame-%04d.png).  [default: 25]"),
+    "quantity": click.option("--quantity", type=click.Choice(QUANTITIES), help="What values are.  [default: told from the file]"),
     "texture": click.option("--texture", metavar="IMAGE", help="Of a mesh with texture coordinates whose file names none."),
 }
 

@@ -28,8 +28,9 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     frame_rate    volume   of a film: frames a second; loop: how often an animation is shown, 0 for ever; first_frame: the number
                            of the first of numbered images; y4m: chroma, matrix, full_range and aspect of its source
     exposure      image    what a Radiance file says its values were multiplied by
-    quantity      lattice  "colour" or "measurement", which has no white; without it images are the former, volumes the latter:
-                           "measurement" in GeoTIFF of more than 8 bits, "colour" in films
+    quantity      lattice  "colour"; "measurement", which has no white; "vectors" along x, y, z, "flow", in samples, or "normals",
+                           of length 1. Without it images are colours, volumes measurements; so are images in GeoTIFF of more
+                           than 8 bits, and films are colours
     opaque        image    the alpha of a measurement that is there, where it is not the dtype's white or 1
     geotiff       image    where a raster lies on the earth, and what stands for nothing: see `nfcodec.io.geotiff`
     icc_profile   image    base64 of the ICC profile, at most 64 KiB
@@ -63,7 +64,7 @@ import numpy as np
 
 from nfcodec.atomic import replacing
 from nfcodec.errors import MissingExtraError, NfldError, SignalError, UsageError
-from nfcodec.spec import KINDS, SURFACE_KINDS, Mesh, Signal
+from nfcodec.spec import KINDS, QUANTITIES, SURFACE_KINDS, Mesh, Signal
 
 from . import frames
 from .implied import compact_meta
@@ -119,6 +120,7 @@ FORMATS: dict[str, Format] = {
     ".y4m": Format("y4m", "y4m", "read", "write", ("volume",)),
     ".tif": Format("tiff", "tiff", "read", "write", _IMAGE),
     ".tiff": Format("tiff", "tiff", "read", "write", _IMAGE),
+    ".flo": Format("flo", "flo", "read", "write", _IMAGE),
     ".wav": Format("wav", "wav", "read", "write", ("volume",)),
     ".hdr": Format("radiance", "hdr", "read_radiance", "write_radiance", _IMAGE),
     ".pfm": Format("pfm", "hdr", "read_pfm", "write_pfm", _IMAGE),
@@ -208,6 +210,7 @@ def read(
     texture: str | os.PathLike | None = None,
     part: int | None = None,
     frame_rate: float | None = None,
+    quantity: str | None = None,
 ) -> Signal:
     """Read a signal; see the module's docstring for its meta.
 
@@ -216,15 +219,17 @@ def read(
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
     "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
     texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
-    file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`.
+    file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`. quantity: of spec.QUANTITIES to override what the file suggests, for lattices.
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
     path = Path(path)
     if kind is not None and kind not in KINDS:
         raise UsageError(f"reading {path.name!r}: got the kind {kind!r}, expected one of {', '.join(KINDS)}")
+    if quantity is not None and quantity not in QUANTITIES:
+        raise UsageError(f"reading {path.name!r}: got the quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
     if frames.is_pattern(path):
-        return frames.read(path, read, frame_rate)
+        return _as_quantity(frames.read(path, read, frame_rate), quantity, path.name)
     if path.is_dir():
         raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
     if not path.exists():
@@ -257,7 +262,7 @@ def read(
         raise SignalError(f"reading {path.name!r}: not enough memory; crop or downsample it") from err
     except Exception as err:
         raise SignalError(_unreadable(path, format, err)) from err
-    return signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name)
+    return _as_quantity(signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name), quantity, path.name)
 
 
 def n_bytes(path: str | os.PathLike) -> int:
@@ -297,6 +302,21 @@ def _as_kind(signal: Signal, kind: str, name: str) -> Signal:
             f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; name its channels with axes='yxc'"
         )
     return replace(signal, kind=kind)
+
+
+def _as_quantity(signal: Signal, quantity: str | None, name: str) -> Signal:
+    """The signal with its values taken as a quantity."""
+    if quantity is None:
+        return signal
+    n = {"normals": (3, 3), "flow": (2, 3), "vectors": (2, 4)}.get(quantity, (1, 16))
+    has_alpha = signal.meta.get("alpha") is True
+    if signal.values is None or not n[0] <= signal.channels - has_alpha <= n[1]:
+        raise UsageError(
+            f"reading {name!r}: got a {signal.kind} of {signal.channels} channels as {quantity}, expected a lattice of {n[0]} to "
+            f"{n[1]} channels; name them with axes='yxc' or 'zyxc'"
+        )
+    meta = {key: value for key, value in signal.meta.items() if quantity == "colour" or key != "colour_space"}
+    return replace(signal, meta={**meta, "quantity": quantity})
 
 
 def _unreadable(path: Path, format: Format, err: Exception) -> str:

@@ -176,7 +176,8 @@ def read_nrrd(path: Path, format: str, axes: str | None = None) -> Signal:
         check_shape(path.name, sizes, np.dtype(np.uint8))
         array = nrrd.read_data(header, file, str(path), index_order="C")
     found = _nrrd_axes(path.name, header, len(sizes))
-    return new_signal(path.name, format, array, axes or found[::-1], "volume", _nrrd_meta(header, found))
+    meta = _nrrd_meta(header, found) | {"quantity": _QUANTITIES[k] for k in header.get("kinds") or () if k in _QUANTITIES}
+    return new_signal(path.name, format, array, axes or found[::-1], "volume", meta)
 
 
 def _nrrd_axes(name: str, header: dict[str, Any], n: int) -> str:
@@ -277,8 +278,11 @@ def write_nrrd(path: Path, values: np.ndarray, meta: dict[str, Any], format: str
         if units and spacing:
             header["units"] = [units if letter in "xyz" else "" for letter in letters]
     if "c" in letters or "t" in letters:
-        header["kinds"] = [{"c": "vector", "t": "time"}.get(letter, "domain") for letter in letters]
+        channels = {"vectors": f"{values.shape[-1]}-vector", "normals": "3-normal"}.get(str(meta.get("quantity")), "vector")
+        channels = channels if channels in _QUANTITIES else "vector"
+        header["kinds"] = [{"c": channels, "t": "time"}.get(letter, "domain") for letter in letters]
     nrrd.write(str(path), array, header, index_order="C", compression_level=6)
 
 
+_QUANTITIES = {"2-vector": "vectors", "3-vector": "vectors", "3-gradient": "vectors", "3-normal": "normals"}
 _NRRD_SPACES = (*_FRAMES, "scanner-xyz", "3D-right-handed", "3D-left-handed")
