@@ -1,6 +1,7 @@
 """Films: animations, Y4M and numbered images in and out, and fields of time that are read between frames."""
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import nfcodec
 from nfcodec import io
 from nfcodec.cli import main
 from nfcodec.cli.values import SCALE
-from nfcodec.errors import SignalError, UsageError
+from nfcodec.errors import MissingExtraError, SignalError, UsageError
 
 PIL = pytest.importorskip("PIL.Image", reason="animations need pillow")
 
@@ -139,6 +140,27 @@ def test_what_is_no_film_is_refused(tmp_path):
             with pytest.raises(UsageError, match=text):
                 io.write_lattice(tmp_path / name, values, {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, h, w", [("a.mp4", 16, 24), ("a.mkv", 15, 23)])
+def test_compressed_video(tmp_path, name, h, w):
+    pytest.importorskip("av", reason="MP4 needs PyAV, the extra [video]")
+    values = film(7, h, w)
+    io.write_lattice(tmp_path / name, values, {"frame_rate": 30000 / 1001})
+    signal = io.read(tmp_path / name)
+    assert signal.values.shape == values.shape and signal.is_picture and signal.meta["frame_rate"] == pytest.approx(29.97, abs=0.2)
+    # chroma of these small patterns suffers from half the resolution, luma does not
+    assert np.abs((signal.values.astype(int) - values) @ [0.299, 0.587, 0.114]).mean() < 2
+    (tmp_path / "b.mp4").write_bytes((tmp_path / name).read_bytes()[:100])
+    with pytest.raises(SignalError, match="b.mp4"):
+        io.read(tmp_path / "b.mp4")
+
+
+def test_video_without_its_extra_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "a.mp4").write_bytes(b"something")
+    with pytest.raises(MissingExtraError, match=r"nfcodec\[video\]"):
+        io.read(tmp_path / "a.mp4")
 
 
 def test_scales_of_each_axis():

@@ -32,6 +32,7 @@ EXTRAS = {
         "nibabel",
     ),
     "texture": ("xatlas",),
+    "video": ("av",),
     "fast": ("numba",),
     "gpu": ("triton",),
     "compare": ("DracoPy", "fast-simplification", "meshopt", "matplotlib", "platformdirs"),
