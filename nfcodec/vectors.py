@@ -33,7 +33,7 @@ def finished(values: np.ndarray, quantity: Any, steps: tuple[float, ...]) -> np.
     steps: an axis what a sample of it is in samples of the source. Other quantities, and channels after the vector's, stay.
     """
     n = len(steps)
-    if quantity == "normals":
+    if quantity == "normals" and values.shape[-1] >= 3 and values.dtype.kind in "uif":
         found = directions(values[..., :3])
         length = np.linalg.norm(found, axis=-1, keepdims=True)
         found = np.divide(found, length, out=found, where=length > 0)

@@ -198,3 +198,22 @@ def test_a_film_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert nfcodec.open("f.nfld").meta["frame_rate"] == 5
     assert main(["decode", "f.nfld", "--out-dir", "frames", "--quiet"]) == 0
     assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == ["f-0000.png", "f-0001.png", "f-0002.png"]
+
+
+def test_volumes_in_time_from_end_to_end(tmp_path, monkeypatch):
+    """Of whatever format: the same samples, and time steps that follow the scale of time alone."""
+    monkeypatch.chdir(tmp_path)
+    values = film(4, 5, 6, channels=1)[:, None].repeat(3, 1)  # (t, z, y, x, 1)
+    meta = {"axes": "tzyx", "time_step": 20.0, "time_units": "ms", "spacing": [3.0, 2.0, 1.0], "units": "mm"}
+    io.write_lattice("a.nii.gz", values, meta)
+    assert main(["encode", "a.nii.gz", "--effort", "1", "--quality", "80", "--quiet"]) == 0
+    field = nfcodec.open("a.nfld")
+    assert field.spec.extent == (4, 3, 5, 6) and field.meta["time_step"] == 20
+    for name in ("b.nii.gz", "b.nrrd", "b.npy", "b.h5", "b.tif"):
+        assert main(["decode", "a.nfld", "-o", name, "--scale", "2,1,1,1", "--quiet"]) == 0
+        back = io.read(name)
+        assert np.array_equal(back.values, field.decode(scale=(2, 1, 1, 1)))
+        if name != "b.npy":
+            assert back.meta["time_step"] == 10 and back.meta["spacing"] == [3, 2, 1]
+    assert main(["decode", "a.nfld", "-o", "part.npy", "--region", "0.02s:0.06s,:,:,:", "--quiet"]) == 0
+    assert np.array_equal(io.read("part.npy").values, field.decode()[1:3])

@@ -51,6 +51,8 @@ VALID = (
     Case("residual-vm", "image", (9, 8), ((5, 8),), n_features=(2,), encoding="vm", spread=8.0, residual=Head(1, 0, detail_shift=11)),
     Case("residual-1d", "volume", (37,), pyramid((37,), 3), dtype="i2", scale=(3000.0,), clip=False, residual=Head(3, 1, detail_shift=10), residual_spread=4.0),
     Case("residual-4d", "volume", (3, 4, 3, 4), pyramid((3, 4, 3, 4), 2), 2, dtype="f8", scale=(3.0,), clip=False, interpolation="cubic", residual=Head(0.25, 0.125, lead=1, detail_shift=14)),
+    Case("stereo", "volume", (41,), pyramid((41,), 3), 2, "i2", n_features=(2, 2, 1), offset=(-32768.0,), scale=(65535.0,), interpolation="mitchell", shapes=((0.25, 0.5), (0.5, 0.25), (0.0, 0.5)), meta={"source": "a.wav", "axes": "tc", "sample_rate": 8000}),
+    Case("film", "volume", (4, 5, 6), pyramid((4, 5, 6), 2), 3, n_features=(3, 1), interpolation="cubic", meta={"axes": "tyxc", "frame_rate": 12.5, "quantity": "colour"}),
     Case("residual-f2", "image", (7, 8), pyramid((7, 8), 2), dtype="f2", scale=(3.0,), residual=Head(0.125, 0.0625, detail_shift=14)),
 )  # fmt: skip
 

@@ -22,6 +22,9 @@ class Sperr(VolumePeer):
     needs = (("imagecodecs._sperr", "imagecodecs"),)
     how = "fixed rate, the volume as one chunk, frames stacked along z, one thread"
 
+    def refuses(self, signal: Signal) -> str | None:
+        return "it takes two axes and more" if len(signal.extent) == 1 else super().refuses(signal)
+
     def settings(self, signal: Signal) -> list[Setting]:
         return [{"bpp": 8 * signal.values.itemsize / ratio} for ratio in _RATIOS]
 

@@ -75,7 +75,7 @@ def _of_lattices(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
 
 def _peak(comparison: Comparison) -> str:
     dtype = comparison.signal.values.dtype
-    if comparison.signal.kind == "image" and dtype in (np.uint8, np.uint16):
+    if comparison.signal.is_picture:
         bits = 8 * dtype.itemsize
         return (
             f"Peak {np.iinfo(dtype).max}: decoded pictures are rounded to {bits} bits, as they would be written to a file."
