@@ -105,18 +105,23 @@ class Page {
 const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView };
 const kindOf = (spec) => (spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume");
 
-/** Whether a GPU is to draw, and in words why not. The address may say ?gl or ?cpu. */
-function choice({ wish }, spec) {
+/** What WebGL 2 this browser has: "none", "software" or "gpu". A canvas has one context for ever, so one of its own is asked. */
+function webgl() {
+  const gl = contextOf(document.createElement("canvas"));
+  if (!gl) return "none";
+  const found = isSoftware(gl) ? "software" : "gpu";
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return found;
+}
+
+/** Whether WebGL is to draw, and in words why not, or how. The address may say ?gl or ?cpu. */
+function choice({ wish, webgl: found }, spec) {
   const image = kindOf(spec) === "image";
   // lattices of three axes need no shader of the field
   const reason = wish.has("cpu") ? "the address" : image ? withoutShader(spec) : null;
   if (reason) return [false, `evaluated on the CPU, because of ${reason}`];
-  // a canvas has one context for ever, so another one is asked what there is
-  const probe = contextOf(document.createElement("canvas"));
-  if (!probe) return [false, "evaluated on the CPU: this browser has no WebGL 2"];
-  const software = isSoftware(probe) && !wish.has("gl");
-  probe.getExtension("WEBGL_lose_context")?.loseContext();
-  if (!software) return [true, ""];
+  if (found === "none") return [false, "evaluated on the CPU: this browser has no WebGL 2"];
+  if (found === "gpu" || wish.has("gl")) return [true, ""];
   return image ? [false, "evaluated on the CPU: there is no GPU"] : [true, "there is no GPU: drawn from a lattice of the field"];
 }
 
@@ -150,6 +155,7 @@ function start() {
   addEventListener("unhandledrejection", (event) => failed(event.reason));
   page.decoding = new Decoding(bytesOf("field"), {
     header: ({ spec }) => {
+      performance.mark("header");
       document.body.dataset.kind = kindOf(spec);
       page.started = show(page, ...choice(page, spec));
       page.started.catch(failed);
@@ -157,6 +163,7 @@ function start() {
     levels: (_, first) => page.started.then(() => page.view.grown(first)),
     done: ({ warnings }) =>
       page.started.then(async () => {
+        performance.mark("levels");
         page.complete = true;
         page.view.completed();
         await page.view.changed();
@@ -164,6 +171,8 @@ function start() {
       }),
     error: failed,
   });
+  // while the decoder starts beside the page
+  page.webgl = webgl();
   globalThis.viewer = page;
 }
 

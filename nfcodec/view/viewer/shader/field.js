@@ -11,13 +11,15 @@ import { TAPS, atlasSource, latticeFunctions, tapsCall, tapsFunction, tapsStruct
 import { networkShader, quads, valueTransform } from "./network.js";
 import { component } from "./text.js";
 
+const LATTICES = new Set(["dense", "hash", "codebook"]);
 const MAX_INPUTS = 128;
 const MAX_NEURONS = 128;
 const MAX_UNIFORM = 1024; // vec4 that every WebGL 2 has in a block
 
 /** Why a field has no shader, in words, or null. */
 export function withoutShader(spec) {
-  const odd = spec.parts.find((part) => (part.grid ? part.encoding === "points" : !COORDINATES[part.encoding]));
+  const known = ({ encoding }) => LATTICES.has(encoding) || structureOf(encoding, spec.nAxes) || COORDINATES[encoding];
+  const odd = spec.parts.find((part) => !known(part));
   if (odd) return `the encoding ${odd.encoding}`;
   if (spec.nInputs > MAX_INPUTS || spec.nNeurons > MAX_NEURONS) return `a network of ${spec.nInputs} inputs and ${spec.nNeurons} neurons`;
   return null;
