@@ -139,7 +139,7 @@ def test_other_formats_have_one_mesh(encoded, source, tmp_path, suffix):
     out = tmp_path / f"back{suffix}"
     assert main(["decode", str(encoded), "-o", str(out), "--resolution", "24", "--quiet"]) == 0
     found = io.read(out)
-    assert found.meta["n_parts"] == 5 and (found.mesh.paint is not None) == (suffix != ".stl")
+    assert found.meta["n_parts"] >= 5 and (found.mesh.paint is not None) == (suffix != ".stl")
     assert found.mesh.vertices.max() == pytest.approx(io.read(source).mesh.vertices.max(), abs=0.15)
 
 
