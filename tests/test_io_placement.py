@@ -74,4 +74,4 @@ def test_existing_files_are_refused_without_overwrite(tmp_path):
     with pytest.raises(UsageError, match="choose one of"):
         io.write_lattice(tmp_path / "a.stl", np.zeros((2, 2, 1)))
     with pytest.raises(UsageError, match="shape"):
-        io.write_lattice(tmp_path / "b.npy", np.zeros((2, 2)))
+        io.write_lattice(tmp_path / "b.npy", np.zeros(2))

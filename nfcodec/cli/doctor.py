@@ -35,6 +35,7 @@ EXTRAS = {
     "video": ("av",),
     "fast": ("numba",),
     "gpu": ("triton",),
+    "export": ("onnx",),
     "compare": ("DracoPy", "fast-simplification", "meshopt", "matplotlib", "platformdirs"),
 }
 
