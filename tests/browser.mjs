@@ -14,10 +14,15 @@ page.on("request", (request) => /^(file|blob|data):/.test(request.url()) || requ
 page.on("pageerror", (error) => errors.push(error.message));
 try {
   await page.goto(url);
-  for (const { wait, run, key, shot } of steps) {
+  const session = await context.newCDPSession(page);
+  for (const { wait, run, key, shot, mouse = [], touch = [] } of steps) {
     if (wait) await page.waitForFunction(() => ["done", "failed"].includes(document.body.dataset.state), null, { timeout: 120000 });
     if (run) values.push(await page.evaluate(run));
     if (key) await page.keyboard.press(key);
+    for (const [act, ...numbers] of mouse) await page.mouse[act](...numbers);
+    for (const [type, ...points] of touch) {
+      await session.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+    }
     if (shot) await page.screenshot({ path: shot });
   }
   console.log(JSON.stringify({ requests, errors, values }));

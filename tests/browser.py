@@ -28,7 +28,7 @@ def missing() -> str | None:
 
 def browse(page: Path, steps: list[dict], query: str = "", dark: bool = False, size=(640, 480)) -> list:
     """Opens a page and does the steps one after the other: {"wait": true} until it is drawn, {"run": code} for a value of the page's,
-    {"key": name}, {"shot": path}. Returns the values of the runs; fails where the page asked the network for anything."""
+    {"key": name}, {"shot": path}, {"mouse": [["move", x, y], ["down"], ["wheel", dx, dy] ..]}, {"touch": [["touchStart", [x, y], ..] ..]}. Returns the values of the runs; fails where the page asked the network for anything."""
     job = {"page": page.as_uri() + query, "steps": steps, "dark": dark, "size": size, "chromium": CHROMIUM, "modules": MODULES}
     done = subprocess.run(
         [NODE, str(HERE / "browser.mjs")], input=json.dumps(job), capture_output=True, text=True, encoding="utf-8", timeout=300

@@ -150,6 +150,38 @@ def test_an_image_at_eight_times_its_size(tmp_path, name, query):
     assert error.max() <= 1.0 and error.mean() < 0.1
 
 
+@needs_browser
+def test_far_beyond_the_pixels(tmp_path):
+    """2000 pixels of the screen for a sample: coordinates have digits enough in float32."""
+    shot = tmp_path / "shot.png"
+    look = "viewer.view.zoom = 2000, viewer.view.middle = [30.37, 20.21], viewer.view.fits = false, viewer.view.changed(), document.getElementById('corner').style.visibility = 'hidden'"
+    place = "[viewer.canvas.getBoundingClientRect().y, viewer.view.place([0, 0, viewer.canvas.width, viewer.canvas.height]), viewer.canvas.height]"
+    _, (top, (x, y), height) = browse(page_of(tmp_path, "image-rgb8"), [{"wait": True}, {"run": look}, {"wait": True}, {"run": place}, {"shot": str(shot)}], "?gl")
+    field = nfcodec.open(GOLDEN / "image-rgb8.nfld")
+    rows, columns = np.arange(0, height, 7), np.arange(0, 640, 7)
+    at = np.stack(np.meshgrid((rows + 0.5 - y) / 2000 + 20.21, (columns + 0.5 - x) / 2000 + 30.37, indexing="ij"), -1)
+    right = field.sample((at / field.spec.extent).reshape(-1, 2)).reshape(len(rows), len(columns), 3)
+    found = shown(shot)[int(top) + rows][:, columns]
+    assert np.abs(found - np.clip(right, 0, 255)).max() <= 0.55
+    assert np.ptp(right) > 5
+
+
+@needs_browser
+def test_mouse_and_fingers(tmp_path):
+    """The point under the pointer, or between two fingers, stays where it is; a drag carries the picture along."""
+    view = "(() => { const v = viewer.view, [x, y] = v.place([0, 0, viewer.canvas.width, viewer.canvas.height]); return [v.zoom, v.middle[0] + (200 - x) / v.zoom, v.middle[1] + (100 - y) / v.zoom]; })()"
+    top = {"run": "viewer.canvas.getBoundingClientRect().y"}
+    path = page_of(tmp_path, "image-rgb8")
+    y = browse(path, [{"wait": True}, top], "?gl")[0] + 100
+    steps = [{"wait": True}, {"run": view}, {"mouse": [["move", 200, y], ["wheel", 0, -600]]}, {"run": "new Promise((r) => setTimeout(r, 200))"}, {"run": view}]
+    steps += [{"mouse": [["down"], ["move", 230, y + 40], ["up"]]}, {"run": view}]
+    steps += [{"touch": [["touchStart", [150, y], [250, y]], ["touchMove", [100, y], [300, y]], ["touchEnd"]]}, {"run": view}]
+    before, _, wheeled, dragged, pinched = browse(path, steps, "?gl")
+    assert wheeled[0] == pytest.approx(before[0] * math.exp(0.9)) and wheeled[1:] == pytest.approx(before[1:], abs=1 / before[0])
+    assert dragged == pytest.approx([wheeled[0], wheeled[1] - 30 / wheeled[0], wheeled[2] - 40 / wheeled[0]], abs=1 / wheeled[0])
+    assert pinched[0] == pytest.approx(2 * dragged[0], rel=0.01) and pinched[1:] == pytest.approx(dragged[1:], abs=2 / dragged[0])
+
+
 # ---------------------------------------------------------------- three axes
 
 CAMERA = "(() => { const c = viewer.canvas; return { ...viewer.view.camera([0, 0, c.width, c.height]), shape: [c.height, c.width], top: c.getBoundingClientRect().y }; })()"
