@@ -237,7 +237,7 @@ def fitted(signal, encoding, n_steps, quality=60):
     source, lmbda = from_lattice(signal), presets.lmbda_of(quality, signal.kind)
     fit = build(source, presets.choose(source, lmbda, encoding, 5))
     fit.warm_up()
-    fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, **presets.recipe_of(signal.kind, n_steps, len(fit.tiles))))
+    fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, **presets.recipe_of(signal.kind, n_steps, len(fit.tiles), encoding, lmbda)))
     fit.model.eval()
     return fit
 
@@ -338,3 +338,16 @@ def test_codebook_entries_settle_on_clusters():
     np.testing.assert_array_equal(level["codebook"][level["indices"]], centres[chosen])
     unused = np.setdiff1d(np.arange(16), level["indices"])
     assert not level["codebook"][unused].any()
+
+
+
+def test_rows_that_vertices_share_move_faster_at_high_quality():
+    signal = Signal("image", (smooth((150, 160, 3), 1.2) * 255).astype(np.uint8))
+    source, lmbda = from_lattice(signal), presets.lmbda_of(100, "image")
+    errors = {}
+    for rate_of in ("dense", "hash"):
+        fit = build(source, presets.choose(source, lmbda, "hash", 5))
+        fit.run(Recipe(n_steps=80, lmbda=lmbda, **presets.recipe_of("image", 80, 1, rate_of, lmbda)))
+        errors[rate_of] = fit.measure()[0]
+    assert errors["hash"] < 0.85 * errors["dense"]
+    assert presets.recipe_of("image", 80, 1, "hash", presets.lmbda_of(40, "image"))["latent_rate"] == Recipe().latent_rate

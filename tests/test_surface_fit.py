@@ -9,6 +9,7 @@ import surfaces
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("igl", reason="distances need libigl")
 
+import nfcodec  # noqa: E402
 from nfcodec.fit import presets  # noqa: E402
 from nfcodec.fit.analysis import pyramid  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
@@ -85,3 +86,21 @@ def test_a_thin_lattice_is_a_field_too():
     source = source_of(surfaces.box(high=(1.0, 1.0, 0.01)), 32)
     fit = build(source, replace(presets.choose(source, 1e-2, "dense", 1), tile_edge=20))
     assert len(fit.tiles) == 4 and np.isfinite(fit.measure()).all()
+
+
+def test_a_network_alone_starts_near_the_surface_and_sees_few_samples_a_step():
+    source = source_of(surfaces.sphere(3), 96)
+    fit = build(source, presets.choose(source, 5e-3, "identity", 3), 0)
+    start = fit.model.tensors[-2].item()
+    assert abs(start) < 0.1 * source.target.mean()
+    assert start == pytest.approx(np.average(source.target[..., 0], weights=source.weight), rel=1e-4)
+    assert 8192 <= np.prod([n / fit.stride for n in source.extent]) <= 32768
+    # beside a grid, whose own features are what is left of the mean
+    grid = build(source, presets.choose(source, 5e-3, "dense", 3), 0)
+    assert grid.model.tensors[-2].item() == pytest.approx(float(source.target.mean()), rel=1e-4)
+
+
+def test_a_narrow_siren_finds_a_surface():
+    found = nfcodec.encode(surfaces.sphere(3), encoding="identity", network="16x2", quality=30, effort=2)
+    assert max(nfcodec.open(found.data).spec.extent) <= 96
+    assert found.report.rms < 0.02

@@ -24,6 +24,7 @@ _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
+_LATENT_RATE, _HASTE = 0.1, 0.3  # of `train.Recipe`; how that of hash tables grows where a bit is worth less than at quality 50
 _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 # coordinate networks: their bits a sample at lmbda 1e-3 by axes, which are about those of grids, how these grow, bits of a
 # weight, hidden layers
@@ -318,11 +319,12 @@ def is_short(kind: str, n_steps: int, n_tiles: float) -> bool:
     return n_steps < (_SHORT_SURFACE_FIT if kind in SURFACE_KINDS else _SHORT_FIT) * n_tiles
 
 
-def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
+def recipe_of(kind: str, n_steps: int, n_tiles: int, encoding: str = "dense", lmbda: float = math.inf) -> dict[str, Any]:
     """Settings of `train.Recipe` that differ from its defaults.
 
     A short fit must not leave its good start: less noise, smaller steps. The large features of surfaces want small
-    steps of the networks.
+    steps of the networks. Rows of hash tables, which start as means of what their vertices want, have a long way to go, and the
+    longer in integer steps the smaller these are.
     """
     recipe: dict[str, Any] = {}
     if is_short(kind, n_steps, n_tiles):
@@ -337,4 +339,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int) -> dict[str, Any]:
             recipe.update(slope=_SLOPE)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices
             recipe.update(latent_rate=0.05)
+    if encoding == "hash":
+        haste = (lmbda_of(50, kind) / lmbda) ** _HASTE
+        recipe.update(latent_rate=recipe.get("latent_rate", _LATENT_RATE) * max(haste, 1.0))
     return recipe

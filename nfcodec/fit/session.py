@@ -222,7 +222,7 @@ class Session:
         return fits, self._recipe(fits[0], n_steps, lmbda)
 
     def _recipe(self, fit: Fit, n_steps: int, lmbda: float) -> Recipe:
-        settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles))
+        settings = presets.recipe_of(self.signal.kind, n_steps, len(fit.tiles), self.settings.encoding, lmbda)
         return Recipe(n_steps=n_steps, lmbda=lmbda, progressive=self.settings.progressive * _PROGRESSIVE, **settings)
 
     def _best(self, trials: list[Trial]) -> Trial:
