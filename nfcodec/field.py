@@ -381,16 +381,17 @@ class Field:
                 raise UsageError(f"decoding: got shape {short(shape)}, expected {self.spec.n_dims} positive integers")
             return tuple(map(int, out))
         try:
-            factors = [float(x) for x in (scale if np.iterable(scale) else [1.0 if scale is None else scale] * self.spec.n_dims)]
+            one = 1.0 if scale is None else scale
+            factors = [float(x) for x in (one if np.iterable(one) else [one] * self.spec.n_dims)]
             if resolution is not None:
                 factors = [float(resolution) / max(self.spec.extent)] * self.spec.n_dims
         except (TypeError, ValueError):
             raise UsageError(f"decoding: got scale {scale}, resolution {resolution}, expected a number") from None
         if len(factors) != self.spec.n_dims:
-            raise UsageError(f"decoding: got {len(factors)} scales, expected one, or one for each of {self.spec.n_dims} axes")
+            raise UsageError(f"decoding: got {len(factors)} scales, expected one or {self.spec.n_dims}, an axis each")
         if not all(0 < x and x * max(self.spec.extent) < 1 << 53 for x in factors):
             raise UsageError(
-                f"decoding: got a scale of {scale or factors[0]}, expected a positive number, and a lattice that fits memory"
+                f"decoding: got a scale of {scale or factors[0]}, expected a positive number, and what fits memory"
             )
         return tuple(max(1, round(n * (b - a) * x)) for n, (a, b), x in zip(self.spec.extent, region, factors))
 

@@ -35,11 +35,11 @@ class Report:
     source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
     surfaces: decoded to source.
     color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
-    = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the differences, of
-    which PSNR sees nothing where a loud moment sets the range. n_wrong_holes: of measurements with samples that hold
-    nothing, such as elevations: how many hold something in one of both only; psnr_db, max_error and rms are of those that hold
-    something in both. end_point_error, angular_deg: of vectors: mean length of the difference, in source units, and mean angle between
-    both (`metrics.angular_error_deg`). ssim: images, iou: surfaces, where both are watertight; both only if asked for.
+    = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the
+    differences, of which PSNR sees nothing where a loud moment sets the range. n_wrong_holes: of measurements with samples
+    that hold nothing, such as elevations: how many hold something in one of both only; psnr_db, max_error and rms are of
+    those that hold something in both. end_point_error, angular_deg: of vectors: mean length of the difference, in source
+    units, and mean angle between both (`metrics.angular_error_deg`). ssim: images, iou: surfaces, where both are watertight; both only if asked for.
     None where there is no such thing.
     """
 
@@ -149,7 +149,8 @@ def measure_decoded(decoded: np.ndarray | Mesh, signal: Signal, *, full: bool = 
     snr = None
     if len(signal.extent) == 1:
         snr = metrics.psnr_db(values, decoded, float(values.std(dtype=np.float64)))
-    return replace(_vectors(values, decoded, signal.quantity), psnr_db=psnr, max_error=error, rms=rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
+    found = _vectors(values, decoded, signal.quantity)
+    return replace(found, psnr_db=psnr, max_error=error, rms=rms, ssim=ssim, log_psnr_db=log_psnr, snr_db=snr)
 
 
 def _vectors(values: np.ndarray, decoded: np.ndarray, quantity: str) -> Report:
@@ -171,8 +172,9 @@ def _holed(decoded: np.ndarray, signal: Signal) -> Report:
     n_holes = int((there != found).sum())
     if not len(values):
         return Report(-math.inf, math.inf, math.inf, n_wrong_holes=n_holes)
-    psnr, error, rms = metrics.volume_psnr_db(values, others), metrics.max_error(values, others), metrics.rms_error(values, others)
-    return replace(_vectors(values, others, signal.quantity), psnr_db=psnr, max_error=error, rms=rms, n_wrong_holes=n_holes)
+    found, psnr = _vectors(values, others, signal.quantity), metrics.volume_psnr_db(values, others)
+    error, rms = metrics.max_error(values, others), metrics.rms_error(values, others)
+    return replace(found, psnr_db=psnr, max_error=error, rms=rms, n_wrong_holes=n_holes)
 
 
 def _surface(decoded: Mesh, source: Mesh, full: bool) -> Report:

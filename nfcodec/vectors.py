@@ -1,7 +1,7 @@
 """Fields of vectors: what their values become on a lattice, and their derivatives in world units.
 
-Components are along x, y and z, in this order, whereas axes are in array order. Without a word about spacing a world unit is a
-sample of the source.
+Components are along x, y and z, in this order, whereas axes are in array order. Without a word about spacing a world unit
+is a sample of the source.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def jacobian(field: Field, coords: np.ndarray, level: int | None) -> np.ndarray:
     n = spec.n_dims - has_time
     if field.is_surface or n not in (2, 3) or spec.channels < n:
         raise UsageError(
-            f"differentiating vectors: got a {field.kind} of {spec.n_dims} axes and {spec.channels} channels, expected one of 2 or "
-            "3 axes of space and as many components"
+            f"differentiating vectors: got a {field.kind} of {spec.n_dims} axes and {spec.channels} channels, expected one "
+            "of 2 or 3 axes of space and as many components"
         )
     slopes = field.gradient(coords, level)[:, :n, has_time:].astype(np.float64) / np.array(spec.extent[has_time:])
     return slopes[:, :, ::-1] @ np.linalg.inv(_steps(field.meta, n))
@@ -83,7 +83,7 @@ def curl(field: Field, coords: np.ndarray, level: int | None) -> np.ndarray:
 
 
 def _steps(meta: dict[str, Any], n: int) -> np.ndarray:
-    """(n, n) world offsets, columns, of one sample along x, y, z: of the affine, or the spacing, or 1. Meta is anybody's."""
+    """(n, n) world offsets, columns, of one sample along x, y, z: of the affine, or the spacing, or 1."""
     for key, shape in (("affine", (4, 4)), ("spacing", (n,))):
         try:
             found = np.array(meta[key], np.float64)

@@ -190,7 +190,7 @@ def test_what_a_format_cannot_hold(tmp_path):
         io.write_lattice(tmp_path / "white.jpg", faint)
     assert io.read(tmp_path / "white.jpg").values.min() >= 253
 
-    for bad in (picture(3, np.float32), picture(3, np.uint8).astype(np.int16), picture(5, np.uint8), np.zeros((2, 3, 4, 2, 1), np.uint8)):
+    for bad in (picture(3, np.float32), picture(3, np.uint8).astype(np.int16), picture(5, np.uint8), np.zeros((2, 3, 4, 5, 1), np.uint8)):
         with pytest.raises(UsageError, match="npy"):
             io.write_lattice(tmp_path / "bad.png", bad)
     assert not [name for name in stored(tmp_path) if "bad" in name]

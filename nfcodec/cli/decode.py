@@ -34,7 +34,7 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 )
 @click.option("--out-dir", metavar="DIR", help="Where outputs go; folders below a FILE folder are kept.")
 @click.option("--format", "suffix", metavar="SUFFIX", help="Of the outputs: png, nrrd, obj ...  [default: the source's]")
-@click.option("--scale", type=SCALE, metavar="X", help="A factor on the source's resolution, such as 2.5, or one an axis: 2,1,1.")
+@click.option("--scale", type=SCALE, metavar="X", help="A factor on the source's resolution: 2.5, or for each axis 2,1,1.")
 @click.option(
     "--shape", type=SHAPE, metavar="768x1024", help="Samples along each axis, in array order; of the region, if any."
 )

@@ -61,8 +61,9 @@ class _Region(click.ParamType):
         for part in value.replace(" ", "").split(","):
             bounds = re.fullmatch(r"(?:(\d+(?:\.\d+)?)([%s]?))?:(?:(\d+(?:\.\d+)?)([%s]?))?", part)
             if bounds is None:
-                self.fail(f"got {value!r}, expected start:stop for each axis, such as 100:200,25%:75% or 1s:2.5s", param, ctx)
-            pairs.append(tuple(None if b is None else (float(b), unit) for b, unit in (bounds.groups()[:2], bounds.groups()[2:])))
+                self.fail(f"got {value!r}, expected start:stop for each axis, such as 100:200,25%:75%", param, ctx)
+            found = bounds.groups()[:2], bounds.groups()[2:]
+            pairs.append(tuple(None if number is None else (float(number), unit) for number, unit in found))
         return tuple(pairs)
 
 
@@ -138,8 +139,8 @@ _READ_OPTIONS = {
     "shape": click.option("--shape", type=SHAPE, metavar="256x256x256", help="Of RAW samples, in the order of --axes."),
     "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
     "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
-    "frame_rate": click.option("--frame-rate", type=float, metavar="X", help="Of numbered images (frame-%04d.png).  [default: 25]"),
-    "quantity": click.option("--quantity", type=click.Choice(QUANTITIES), help="What values are.  [default: told from the file]"),
+    "frame_rate": click.option("--frame-rate", type=float, metavar="X", help="Of numbered images.  [default: 25]"),
+    "quantity": click.option("--quantity", type=click.Choice(QUANTITIES), help="What values are.  [default: as the file says]"),
     "texture": click.option("--texture", metavar="IMAGE", help="Of a mesh with texture coordinates whose file names none."),
 }
 
@@ -176,8 +177,8 @@ def fractions_of(
     for k, ((start, stop), n) in enumerate(zip(region, extent)):
         if "s" in {bound[1] for bound in (start, stop) if bound} and (k or not rate):
             raise UsageError(
-                f"choosing a region: got seconds along axis {k}, expected samples or %: only time, where the file says its rate, "
-                "has seconds"
+                f"choosing a region: got seconds along axis {k}, expected samples or %: only time has seconds, where the file "
+                "says its rate"
             )
         whole = {"": n, "%": 100, "s": n / rate if rate else 1}
         a, b = (default if x is None else x[0] / whole[x[1]] for x, default in ((start, 0.0), (stop, 1.0)))

@@ -69,6 +69,7 @@ from nfcodec.spec import KINDS, QUANTITIES, SURFACE_KINDS, Mesh, Signal
 from . import frames
 from .implied import compact_meta
 from .placement import rescale_meta
+from .unreadable import unreadable
 
 if TYPE_CHECKING:
     from nfcodec.scene import Node
@@ -147,30 +148,6 @@ FORMATS: dict[str, Format] = {
     ".gltf": Format("gltf", "mesh", "read", None, SURFACE_KINDS, ("texture", "part")),
 }
 
-# what the first bytes say, for the message when they contradict the suffix
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"#?RADIANCE", "radiance"),
-    (b"#?RGBE", "radiance"),
-    (b"PF\n", "pfm"),
-    (b"Pf\n", "pfm"),
-    (b"\x5c\x01\0\0", "the header of an ANALYZE or NIfTI pair (convert it to .nii)"),
-    (b"v/1\x01", "openexr (convert it to .tif, .hdr or .pfm)"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"\x89HDF\r\n\x1a\n", "hdf5"),
-    (b"\x93NUMPY", "npy"),
-    (b"PK\x03\x04", "npz (a zip archive)"),
-    (b"NRRD", "nrrd"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"glTF", "glb"),
-    (b"ply", "ply"),
-    (b"GIF8", "gif"),
-    (b"YUV4MPEG2", "y4m"),
-    (b"\x89NFC\r\n\x1a\n", "an nfld file (decode it instead)"),
-)
-
 
 def suffixes(kind: str | None = None, *, writable: bool = False) -> tuple[str, ...]:
     """Known suffixes, sorted: all, or those of a kind of signal; `writable`: only those that can be written."""
@@ -224,7 +201,8 @@ def read(
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
     "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
     texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
-    file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`. quantity: of spec.QUANTITIES to override what the file suggests, for lattices.
+    file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`.
+    quantity: of spec.QUANTITIES to override what the file suggests, for lattices.
 
     Raises UsageError (missing file, unknown suffix, options that do not fit), SignalError (content), MissingExtraError.
     """
@@ -266,7 +244,7 @@ def read(
     except MemoryError as err:
         raise SignalError(f"reading {path.name!r}: not enough memory; crop or downsample it") from err
     except Exception as err:
-        raise SignalError(_unreadable(path, format, err)) from err
+        raise SignalError(unreadable(path, format.name, err)) from err
     return _as_quantity(signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name), quantity, path.name)
 
 
@@ -317,29 +295,11 @@ def _as_quantity(signal: Signal, quantity: str | None, name: str) -> Signal:
     has_alpha = signal.meta.get("alpha") is True
     if signal.values is None or not n[0] <= signal.channels - has_alpha <= n[1]:
         raise UsageError(
-            f"reading {name!r}: got a {signal.kind} of {signal.channels} channels as {quantity}, expected a lattice of {n[0]} to "
-            f"{n[1]} channels; name them with axes='yxc' or 'zyxc'"
+            f"reading {name!r}: got a {signal.kind} of {signal.channels} channels as {quantity}, expected a lattice of "
+            f"{n[0]} to {n[1]} channels; name them with axes='yxc' or 'zyxc'"
         )
     meta = {key: value for key, value in signal.meta.items() if quantity == "colour" or key != "colour_space"}
     return replace(signal, meta={**meta, "quantity": quantity})
-
-
-def _unreadable(path: Path, format: Format, err: Exception) -> str:
-    with path.open("rb") as file:
-        head = file.read(32)
-    looks = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if head[:4] == b"RIFF":
-        looks = {b"WEBP": "webp", b"WAVE": "wav"}.get(head[8:12], looks)
-    if head[4:12] in (b"ftypavif", b"ftypavis"):
-        looks = "avif"
-    if looks and looks != format.name and not (format.name == "nifti" and looks == "gzip data"):
-        return f"reading {path.name!r} as {format.name}: its content looks like {looks}; give the file the right suffix"
-    lines = str(err).strip().splitlines()
-    detail = f"{type(err).__name__}: {lines[0][:160]}" if lines else type(err).__name__
-    return (
-        f"reading {path.name!r} as {format.name}: the content is damaged, cut short or of another format ({detail}); "
-        "check the file"
-    )
 
 
 def check_finite(signal: Signal) -> None:

@@ -25,6 +25,7 @@ USUAL_RATE = 25.0
 _SHOWN = 0.1  # seconds that browsers show a frame of a GIF that says 0
 _ROUNDED = 0.02  # of the rate: more than that is told
 _NAMES = {"gif": "GIF", "png": "PNG", "webp": "WEBP", "avif": "AVIF"}
+_OPTIONS = {"webp": {"lossless": True, "exact": True}, "avif": {"quality": 90, "subsampling": "4:4:4"}}
 _MILLISECONDS = {"gif": 10}  # that a duration is a multiple of; others 1
 
 
@@ -51,7 +52,8 @@ def read(path: Path, format: str) -> Signal:
         seconds.append((number(image.info.get("duration")) or 0.0) / 1000 or _SHOWN)
     if max(seconds) > (1 + _ROUNDED) * min(seconds):
         warnings.warn(
-            f"{path.name}: its frames are shown for {min(seconds):g} to {max(seconds):g} s; they are taken as evenly spaced", stacklevel=2
+            f"{path.name}: its frames are shown for {min(seconds):g} to {max(seconds):g} s; they are taken as evenly spaced",
+            stacklevel=2,
         )
     meta: dict[str, Any] = {"frame_rate": round(n / sum(seconds), 6)}
     loop = image.info.get("loop")
@@ -61,7 +63,7 @@ def read(path: Path, format: str) -> Signal:
 
 
 def film_signal(name: str, format: str, frames: np.ndarray, meta: dict[str, Any]) -> Signal:
-    """A film of frames (T, H, W, C), whose alpha goes where it is full everywhere, and two of whose colours where all are equal."""
+    """A film of frames (T, H, W, C), without an alpha that is full everywhere, and grey where all colours are equal."""
     if frames.shape[-1] == 4 and (frames[..., 3] == np.iinfo(frames.dtype).max).all():
         frames = frames[..., :3]
     if frames.shape[-1] == 3 and all((frames[..., 0] == frames[..., k]).all() for k in (1, 2)):
@@ -92,7 +94,7 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
         warnings.warn(f"{name}: animated {format.upper()} holds 8 bits, 16-bit values are rounded", stacklevel=3)
         frames = ((frames.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if format not in _NAMES:
-        raise UsageError(f"writing {name!r}: {format.upper()} holds no films; write .gif, .png, .webp, .y4m or frame-%04d.png")
+        raise UsageError(f"writing {name!r}: {format.upper()} holds no films; write .gif, .png, .webp or .y4m")
     Image = pillow(f"writing {format.upper()}")
     images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
     if format == "gif" and frames.shape[-1] > 1:
@@ -101,8 +103,9 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     unit, rate = _MILLISECONDS.get(format, 1), rate_of(meta)
     duration = max(unit, round(1000 / rate / unit) * unit)
     if abs(1000 / duration - rate) > _ROUNDED * rate:
-        warnings.warn(f"{name}: {format.upper()} shows frames for whole multiples of {unit} ms, {rate:g} a second become {1000 / duration:g}", stacklevel=3)
-    options: dict[str, Any] = {"webp": {"lossless": True, "exact": True}, "avif": {"quality": 90, "subsampling": "4:4:4"}}.get(format, {})
+        found = f"{rate:g} a second become {1000 / duration:g}"
+        warnings.warn(f"{name}: {format.upper()} shows frames for whole multiples of {unit} ms, {found}", stacklevel=3)
+    options = dict(_OPTIONS.get(format, {}))
     loop = meta.get("loop", 0)
     options["loop"] = loop if isinstance(loop, int) and 0 <= loop < 1 << 16 else 0
     if len(images) == 1:

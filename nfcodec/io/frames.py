@@ -47,7 +47,7 @@ def files_of(path: str | os.PathLike) -> list[tuple[int, Path]]:
 
 
 def read(path: Path, one: Callable[[Path], Signal], frame_rate: float | None) -> Signal:
-    """A film of the images that a pattern stands for. one: reads a single one. frame_rate: frames a second, None for the usual."""
+    """A film of the images that a pattern stands for. one: reads a single one. frame_rate: None for the usual."""
     files = files_of(path)
     if not files:
         raise UsageError(f"reading {str(path)!r}: no file is named like that; check the path and the number's digits")
@@ -60,8 +60,8 @@ def read(path: Path, one: Callable[[Path], Signal], frame_rate: float | None) ->
         found = one(file).values if k else first.values
         if found.shape != frames.shape[1:] or found.dtype != frames.dtype:
             raise SignalError(
-                f"reading {file.name!r} as a frame: got {found.shape} of {found.dtype}, expected {frames.shape[1:]} of {frames.dtype} "
-                f"as {files[0][1].name!r} has; convert it, or leave it out"
+                f"reading {file.name!r} as a frame: got {found.shape} of {found.dtype}, expected {frames.shape[1:]} of "
+                f"{frames.dtype} as {files[0][1].name!r} has; convert it, or leave it out"
             )
         frames[k] = found
     meta: dict[str, Any] = {key: first.meta[key] for key in _KEPT if key in first.meta}
@@ -70,18 +70,22 @@ def read(path: Path, one: Callable[[Path], Signal], frame_rate: float | None) ->
     return new_signal(path.name, "frames", frames if axes == "tyxc" else frames[..., 0], axes, "volume", meta)
 
 
-def write(path: Path, values: np.ndarray, meta: dict[str, Any], one: Callable[[Path, np.ndarray, dict], None], overwrite: bool) -> None:
+def write(
+    path: Path, values: np.ndarray, meta: dict[str, Any], one: Callable[[Path, np.ndarray, dict], None], overwrite: bool
+) -> None:
     """Each frame of (T, H, W, C) as an image, numbered from the source's first number on. one: writes a single one.
 
     All are written beside their places before the first is put there.
     """
     if values.ndim != 4 or _NUMBER.search(path.name) is None:
         raise UsageError(
-            f"writing {str(path)!r}: got shape {values.shape}, expected a film (time, y, x) and a name with a number such as %04d"
+            f"writing {str(path)!r}: got shape {values.shape}, expected a film (time, y, x) and a name with a number such as "
+            "%04d"
         )
     start = number(meta.get("first_frame"))
     start = int(start) if start is not None and 0 <= start < 10**9 - len(values) else 1
-    places = [path.with_name(_NUMBER.sub(lambda m, k=k: f"{k:{m[1]}{m[2]}d}", path.name)) for k in range(start, start + len(values))]
+    numbers = range(start, start + len(values))
+    places = [path.with_name(_NUMBER.sub(lambda m, k=k: f"{k:{m[1]}{m[2]}d}", path.name)) for k in numbers]
     taken = [place for place in places if place.exists()]
     if taken and not overwrite:
         raise UsageError(f"writing {taken[0]}: it exists already; pass --overwrite (overwrite=True) or another name")

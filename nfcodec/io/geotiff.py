@@ -9,8 +9,8 @@ they mean, which projection, datum and units, is for GDAL and its kind. meta["ge
     transformation  ModelTransformation: 4 rows of 4
     nodata          GDAL_NODATA, text; metadata: GDAL_METADATA, XML
 
-Samples that hold nothing, NaN or of the value `nodata`, become 0 in a last channel of alpha, which is else `opaque`: all that
-is done for pictures with holes is done for them.
+Samples that hold nothing, NaN or of the value `nodata`, become 0 in a last channel of alpha, which is else `opaque`: all
+that is done for pictures with holes is done for them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def read_tags(page: Any, name: str) -> dict[str, Any]:
             found[key] = [float(v) for v in np.atleast_1d(value)]
         elif key in ("ascii", "nodata", "metadata") and isinstance(value, str):
             if len(value) > MAX_TEXT:
-                warnings.warn(f"{name}: its {key} of {len(value)} characters are not kept, the limit is {MAX_TEXT}", stacklevel=2)
+                text = f"its {key} of {len(value)} characters are not kept, the limit is {MAX_TEXT}"
+                warnings.warn(f"{name}: {text}", stacklevel=2)
                 continue
             found[key] = value.rstrip("\0")
     sound = {key: value for key, value in found.items() if key not in _DOUBLES or _doubles(found, key)}

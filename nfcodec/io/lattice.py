@@ -94,8 +94,8 @@ def arrange(name: str, array: np.ndarray, axes: str | None = None) -> tuple[np.n
     ordered = "".join(letter for letter in ORDER if letter in axes)
     if len(ordered) != len(axes) or not _is_lattice(ordered.removesuffix("c")):
         raise UsageError(
-            f"reading {name!r}: got axes {axes!r}, expected 'x', 'y' and 'x', or 'z', 'y' and 'x', with at most one of 't' and "
-            "'c', or 't' without them"
+            f"reading {name!r}: got axes {axes!r}, expected 'x', 'y' and 'x', or 'z', 'y' and 'x', with at most one of 't' "
+            "and 'c', or 't' without them"
         )
     if len(axes) != array.ndim:
         raise UsageError(f"reading {name!r}: axes {axes!r} name {len(axes)} axes, but the data have shape {array.shape}")

@@ -52,10 +52,10 @@ def read(path: Path, format: str) -> Signal:
             head = file.readline(_MAX_HEADER)
             data = file.read(size)
             if not head.startswith(b"FRAME") or len(data) != size:
-                raise SignalError(f"reading {path.name!r}: frame {k} of {n} is damaged or cut short; copy or export the file again")
+                raise SignalError(f"reading {path.name!r}: frame {k} of {n} is damaged or cut short; export the file again")
             frames[k] = _to_rgb(np.frombuffer(data, dtype), planes, shared, bits, is_full, matrix)
         if file.read(1):
-            raise SignalError(f"reading {path.name!r}: there is data after frame {n}, or it is cut short; export the file again")
+            raise SignalError(f"reading {path.name!r}: data follow frame {n}, or one is cut short; export the file again")
     kept = {"chroma": fields.get("C", "420jpeg"), "matrix": matrix, **({"full_range": True} if is_full else {})}
     if fields.get("A", "1:1") not in ("1:1", "0:0"):
         kept["aspect"] = fields["A"]
@@ -73,8 +73,8 @@ def _parsed(name: str, fields: dict[str, str]) -> tuple[int, int, str, int, floa
     known = _KNOWN.fullmatch(fields.get("C", "420jpeg"))
     if fields.get("I", "p") not in ("p", "?") or known is None or not rate > 0:
         raise SignalError(
-            f"reading {name!r}: got interlacing {fields.get('I', 'p')}, chroma {fields.get('C')} and rate {rate:g}, expected whole "
-            "frames of 420, 422, 444, 411 or mono; convert it, for example with ffmpeg -vf yadif -pix_fmt yuv420p"
+            f"reading {name!r}: got interlacing {fields.get('I', 'p')}, chroma {fields.get('C')} and rate {rate:g}, expected "
+            "whole frames of 420, 422, 444, 411 or mono; convert it, for example with ffmpeg -vf yadif -pix_fmt yuv420p"
         )
     return width, height, known[1], int(known[2] or 8), rate
 
