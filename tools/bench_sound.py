@@ -1,6 +1,6 @@
 """Sound as fields beside FLAC, Vorbis and Opus; rows are appended to results/sound.tsv.
 
-    python tools/bench_sound.py [FILE.wav ...] [--qualities 50 80 110] [--effort 3] [--seconds 4]
+    python tools/bench_sound.py [FILE.wav ...] [--qualities 50 80 100] [--effort 3] [--seconds 4]
 
 Without files: notes that die away over quiet noise, drawn here, of 24000 samples a second. Peers come from libsndfile, where the
 package soundfile is installed; Opus knows few sample rates. SNR is that of decoded samples in the source's dtype: a psychoacoustic
@@ -72,7 +72,7 @@ def peers(signal: Signal):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--qualities", nargs="+", type=float, default=[50, 80, 110])
+    parser.add_argument("--qualities", nargs="+", type=float, default=[50, 80, 100])
     parser.add_argument("--effort", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--siren", action="store_true", help="a network of sines alone too, whose fit takes long")
