@@ -59,6 +59,9 @@ def larger_blocks(monkeypatch):
     """The interpreter takes as long for a large block as for a small one."""
     for module in (points, rate, synthesis) if INTERPRETED else ():
         monkeypatch.setattr(module, "_POINTS", 128)
+    if INTERPRETED:
+        shapes = {width: (taps, 32, 32, warps) for width, (taps, _, _, warps) in pyramid._SHAPES.items()}
+        monkeypatch.setattr(pyramid, "_SHAPES", shapes)
 
 
 def on_device(tensors):
@@ -297,7 +300,10 @@ def test_the_warm_up_of_the_context_network(name, monkeypatch):
     assert found.generator.integers(1 << 30) == expected.generator.integers(1 << 30)
 
 
-FITS = ["small image", "short line", "small vectors"]
+CASES["tiny image"] = (14, 11, 3), "image", {"tile_edge": 16}
+CASES["tiny vectors"] = (5, 4, 6, 2), "volume", {}
+CASES["shorter line"] = (230, 1), "volume", {}
+FITS = ["tiny image", "shorter line", "tiny vectors"]
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -395,7 +401,7 @@ def make_hash_fit(name):
     return build(source, replace(preset, grid=grid, **changes), 0)
 
 
-@pytest.mark.parametrize("name, weighted, encoding", [("short line", True, "dense"), ("small image", False, "dense"), ("small image", False, "hash")])
+@pytest.mark.parametrize("name, weighted, encoding", [("shorter line", True, "dense"), ("tiny image", False, "dense"), ("small image", False, "hash")])
 def test_the_loop(name, weighted, encoding):
     """Goes where a `PlainStep` with `Soap` goes, through all stages of a schedule."""
     recipe = Recipe(n_steps=6, lmbda=1e-3, sigma=(0.0, 0.0), integers_from=0.4, hard_from=0.7)

@@ -2,7 +2,7 @@
 
     python tools/bench_gpu.py [STAGE ...] [--image FILE] [--mesh FILE] [--repeat 5] [-o FILE]
 
-Stages, all of them without a name: step, kernels, encode, decode, hash, volume, surface. Without files the signals are those of
+Stages, all of them without a name: step, kernels, encode, others, decode, hash, volume, surface. Without files the signals are those of
 tools/make_demo.py. Values are medians of several runs, after one that compiles; `ratio` says how many times as fast a row is
 as what `against` names, or which share of its floor it reaches.
 """
@@ -35,10 +35,10 @@ from nfcodec.kernels.threads import n_threads
 from nfcodec.spec import Signal
 
 STAGES: dict[str, Callable[["GpuBench"], None]] = {}
-PRECISIONS = ("float32", "tfloat32", "float16", "bfloat16")
+PRECISIONS = ("float32", "tfloat32", "float16")
 _EAGER, _COPY = "torch by autograd", "its floor"
 _COPIED = 1 << 28  # float32 numbers, far more than the second cache holds
-_EFFORTS = (4, 5)
+_EFFORTS = (3, 4, 5)
 _SCALES = (1, 2, 4)
 _SURFACE_LMBDA = 10**-2.05  # as quality 50
 
@@ -114,7 +114,7 @@ def step(bench: GpuBench) -> None:
 @stage
 def kernels_of_a_step(bench: GpuBench) -> None:
     """The kernels of such a step, each against its own bytes."""
-    for precision in ("float32", "float16"):
+    for precision in ("float16",):
         fit = prepare(bench.image, LMBDA, "cuda")
         floors = {name: n / bench.bandwidth for name, n in loop_bytes(fit).items()}
         for name, seconds in loop_parts(fit, precision).items():
@@ -140,7 +140,7 @@ def encode(bench: GpuBench) -> None:
     }  # fmt: skip
     for effort in _EFFORTS:
         runs = []
-        for k in range(4):
+        for k in range(3):
             with timed(places) as spent:
                 start = time.perf_counter()
                 found = encoder.encode(bench.image, kind="image", effort=effort, device="cuda")
@@ -153,6 +153,27 @@ def encode(bench: GpuBench) -> None:
             bench.add("gpu encode", f"effort {effort}, {part}", statistics.median(run[part] for run in runs), "s")
         bench.add("gpu encode", f"effort {effort}", len(found.data), "bytes")
         bench.add("gpu encode", f"effort {effort}", found.report.psnr_db, "dB")
+
+
+@stage
+def others(bench: GpuBench) -> None:
+    """Other grids from array to finished file: in captured steps, and step by step by autograd with the kernels."""
+    from nfcodec.fit.gpu import loop
+
+    is_available = loop.is_available
+    values = volume(96)
+    for kind, encoding, source in (("image", "hash", bench.image), ("volume", "dense", values), ("volume", "hash", values)):
+        for how in ("captured", "by autograd"):
+            loop.is_available = is_available if how == "captured" else lambda *args: False
+            for _ in range(2):  # the first compiles
+                start = time.perf_counter()
+                found = encoder.encode(source, kind=kind, encoding=encoding, effort=3, device="cuda")
+                seconds = time.perf_counter() - start
+            setting = f"{kind}, {encoding}, effort 3, {how}"
+            bench.add("gpu encode", setting, seconds, "s")
+            bench.add("gpu encode", setting, len(found.data), "bytes")
+            bench.add("gpu encode", setting, found.report.psnr_db, "dB")
+    loop.is_available = is_available
 
 
 @stage

@@ -113,7 +113,7 @@ def loop_bytes(fit: Fit) -> dict[str, int]:
     return {
         "_lay_out": 28 * tile.n,
         "_adam": 36 * tile.n,
-        "_along_an_axis": tile.pyramid.moved_bytes(),
+        "_lines": tile.pyramid.moved_bytes(),
         "_squared_error": (8 * n_features + 4 * channels + 4 * (tile.weight is not None)) * m,
         "_context_bits": (4 * rows + 2 + 12) * len(tile.gathers),
     }

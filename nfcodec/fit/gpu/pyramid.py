@@ -18,8 +18,10 @@ from .interpolation import Taps
 
 __all__ = ["Pyramid"]
 
-# taps at once, and entries a program: most entries sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
-_SHAPES = ((4, 512), (8, 256), (16, 128))
+# shapes of launches by the largest number of taps that they suit: taps at once, lines and columns a program, warps. Most entries
+# sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
+_SHAPES = {4: (4, 4, 256, 2), 8: (8, 2, 256, 2), math.inf: (16, 1, 256, 2)}
+_LONG_ROWS = (16, 128)  # taps at once and entries a program, where taps beyond 8 lie side by side
 _N_FIELDS = 10  # of a job
 _SHAPE_STEP = 1 / 32
 _ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)  # how a job backward ends: several reads have their values in common; features' gradients are scaled
@@ -182,61 +184,127 @@ class _Weighed:
             torch.add(self._parts[0], b * self._parts[1] + c * self._parts[2], out=self.weights)
 
 
-def _launches(jobs: list[list[int]], device: torch.device) -> list["_Launch"]:
-    """One for each of _SHAPES that suits any of the jobs, by their widths; what takes longest goes first."""
-    lowest, found = 0, []
-    for shape in _SHAPES:
-        highest = shape[0] if shape != _SHAPES[-1] else math.inf
-        own = sorted((job for job in jobs if lowest < job[7] <= highest), key=lambda job: -job[7])
-        found += [_Launch(own, *shape, device)] if own else []
-        lowest = highest
+def _launches(jobs: list[list[int]], device: torch.device) -> list["_Lines | _LongRows"]:
+    """One for each shape that suits any of the jobs, by their widths and by whether their axis is the last; what takes longest
+    goes first."""
+    found: list[_Lines | _LongRows] = []
+    for is_last in (False, True):
+        lowest = 0
+        for highest, shape in _SHAPES.items():
+            own = sorted((j for j in jobs if (j[4] == 1) == is_last and lowest < j[7] <= highest), key=lambda j: -j[7])
+            lowest = highest
+            if own:
+                is_long = is_last and highest == math.inf
+                found.append(_LongRows(own, device) if is_long else _Lines(own, is_last, *shape, device))
     return found[::-1]
 
 
-class _Launch:
-    """Jobs that one launch does."""
+class _Lines:
+    """Jobs that one launch does, a line at a time: of all entries that differ along what lies within the axis alone or, of the
+    last axis, along itself."""
 
-    def __init__(self, jobs: list[list[int]], n_taps: int, n_points: int, device: torch.device):
-        programs = [(k, start) for k, job in enumerate(jobs) for start in range(0, job[8], n_points)]
-        self.n_taps, self.n_points = n_taps, n_points
+    def __init__(self, jobs, is_last: bool, n_taps: int, n_lines: int, n_columns: int, warps: int, device: torch.device):
+        programs = []
+        for k, job in enumerate(jobs):
+            length = job[3] if is_last else job[4]
+            lines, columns = range(0, job[8] // length, n_lines), range(0, length, n_columns)
+            programs += [(k, line, column) for line in lines for column in columns]
+        self.is_loop = max(job[7] for job in jobs) > n_taps
+        self.is_last, self.shape, self.warps = is_last, (n_taps, n_lines, n_columns), warps
         self.jobs, self.programs = (torch.tensor(rows, dtype=torch.int32).to(device) for rows in (jobs, programs))
 
     def __call__(self, space: torch.Tensor, weighed: _Weighed, factor: torch.Tensor | None = None) -> None:
         """factor: (1,) of the gradients, where the jobs are those backward."""
         is_back = factor is not None
-        _along_an_axis_kernel[(len(self.programs),)](
+        _lines_kernel[(len(self.programs),)](
             space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
-            is_back, self.n_taps, self.n_points, _N_FIELDS,
+            is_back, self.is_last, self.is_loop, *self.shape, _N_FIELDS, num_warps=self.warps,
+        )  # fmt: skip
+
+
+class _LongRows:
+    """Jobs along the last axis with many taps, that one launch does: these are shared out among threads."""
+
+    def __init__(self, jobs: list[list[int]], device: torch.device):
+        programs = [(k, start) for k, job in enumerate(jobs) for start in range(0, job[8], _LONG_ROWS[1])]
+        self.jobs, self.programs = (torch.tensor(rows, dtype=torch.int32).to(device) for rows in (jobs, programs))
+
+    def __call__(self, space: torch.Tensor, weighed: _Weighed, factor: torch.Tensor | None = None) -> None:
+        """As `_Lines`."""
+        is_back = factor is not None
+        _long_rows_kernel[(len(self.programs),)](
+            space, weighed.first, weighed.weights, self.jobs, self.programs, factor if is_back else space,
+            is_back, *_LONG_ROWS, _N_FIELDS,
         )  # fmt: skip
 
 
 @triton.jit
-def _along_an_axis_kernel(
-    space, first, weight, jobs, programs, factor,
-    IS_BACK: tl.constexpr, TAPS: tl.constexpr, POINTS: tl.constexpr, N_FIELDS: tl.constexpr,
+def _lines_kernel(
+    space, first, weight, jobs, programs, factor, IS_BACK: tl.constexpr, LAST: tl.constexpr, LOOP: tl.constexpr,
+    TAPS: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, N_FIELDS: tl.constexpr,
 ):  # fmt: skip
-    """programs (n, 2): job and first entry of each program; jobs (n, N_FIELDS): see `_Weighed.job`.
+    """programs (n, 3): job, first line and first column of each program; jobs (n, N_FIELDS): see `_Weighed.job`. A line has one
+    row of weights, or, along the last axis, all of them.
 
     Moves, of an image whose finest level is its own lattice, about 4 bytes a feature and sample in the last pass, which
     writes all of them, and two thirds of that in what the others write and read: at F = 25 170 bytes a sample, so that
-    3.3 TB/s are 20 samples a ns. 4 taps an entry are 8 operations and as many for addresses.
+    3.3 TB/s are 20 samples a ns. 4 taps an entry are 8 operations and 4 reads of what is in a cache.
     """
-    own = programs + 2 * tl.program_id(0)
+    own = programs + 3 * tl.program_id(0)
     job = jobs + N_FIELDS * tl.load(own)
     source, target, n_in, n_out = tl.load(job), tl.load(job + 1), tl.load(job + 2), tl.load(job + 3)
     inner, first_at, weight_at, width = tl.load(job + 4), tl.load(job + 5), tl.load(job + 6), tl.load(job + 7)
+    n, how = tl.load(job + 8), tl.load(job + 9)
+    line = tl.load(own + 1) + tl.arange(0, LINES)[:, None]
+    column = tl.load(own + 2) + tl.arange(0, COLUMNS)[None, :]
+    if LAST:
+        length, row, outer = n_out, column, line
+        is_row = column < length
+    else:
+        length, row, outer = inner, line % n_out, line // n_out
+        is_row = line * length < n
+    at = line * length + column
+    is_entry = (column < length) & (at < n)
+    start = tl.load(first + first_at + row, mask=is_row, other=0)
+    place = source + (outer * n_in + start) * inner + (0 if LAST else column)
+    total = tl.zeros((LINES, COLUMNS), tl.float32)
+    for t0 in range(0, width if LOOP else 1, TAPS):
+        for t in tl.static_range(TAPS):
+            is_tap = t0 + t < width
+            w = tl.load(weight + weight_at + row * width + t0 + t, mask=is_row & is_tap, other=0.0)
+            total += w * tl.load(space + place + (t0 + t) * inner, mask=is_entry & is_tap, other=0.0)
+    if IS_BACK:
+        if how >= _SCALES:
+            total *= tl.load(factor)
+        if how % _SCALES == _ADDS:
+            tl.atomic_add(space + target + at, total, mask=is_entry, sem="relaxed")
+        else:
+            tl.store(space + target + at, total, mask=is_entry)
+    else:
+        tl.store(space + target + at, total, mask=is_entry)
+
+
+@triton.jit
+def _long_rows_kernel(
+    space, first, weight, jobs, programs, factor,
+    IS_BACK: tl.constexpr, TAPS: tl.constexpr, POINTS: tl.constexpr, N_FIELDS: tl.constexpr,
+):  # fmt: skip
+    """programs (n, 2): job and first entry of each program. Moves 4 bytes a tap, which neighbouring threads read."""
+    own = programs + 2 * tl.program_id(0)
+    job = jobs + N_FIELDS * tl.load(own)
+    source, target, n_in, n_out = tl.load(job), tl.load(job + 1), tl.load(job + 2), tl.load(job + 3)
+    first_at, weight_at, width = tl.load(job + 5), tl.load(job + 6), tl.load(job + 7)
     at = tl.load(own + 1) + tl.arange(0, POINTS)
     is_entry = at < tl.load(job + 8)
-    line = at // inner
-    row, outer = line % n_out, line // n_out
+    row, outer = at % n_out, at // n_out
     start = tl.load(first + first_at + row, mask=is_entry, other=0)
-    place = source + (outer * n_in + start) * inner + at % inner
+    place = source + outer * n_in + start
     taps = tl.arange(0, TAPS)[:, None]
     total = tl.zeros((POINTS,), tl.float32)
     for t in range(0, width, TAPS):
         is_tap = (t + taps < width) & is_entry[None, :]
         w = tl.load(weight + weight_at + row[None, :] * width + t + taps, mask=is_tap, other=0.0)
-        total += tl.sum(w * tl.load(space + place[None, :] + (t + taps) * inner, mask=is_tap, other=0.0), 0)
+        total += tl.sum(w * tl.load(space + place[None, :] + t + taps, mask=is_tap, other=0.0), 0)
     if IS_BACK:
         how = tl.load(job + 9)
         if how >= _SCALES:
