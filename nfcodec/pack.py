@@ -59,6 +59,11 @@ def pack(
     return container.write(chunks)
 
 
+def with_meta(data: bytes, meta: dict[str, Any]) -> bytes:
+    """The file that `pack` gives with these metadata, from one that has others."""
+    return container.write([*(chunk for chunk in container.read(data).chunks if chunk.type != META), meta_chunk(meta)])
+
+
 def meta_chunk(meta: dict[str, Any]) -> Chunk:
     """Metadata as a chunk, compressed where that is smaller."""
     text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")

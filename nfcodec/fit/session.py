@@ -14,7 +14,7 @@ from .. import decode, io
 from ..choice import parse_encoding
 from ..errors import NfldError, TargetError, UsageError
 from ..measure import Report, level_psnr, measure
-from ..pack import Frozen, pack
+from ..pack import Frozen, pack, with_meta
 from ..spec import GRID_ENCODINGS, SURFACE_KINDS, FieldSpec, Signal
 from . import presets, race, residual
 from .build import build
@@ -365,7 +365,7 @@ class Session:
         levels = level_psnr(decode.open(data), self.signal)
         if not levels:
             return data
-        return pack(spec, frozen, {**meta, "level_db": [round(x, 1) for x in levels]}, residual, compact=not self.settings.progressive)
+        return with_meta(data, {**meta, "level_db": [round(x, 1) for x in levels]})
 
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
