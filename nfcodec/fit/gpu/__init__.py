@@ -2,15 +2,21 @@
 
     network.py        small networks on a block of points that stays in registers, forward and backward; shared
     synthesis.py      the per-point network with its squared error
-    rate.py           the context network with the bits of latents, its inputs gathered by packed indices
+    rate.py           the context network with the bits of latents, gathered
     interpolation.py  values at indices, as the rows of hash tables, interpolated along all axes
     rounding.py       noisy soft rounding with its slope; what a captured step does to latents
 
-and of dense grids the whole loop, whose steps are captured and replayed:
+and of dense and hash grids the whole loop, whose steps are captured and replayed:
 
-    loop.py           the loop, and a step as a CUDA graph of the launches of this folder
-    pyramid.py        all reads of all levels interpolated, an axis at a time
+    loop.py           the loop, a step being a graph of the launches of this folder
+    tiles.py          what a step does with a tile, by the kind of the grid
+    pyramid.py        of dense grids: all reads of all levels interpolated, an axis at a time
+    points.py         of others: gathered, interpolated and through the network in one launch, at any points
+    tables.py         bits of tables, a scale a column
     optimizer.py      all networks moved in one launch
+    warm_up.py        the context network's first steps
+    capture.py        launches as CUDA graphs
+    flat.py           networks and latents as the arrays that launches take
 
 Triton is imported when a function is first used. The functions take tensors on a GPU, and tensors in main memory where
 Triton interprets (TRITON_INTERPRET=1 before it is imported), which is how they are tested without one. Every kernel's
