@@ -22,7 +22,8 @@ class Gathers:
     """
 
     def __init__(self, rows: np.ndarray, constants: np.ndarray):
-        """rows (G + 1, M) and constants (2, M), integers. They are packed when that is asked for: a GPU takes them as they are."""
+        """rows (G + 1, M) and constants (2, M), integers. They are packed when that is asked for: a GPU takes them as they
+        are."""
         self.n, self.constants = rows.shape[1], constants.astype(np.int8)
         self._rows: np.ndarray | None = rows.astype(np.int32, copy=False)
         self._packed: tuple[np.ndarray, np.ndarray] | None = None
@@ -66,8 +67,8 @@ class Gathers:
         return self._whole[device]
 
     def places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """(indices (G + 1, M) int32 of inputs and own positions, constants int8) on a device, one by one and kept for the next
-        call: a GPU reads them in the time that it would take to unpack them."""
+        """(indices (G + 1, M) int32 of inputs and own positions, constants int8) on a device, one by one and kept for the
+        next call: a GPU reads them in the time that it would take to unpack them."""
         key = f"places, {device}"
         if key not in self._whole:
             rows = self._rows if self._rows is not None else self._unpacked()

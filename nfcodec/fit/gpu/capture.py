@@ -10,8 +10,8 @@ __all__ = ["capture"]
 
 
 def capture(step: Callable[[], None], state: Sequence[torch.Tensor]) -> Callable[[], None]:
-    """What replays a step; in main memory the step itself. It is run once before, for what is compiled or allocated at first
-    use, and undone: state is all that it changes and that lasts."""
+    """What replays a step; in main memory the step itself. It is run once before, for what is compiled or allocated at
+    first use, and undone: state is all that it changes and that lasts."""
     device = state[0].device
     if device.type != "cuda":
         return step

@@ -15,7 +15,7 @@ def offset(t: torch.Tensor, flat: torch.Tensor) -> int:
 
 
 def flatten(tensors: Sequence[torch.Tensor | None]) -> torch.Tensor:
-    """An array of tensors one after another, of which they are views from now on, with a place, None, for a number between."""
+    """An array of tensors one after another, of which they are views from now on; None is a place for a number between."""
     gap = next(t for t in tensors if t is not None).new_zeros(1)
     flat = torch.cat([gap if t is None else t.detach().reshape(-1) for t in tensors])
     at = 0

@@ -2,8 +2,8 @@
 replayed.
 
 What a step needs lies on the device: the schedule as a table whose row a counter names, networks and latents in one array
-each, values and gradients of the tile in two spaces (`tiles`). The host only counts, and now and then looks at what the steps
-have logged, moves the kernels' shapes, and, once, chooses how networks are rounded.
+each, values and gradients of the tile in two spaces (`tiles`). The host only counts, and now and then looks at what the
+steps have logged, moves the kernels' shapes, and, once, chooses how networks are rounded.
 
 It is tested equal to `step.PlainStep` followed by `optimizer.Soap`, but for its noise.
 """
@@ -39,8 +39,8 @@ _PRECISION = "float16"  # of an image of 13 KB no worse than float32, and half t
 
 
 def is_available(fit: Fit, recipe: Recipe) -> bool:
-    """Whether a fit's steps can be captured: of a dense or a hash grid alone, with small networks and few tiles, and no errors of
-    slopes, which look at neighbours."""
+    """Whether a fit's steps can be captured: of a dense or a hash grid alone, with small networks and few tiles, and no
+    errors of slopes, which look at neighbours."""
     model = fit.model
     if getattr(model.spec.grid, "encoding", None) not in ("dense", "hash"):
         return False
@@ -200,8 +200,9 @@ class Loop:
         flat = self.networks.effective if stage.is_coded else self.flat
         cut = self.decoder.size + 1
         bits = tile.bits(
-            self.context, flat[cut:], self.theta, values, self.companded, None if stage.is_hard else d_values, stage.is_coded
-        )
+            self.context, flat[cut:], self.theta, values, self.companded, None if stage.is_hard else d_values,
+            stage.is_coded,
+        )  # fmt: skip
         error = tile.error(self.decoder, flat[:cut], space, None if stage.is_hard else d_space, self.ratio)
         torch.sum(error, 0, out=self.gradients[:cut])
         torch.sum(bits, 0, out=self.gradients[cut:])

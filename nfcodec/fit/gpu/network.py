@@ -109,8 +109,8 @@ def _layer(flat, start, n_in: tl.constexpr, n_out: tl.constexpr, IN: tl.constexp
 
 @triton.jit
 def forward(x, flat, WIDTHS: tl.constexpr, PADDED: tl.constexpr, FORWARD: tl.constexpr, PRECISION: tl.constexpr):
-    """(inputs of every layer ..., outputs float32), each (points, width); x: (points, PADDED[0]), with a 1 behind its inputs
-    where there is room."""
+    """(inputs of every layer ..., outputs float32), each (points, width); x: (points, PADDED[0]), with a 1 behind its
+    inputs where there is room."""
     kept = (x.to(FORWARD),)
     start = 0
     for k in tl.static_range(len(WIDTHS) - 1):

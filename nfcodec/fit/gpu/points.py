@@ -1,8 +1,8 @@
 """Squared error at points of a tile whose values lie at indices, such as rows of hash tables, in one kernel: gathered,
 interpolated, through the per-point network, and all gradients back to where the values came from.
 
-The meaning is `fit.model.FieldModel` at samples of a tile. Rows were found in integers, when the tile was planned; a step sees
-all samples or some that are drawn at random. For lattices without gaps `pyramid.Pyramid` takes less time a sample.
+The meaning is `fit.model.FieldModel` at samples of a tile. Rows were found in integers, when the tile was planned; a step
+sees all samples or some that are drawn at random. For lattices without gaps `pyramid.Pyramid` takes less time a sample.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Lookup:
     """Where the values of every feature of a tile's samples lie among those of a step, and how they are weighed."""
 
     def __init__(self, blocks: list[Block], steps: tuple[float, ...], n_values: int, device: torch.device, few: int = _FEW):
-        """blocks: of a plan; steps (L,): what a value of 1 means on every level; n_values: with the closing 0; few: values, see
-        _FEW."""
-        self.samples = tuple(len(i) if w is None else w.shape[0] for w, i in zip(blocks[0].weights, map(range, _box(blocks[0]))))
+        """blocks: of a plan; steps (L,): what a value of 1 means on every level; n_values: with the closing 0; few: values,
+        see _FEW."""
+        self.samples = tuple(n if w is None else w.shape[0] for w, n in zip(blocks[0].weights, _box(blocks[0])))
         self.n_samples, d = math.prod(self.samples), len(self.samples)
         taps = [[_taps(w, n, device) for w, n in zip(block.weights, _box(block))] for block in blocks]
         self.n_taps = max(own.width for axes in taps for own in axes)
@@ -92,15 +92,16 @@ def _taps(weights, n: int, device: torch.device) -> Taps:
 
 
 def launch(
-    net: Network, flat: torch.Tensor, values: torch.Tensor, lookup: Lookup, samples: torch.Tensor | None, target: torch.Tensor,
-    weight: torch.Tensor | None, d_values: torch.Tensor | None, factor: torch.Tensor, wanted: bool, precision: str,
+    net: Network, flat: torch.Tensor, values: torch.Tensor, lookup: Lookup, samples: torch.Tensor | None,
+    target: torch.Tensor, weight: torch.Tensor | None, d_values: torch.Tensor | None, factor: torch.Tensor, wanted: bool,
+    precision: str,
 ) -> torch.Tensor:  # fmt: skip
-    """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value, as estimated from
-    the samples seen.
+    """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value, as estimated
+    from the samples seen.
 
     values (lookup.n_values,); samples (M,) int32, or None for all; target (C, n_samples), weight (n_samples,) or None. To
-    d_values (lookup.size,), unless it is None, factor (1,) times the gradients by the values are added; what lies behind the
-    values is lost.
+    d_values (lookup.size,), unless it is None, factor (1,) times the gradients by the values are added; what lies behind
+    the values is lost.
     """
     m = lookup.n_samples if samples is None else len(samples)
     d = len(lookup.samples)
@@ -110,9 +111,9 @@ def launch(
     if d_values is not None:
         copies = d_values[lookup.n_values : lookup.size].zero_()
     _points_error_kernel[(programs,)](
-        values, values if d_values is None else d_values, lookup.index, lookup.info, lookup.first, lookup.weights, lookup.sizes,
-        lookup.index if samples is None else samples, target, target if weight is None else weight, flat, factor, partial,
-        m, lookup.n_samples, len(lookup.first), lookup.n_values, lookup.n_few, programs, lookup.n_samples / m,
+        values, values if d_values is None else d_values, lookup.index, lookup.info, lookup.first, lookup.weights,
+        lookup.sizes, lookup.index if samples is None else samples, target, target if weight is None else weight, flat,
+        factor, partial, m, lookup.n_samples, len(lookup.first), lookup.n_values, lookup.n_few, programs, lookup.n_samples / m,
         net.widths, net.padded, d, lookup.n_taps, lookup.n_taps**d, samples is not None, weight is not None, wanted,
         d_values is not None, _COPIES, _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
     )  # fmt: skip
@@ -138,16 +139,17 @@ def _points_error_kernel(
     values, d_values, index, info, first, weight, sizes, samples, target, point_weight, flat, factor, partial,
     m, n_samples, n_rows, n_values, n_few, n_programs, scale,
     WIDTHS: tl.constexpr, PADDED: tl.constexpr, AXES: tl.constexpr, TAPS: tl.constexpr, VERTICES: tl.constexpr,
-    HAS_SAMPLES: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr, WANTS_VALUES: tl.constexpr, COPIES: tl.constexpr,
-    POINTS: tl.constexpr, FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,
+    HAS_SAMPLES: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr, WANTS_VALUES: tl.constexpr,
+    COPIES: tl.constexpr, POINTS: tl.constexpr, FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """The value and gradients of the blocks program_id, program_id + n_programs, ... of POINTS points each. info (1 + 2 AXES,
-    F): of every feature where its indices begin, the rows of its taps, and the vertices from one to the next along each axis.
+    """The value and gradients of the blocks program_id, program_id + n_programs, ... of POINTS points each. info (1 + 2
+    AXES, F): of every feature where its indices begin, the rows of its taps, and the vertices from one to the next along
+    each axis.
 
     Moves 4 C bytes of targets a point, and where caches hold what neighbours share, 8 bytes of index and value a vertex and
-    feature forward and 4 of index and 32 of traffic in the L2 cache for an addition backward. What counts are these gathers: at
-    F = 21 and 4 vertices 84 of each kind a point, 336 loads with weights and 84 additions, so that at 32 lanes a cycle in each
-    of 132 processors 13 points a ns.
+    feature forward and 4 of index and 32 of traffic in the L2 cache for an addition backward. What counts are these
+    gathers: at F = 21 and 4 vertices 84 of each kind a point, 336 loads with weights and 84 additions, so that at 32 lanes
+    a cycle in each of 132 processors 13 points a ns.
     """
     N_IN: tl.constexpr = WIDTHS[0]
     N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]

@@ -18,8 +18,8 @@ from .interpolation import Taps
 
 __all__ = ["Pyramid"]
 
-# shapes of launches by the largest number of taps that they suit: taps at once, lines and columns a program, warps. Most entries
-# sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
+# shapes of launches by the largest number of taps that they suit: taps at once, lines and columns a program, warps. Most
+# entries sum 4 vertices, but backward a vertex of a coarse level hundreds of samples
 _SHAPES = {4: (4, 4, 256, 2), 8: (8, 2, 256, 2), math.inf: (16, 1, 256, 2)}
 _LONG_ROWS = (16, 128)  # taps at once and entries a program, where taps beyond 8 lie side by side
 _N_FIELDS = 10  # of a job
@@ -109,9 +109,9 @@ class Pyramid:
 
 
     def shape_gradient(self, space: torch.Tensor, d_space: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-        """(L, 2): the gradient by the kernels' shapes, from the values and the gradients of features that a step has left; the
-        space's features are lost. By differences: features are products of what is linear in a shape, one for each axis, so
-        that in two dimensions these are no approximation."""
+        """(L, 2): the gradient by the kernels' shapes, from the values and the gradients of features that a step has left;
+        the space's features are lost. By differences: features are products of what is linear in a shape, one for each
+        axis, so that in two dimensions these are no approximation."""
         found = []
         for part in range(2):
             sums = []
@@ -127,8 +127,8 @@ class Pyramid:
         return torch.stack(found, 1)
 
     def moved_bytes(self) -> int:
-        """What both ways move at least: what the passes along an axis take read once, what they leave written once, and what is
-        added to read as well."""
+        """What both ways move at least: what the passes along an axis take read once, what they leave written once, and
+        what is added to read as well."""
         total = 0
         for launches in (self._forward, self._backward):
             taken = set()
@@ -185,8 +185,8 @@ class _Weighed:
 
 
 def _launches(jobs: list[list[int]], device: torch.device) -> list["_Lines | _LongRows"]:
-    """One for each shape that suits any of the jobs, by their widths and by whether their axis is the last; what takes longest
-    goes first."""
+    """One for each shape that suits any of the jobs, by their widths and by whether their axis is the last; what takes
+    longest goes first."""
     found: list[_Lines | _LongRows] = []
     for is_last in (False, True):
         lowest = 0
@@ -200,8 +200,8 @@ def _launches(jobs: list[list[int]], device: torch.device) -> list["_Lines | _Lo
 
 
 class _Lines:
-    """Jobs that one launch does, a line at a time: of all entries that differ along what lies within the axis alone or, of the
-    last axis, along itself."""
+    """Jobs that one launch does, a line at a time: of all entries that differ along what lies within the axis alone or, of
+    the last axis, along itself."""
 
     def __init__(self, jobs, is_last: bool, n_taps: int, n_lines: int, n_columns: int, warps: int, device: torch.device):
         programs = []
@@ -243,8 +243,8 @@ def _lines_kernel(
     space, first, weight, jobs, programs, factor, IS_BACK: tl.constexpr, LAST: tl.constexpr, LOOP: tl.constexpr,
     TAPS: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, N_FIELDS: tl.constexpr,
 ):  # fmt: skip
-    """programs (n, 3): job, first line and first column of each program; jobs (n, N_FIELDS): see `_Weighed.job`. A line has one
-    row of weights, or, along the last axis, all of them.
+    """programs (n, 3): job, first line and first column of each program; jobs (n, N_FIELDS): see `_Weighed.job`. A line has
+    one row of weights, or, along the last axis, all of them.
 
     Moves, of an image whose finest level is its own lattice, about 4 bytes a feature and sample in the last pass, which
     writes all of them, and two thirds of that in what the others write and read: at F = 25 170 bytes a sample, so that

@@ -20,8 +20,8 @@ from .network import Network, backward, forward, n_programs, operand_types, writ
 
 __all__ = ["context_bits", "laplace", "launch"]
 
-# so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4 warps
-# Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
+# so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4
+# warps Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
 _POINTS, _WARPS, _STAGES = 32, 2, 1
 _LOW, _HIGH, _P_MIN = (tl.constexpr(x) for x in (LOG2_B_MIN, LOG2_B_MAX, P_MIN))
 _LOCATIONS, _PARTS = tl.constexpr(float(LOCATIONS)), tl.constexpr(float(SCALES_PER_OCTAVE))
@@ -48,8 +48,8 @@ def launch(
 ) -> torch.Tensor:  # fmt: skip
     """(programs, net.size + 1): rows whose sum is the gradients by `flat`, where wanted, and last the value.
 
-    companded (V,): `context.compand` of the values (V,); places (G + 1, M), constants (2, M): `Gathers.places`. To d_values (V,) the gradients by these are added, unless it is None;
-    the closing 0 gets none.
+    companded (V,): `context.compand` of the values (V,); places (G + 1, M), constants (2, M): `Gathers.places`. To d_values
+    (V,), unless it is None, the gradients by the values are added; the closing 0 gets none.
     """
     m, device = places.shape[1], values.device
     programs = n_programs(device, -(-m // _POINTS))
@@ -115,10 +115,11 @@ def _context_bits_kernel(
 ):  # fmt: skip
     """The value and gradients of the blocks program_id, program_id + n_programs, ... of POINTS positions each.
 
-    Moves 4 (G + 1) + 2 bytes of indices and constants a position, and where caches hold the rest each value twice in and its
-    gradient once out, 12 bytes: at G = 17 86 bytes, so that 3.3 TB/s are 38 positions a ns. What counts are the 2 G + 1
-    gathers (4 bytes each) and the atomic additions, whose neighbours share lines of the L2 cache. Multiplies and adds 3 times
-    ((G + 2) H + (L - 1) H^2 + 2 H), 600 for 2 layers of 16: 3600 operations a position, and G exponentials of special units.
+    Moves 4 (G + 1) + 2 bytes of indices and constants a position, and where caches hold the rest each value twice in and
+    its gradient once out, 12 bytes: at G = 17 86 bytes, so that 3.3 TB/s are 38 positions a ns. What counts are the 2 G + 1
+    gathers (4 bytes each) and the atomic additions, whose neighbours share lines of the L2 cache. Multiplies and adds 3
+    times ((G + 2) H + (L - 1) H^2 + 2 H), 600 for 2 layers of 16: 3600 operations a position, and G exponentials of
+    special units.
     """
     N_RAW: tl.constexpr = WIDTHS[0] - 2
     IN: tl.constexpr = PADDED[0]
@@ -127,8 +128,9 @@ def _context_bits_kernel(
     for k in tl.static_range(len(WIDTHS) - 1):
         skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
     row = partial + tl.program_id(0) * (skip_start + N_RAW + 1)
-    # inputs are gathered as (inputs, points), and neighbouring threads are to take neighbouring points: where nothing is known
-    # of pointers, versions of Triton differ in which axis that is, and so they are told that along points these count up
+    # inputs are gathered as (inputs, points), and neighbouring threads are to take neighbouring points: where nothing is
+    # known of pointers, versions of Triton differ in which axis that is, and so they are told that along points these
+    # count up
     i, c = tl.arange(0, IN)[:, None], tl.arange(0, OUT)[None, :]
     skip = tl.load(flat + skip_start + i, mask=i < N_RAW, other=0.0)
     sums, d_skip, total = zeros(PADDED), tl.zeros((IN, POINTS), tl.float32), tl.zeros((POINTS,), tl.float32)

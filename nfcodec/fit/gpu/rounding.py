@@ -105,7 +105,7 @@ def _lay_out(
     theta, places, noise, table, counter, out, companded, slope, d_out, n,
     IS_HARD: tl.constexpr, SCHEDULE: tl.constexpr, VALUES: tl.constexpr,
 ):  # fmt: skip
-    """Moves 28 bytes a value: theta, its place and noise in, out twice, slope and zeros out; 3.3 TB/s are 120 values a ns."""
+    """Moves 28 bytes a value: theta, its place and noise in, two outs, slope and zeros out; 3.3 TB/s are 120 a ns."""
     at = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
     is_value = at < n
     x = tl.load(theta + tl.load(places + at, mask=is_value, other=0), mask=is_value, other=0.0)

@@ -12,8 +12,8 @@ from .network import Network, backward, forward, matrix, n_programs, operand_typ
 
 __all__ = ["error_of", "launch", "squared_error"]
 
-# so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4 warps
-# Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
+# so few that tensor cores are given single warps' work: with the wide instructions that an H100 has for 64 points and 4
+# warps Triton 3.6 gives wrong sums of more than 32 inputs in half precision, and the barriers take what they save
 _POINTS, _WARPS, _STAGES = 32, 2, 1
 
 
@@ -79,8 +79,9 @@ def error_of(
     WIDTHS: tl.constexpr, PADDED: tl.constexpr, HAS_WEIGHT: tl.constexpr, WANTS: tl.constexpr,
     FORWARD: tl.constexpr, BACKWARD: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """(errors times scale (points,), d_skip, and where wanted the gradients by x, sums ...) of features x (points, PADDED[0]) at
-    samples (points,) of a tile of n_samples; sums and d_skip (outputs, features) with what is added to them."""
+    """(errors times scale (points,), d_skip, and where wanted the gradients by x, sums ...) of features x (points,
+    PADDED[0]) at samples (points,) of a tile of n_samples; sums and d_skip (outputs, features) with what is added to them.
+    """
     N_IN: tl.constexpr = WIDTHS[0]
     N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]
     IN: tl.constexpr = PADDED[0]

@@ -1,4 +1,4 @@
-"""Bits of rows of tables under one Laplace scale a column, with their gradients. The meaning is `fit.encodings.tables.Tables`."""
+"""Bits of rows of tables under one Laplace scale a column, with their gradients: as `fit.encodings.tables.Tables`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .rate import laplace
 __all__ = ["TableBits"]
 
 _VALUES = 1024
-_N_FIELDS = tl.constexpr(3)  # of a column: log2 of its scale, where its tokens end, bits of idle rows' zeros for each other row
+# of a column: log2 of its scale, where its tokens end, bits of the zeros of idle rows for each other row
+_N_FIELDS = tl.constexpr(3)
 _LOW, _HIGH = tl.constexpr(LOG2_B_MIN), tl.constexpr(LOG2_B_MAX)
 _LN2, _LOG2_E = tl.constexpr(math.log(2)), tl.constexpr(1 / math.log(2))
 _TOKENS_OCTAVES = tl.constexpr(13.0)  # as in `rate.escape_bits`
@@ -40,8 +41,8 @@ class TableBits:
         self.facts = torch.empty(self.n_columns, _N_FIELDS.value, device=device)
 
     def launch(self, theta: torch.Tensor, values: torch.Tensor, d_values: torch.Tensor | None) -> torch.Tensor:
-        """(programs,): what adds up to the bits of values (n or more,), whose gradients are added to d_values unless it is None.
-        theta: all tables, column by column."""
+        """(programs,): what adds up to the bits of values (n or more,), whose gradients are added to d_values unless it is
+        None. theta: all tables, column by column."""
         n = len(self.columns)
         programs = -(-n // _VALUES)
         partial = torch.empty(programs, device=values.device)
@@ -81,8 +82,11 @@ def _clamped(log2_b):
 
 
 @triton.jit
-def _table_bits_kernel(values, columns, shares, facts, d_values, partial, n, WANTS_VALUES: tl.constexpr, VALUES: tl.constexpr):
-    """Moves 12 bytes a value in and 8 for its gradient: 3.3 TB/s are 160 values a ns; about 60 operations, 10 of special units."""
+def _table_bits_kernel(
+    values, columns, shares, facts, d_values, partial, n, WANTS_VALUES: tl.constexpr, VALUES: tl.constexpr
+):  # fmt: skip
+    """Moves 12 bytes a value in and 8 for its gradient: 3.3 TB/s are 160 values a ns. About 60 operations, 10 of special
+    units."""
     at = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
     is_value = at < n
     x = tl.load(values + at, mask=is_value, other=0.0)

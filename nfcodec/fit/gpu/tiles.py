@@ -1,8 +1,8 @@
 """A tile as the captured steps take it: what a step does with its values, by the kind of the grid.
 
     LatticeTile   dense levels without gaps, every sample seen: `pyramid`
-    PointTile     any values at indices, such as rows of hash tables and levels with gaps, at all samples or at some that a step
-                  draws at random: `points`
+    PointTile     any values at indices, such as rows of hash tables and levels with gaps, at all samples or at some that a
+                  step draws at random: `points`
 
 and the bits of its values, under a context network (`rate`) or one scale a column (`tables`).
 """
@@ -62,14 +62,14 @@ class LoopTile:
     def error(
         self, net: Network, flat: torch.Tensor, space: torch.Tensor, d_space: torch.Tensor | None, ratio: torch.Tensor
     ) -> torch.Tensor:
-        """Rows (programs, net.size + 1) of gradients by flat and the squared error; d_space, where there is one, gets ratio (1,)
-        times those by the values that space (size,) begins with."""
+        """Rows (programs, net.size + 1) of gradients by flat and the squared error; d_space, where there is one, gets ratio
+        (1,) times those by the values that space (size,) begins with."""
 
     def bits(
         self, net: Network | None, flat: torch.Tensor, theta: torch.Tensor, values: torch.Tensor, companded: torch.Tensor,
         d_values: torch.Tensor | None, is_coded: bool,
     ) -> torch.Tensor:  # fmt: skip
-        """Rows (programs, net.size + 1) of gradients by flat and the bits, likewise; without a network of the bits alone."""
+        """Rows (programs, net.size + 1) of gradients by flat and the bits, likewise; without a network the bits alone."""
         if self.tables is not None:
             return self.tables.launch(theta, values, d_values)[:, None]
         return rate.launch(net, flat, values, companded, *self.gathers, d_values, is_coded, True, self.precision)
