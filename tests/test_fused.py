@@ -134,6 +134,13 @@ def test_runs_and_pairs_of_runs():
     for unpacked, expected in zip(part.whole("cpu"), (own, context, constants)):
         np.testing.assert_array_equal(unpacked, expected[..., places])
     assert (rate.RUN, rate.SAME, rate.LANES) == (packed.RUN, packed.SAME, packed.LANES)
+    # as a GPU takes them, and packed only later
+    later = Gathers(np.concatenate([context, own[None]]), constants)
+    for gathers in (found, later):
+        for unpacked, expected in zip(gathers.places(torch.device("cpu")), (np.concatenate([context, own[None]]), constants)):
+            np.testing.assert_array_equal(unpacked, expected)
+        np.testing.assert_array_equal(gathers.runs, found.runs)
+        np.testing.assert_array_equal(gathers.loose, found.loose)
 
 
 def test_packing_leads_back():
