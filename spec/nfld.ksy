@@ -78,11 +78,12 @@ types:
         type: u4
     seq:
       - id: body
-        size: _root.table[index].stored_length.value
+        size: _parent.table[index].stored_length.value
         type:
-          switch-on: _root.table[index].type
+          switch-on: _parent.table[index].type
           cases:
             'chunk_type::fhdr': fhdr
+            'chunk_type::part': nfld
   fhdr:
     doc: the beginning of format.md, section 2
     seq:
@@ -113,6 +114,8 @@ enums:
     4: grid
     5: full
     6: resi
+    7: scne
+    8: part
     192: meta
   codec:
     0: raw

@@ -44,16 +44,17 @@ def parse(description, data):
 
 class _Parser:
     def __init__(self, description):
-        self.types, self.enums = description["types"], description["enums"]
+        self.types = {description["meta"]["id"]: description, **description["types"]}
+        self.enums = description["enums"]
 
     def evaluate(self, expression, found, **names):
         if isinstance(expression, int):
             return expression
         return eval(python_of(expression), {"__builtins__": {}}, {**vars(found), **names})  # noqa: S307
 
-    def object(self, form, stream, parameters, root):
+    def object(self, form, stream, parameters, parent):
         found = SimpleNamespace(**parameters)
-        found._root = found if root is None else root
+        found._parent = parent
         for part in form["seq"]:
             assert set(part) <= {"id", "type", "enum", "repeat", "repeat-expr", "repeat-until", "size", "size-eos", "contents", "valid", "doc"}
             setattr(found, part["id"], self.attribute(part, stream, found))
@@ -97,4 +98,4 @@ class _Parser:
         form = self.types[name]
         names = [parameter["id"] for parameter in form.get("params", [])]
         values = [self.evaluate(argument.rstrip(")"), found, _index=index)] if argument else []
-        return self.object(form, stream, dict(zip(names, values, strict=True)), found._root)
+        return self.object(form, stream, dict(zip(names, values, strict=True)), found)

@@ -206,6 +206,8 @@ def test_integers_are_as_wide_as_they_need(low, high, dtype):
 def test_what_cannot_be_exported():
     with pytest.raises(UsageError, match="got the encoding points, which cannot be exported"):
         codegen.generate(golden("image-points"), "c")
+    with pytest.raises(UsageError, match="got a scene of several fields, expected one"):
+        codegen.generate(nfcodec.open(GOLDEN / "scenes" / "scene-tree.nfld"), "c")
     for bad in ("", "1a", "a b", "a__b", "gl_x", "a" * 41, "a;b", "é"):
         with pytest.raises(UsageError, match="got the name"):
             codegen.generate(golden("tiny"), "c", name=bad)

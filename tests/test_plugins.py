@@ -96,10 +96,11 @@ def test_pillow_refuses_what_is_no_picture(Image):
     from nfcodec.plugins.pillow import NfldImageFile
 
     not_alpha = picture("u1", 2, {"alpha": False})
-    for data in (path_of("sdf-dense").read_bytes(), path_of("volume-f4").read_bytes(), picture("f4", 3), not_alpha):
+    others = [path_of(label).read_bytes() for label in ("sdf-dense", "volume-f4", "scenes/scene-tree")]
+    for data in (*others, picture("f4", 3), not_alpha):
         with pytest.raises(UnidentifiedImageError):
             Image.open(io.BytesIO(data))
-        with pytest.raises(SyntaxError, match="got a field of kind .*; use nfcodec.open"):
+        with pytest.raises(SyntaxError, match="got a .*; use nfcodec.open"):
             NfldImageFile(io.BytesIO(data))
 
 
@@ -145,8 +146,9 @@ def test_imageio_refuses_what_is_damaged(iio, kind, tmp_path):
 
 
 def test_what_imageio_cannot_do(iio, tmp_path):
-    with pytest.raises(OSError):
-        iio.imread(path_of("sdf-dense"))
+    for label in ("sdf-dense", "scenes/scene-tree"):
+        with pytest.raises(OSError):
+            iio.imread(path_of(label))
     with pytest.raises(OSError):
         iio.imwrite(tmp_path / "a.nfld", np.zeros((4, 4, 3), np.uint8), plugin="nfld")
     assert not (tmp_path / "a.nfld").exists()
@@ -172,11 +174,18 @@ def test_trimesh_loads_surfaces(trimesh):
     mesh = trimesh.load_mesh(path, resolution=24, process=False)
     assert len(trimesh.load(path, resolution=24).geometry) == 1
     assert "nfld" in trimesh.available_formats()
-    np.testing.assert_allclose(mesh.vertices, expected.vertices)
+    np.testing.assert_allclose(mesh.vertices, expected.vertices, atol=1e-5)
     np.testing.assert_array_equal(mesh.faces, expected.faces)
     assert mesh.visual.kind == "vertex" and mesh.visual.vertex_colors[:, :3].max() > 0
     with open(path, "rb") as file:
         assert len(trimesh.load_mesh(file, file_type="nfld", resolution=24, method="marching-cubes").faces) != len(mesh.faces)
+
+
+def test_trimesh_loads_scenes_as_one_mesh(trimesh):
+    path = path_of("scenes/scene-tree")
+    expected = nfcodec.open(path).to_mesh(24)
+    found = trimesh.load_mesh(path, resolution=24, process=False)
+    np.testing.assert_allclose(found.vertices, expected.vertices, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", DAMAGED)

@@ -40,8 +40,8 @@ def generate(field: Field, language: str, level: int | None = None, name: str = 
     language: a key of LANGUAGES. level: as in `Field.sample`. name: what all that it defines begins with, not for ONNX.
     Values agree with `Field.sample` within the tolerance of spec/format.md where coordinates do; a residual is left out.
     C has coordinates of double, the others of float, which is a thousandth of a sample off in a field of 8192 samples.
-    Raises UsageError for another language or name, for the encoding "points", and for more than MAX_INTEGERS integers in
-    text; MissingExtraError without onnx.
+    Raises UsageError for another language or name, for scenes, for the encoding "points", and for more than MAX_INTEGERS
+    integers in text; MissingExtraError without onnx.
     """
     if language not in LANGUAGES:
         raise UsageError(f"exporting: got the language {language!r}, expected one of {', '.join(LANGUAGES)}")
@@ -49,6 +49,8 @@ def generate(field: Field, language: str, level: int | None = None, name: str = 
         raise UsageError(
             f"exporting: got the name {name!r}, expected letters, digits and single underscores, {_MAX_NAME} at most"
         )
+    if not isinstance(field, Field):
+        raise UsageError("exporting: got a scene of several fields, expected one; decode it, or export one of Scene.fields")
     program = program_of(field, field._levels(level))
     if language == "onnx":
         from .graph import graph_of

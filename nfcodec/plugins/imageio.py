@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import container, decode
 from ..errors import MissingExtraError, NfldError
+from ..field import Field
 
 try:
     from imageio.config import extension_list, known_extensions, known_plugins
@@ -38,8 +39,8 @@ class NfldPlugin(PluginV3):
             self.field = decode.open(data)
         except NfldError as error:
             raise OSError(str(error)) from error
-        if self.field.is_surface:
-            raise InitializationError(f"got a field of kind {self.field.kind}; use nfcodec.open, or trimesh's plugin")
+        if not isinstance(self.field, Field) or self.field.is_surface:
+            raise InitializationError("got surfaces, expected an image or a volume; use nfcodec.open, or trimesh's plugin")
 
     def read(self, *, index: int | None = 0, **options: Any) -> np.ndarray:
         """options: as of `Field.decode`: shape, scale, resolution, region, level, dtype."""

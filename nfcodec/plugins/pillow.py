@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import container, decode
 from ..errors import MissingExtraError, NfldError
+from ..field import Field
 
 try:
     from PIL import Image, ImageFile
@@ -37,6 +38,8 @@ class NfldImageFile(ImageFile.ImageFile):
             self.field = decode.open(self.fp.read())
         except NfldError as error:  # to Pillow a file that this is not the one to read
             raise SyntaxError(str(error)) from error
+        if not isinstance(self.field, Field):
+            raise SyntaxError("got a scene of several fields, which is no picture; use nfcodec.open")
         spec = self.field.spec
         known = _MODES.get((spec.dtype, spec.channels))
         if spec.kind != "image" or known is None or (spec.channels in (2, 4) and not self.field.meta.get("alpha", True)):

@@ -24,7 +24,7 @@ def load_nfld(file_obj: BinaryIO, **options: Any) -> dict[str, Any]:
     """What trimesh makes a mesh of: vertices (V, 3) and faces (T, 3) in world coordinates, colours of vertices, metadata.
 
     options: of `Field.to_mesh`, as in trimesh.load_mesh("x.nfld", resolution=128); others are trimesh's own. ValueError for
-    bytes that are no sound file, and for fields that are no surfaces.
+    bytes that are no sound file, and for fields that are no surfaces. A scene becomes one mesh.
     """
     try:
         field = decode.open(file_obj)
