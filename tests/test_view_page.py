@@ -281,7 +281,7 @@ def test_a_gpu_that_gives_up_is_done_without(tmp_path):
     lose = "viewer.gl.getExtension('WEBGL_lose_context').loseContext(), document.body.dataset.state = 'lost', 0"
     steps = [{"wait": True}, {"run": lose}, {"wait": True}, {"run": "[viewer.gl, document.getElementById('note').textContent, document.querySelectorAll('#controls input').length > 3]"}]
     for name in ("image-rgb8", "sdf-dense"):
-        gl, note, controls = browse(page_of(tmp_path, name), steps, "?gl")[-1]
+        gl, note, controls = browse(page_of(tmp_path, name), steps, "?gl", size=(240, 300))[-1]
         assert gl is None and "gave up" in note and controls
 
 

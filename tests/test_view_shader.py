@@ -34,6 +34,7 @@ globalThis.answer = async (files) => {
 </script>"""
 
 
+@pytest.mark.slow
 @needs_browser
 def test_values_of_every_golden(tmp_path):
     """At coordinates where all numbers fit float32, of all levels and of fewer."""

@@ -59,8 +59,8 @@ export class Controls {
     return control;
   }
 
-  /** A number between two: says(value) is its text. keys: those for less and more. */
-  slider(label, { min, max, step, value, says = String, keys = null }, onChange) {
+  /** A number between two: says(value) is its text. keys: those for less and more, with another name for their list. */
+  slider(label, { min, max, step, value, says = String, keys = null, named = label }, onChange) {
     const input = element("input", { type: "range", min, max, step, value });
     const output = element("output", { textContent: says(value) });
     const box = element("label", { className: "slider" }, element("span", { textContent: label }), input, output);
@@ -78,8 +78,8 @@ export class Controls {
     input.addEventListener("input", () => control.set(Number(input.value)));
     this.root.append(box);
     if (keys) {
-      this.key(keys[0], `${label}: less`, () => control.set(control.value - step));
-      this.key(keys[1], `${label}: more`, () => control.set(control.value + step));
+      this.key(keys[0], `${named}: less`, () => control.set(control.value - step));
+      this.key(keys[1], `${named}: more`, () => control.set(control.value + step));
     }
     return control;
   }
@@ -104,7 +104,7 @@ export class Controls {
     const list = element("dl");
     for (const [key, { says }] of rows) list.append(element("dt", {}, element("kbd", { textContent: NAMES[key] ?? key })), element("dd", { textContent: says }));
     const form = element("form", { method: "dialog" }, element("button", { textContent: "Close" }));
-    dialog.append(element("h2", { textContent: "Keys" }), list, form);
+    dialog.append(element("h2", { textContent: "Keys", tabIndex: -1, autofocus: true }), list, form);
     document.body.append(dialog);
     const act = () => (dialog.open ? dialog.close() : dialog.showModal());
     this.buttons([["?", "Keys", act]]);

@@ -64,16 +64,17 @@ export class SpaceView {
     const { gl } = page;
     this.software = gl ? isSoftware(gl) && !page.wish.has("gl") : false;
     if (gl) {
-      // drawing into half floats is what the GPU's own lattice takes
-      const exact = !withoutShader(spec) && !this.software && gl.getExtension("EXT_color_buffer_float");
-      if (exact) {
+      if (!withoutShader(spec) && !this.software) {
         this.shader = new FieldShader(spec, page.decoding.network);
         this.shader.allocate(gl);
       }
       this.programs = { rough: await programOf(gl, this.fragment(null)) };
       this.painter = await GlPainter.make(gl, (scale, strip, target) => this.#draw(scale, strip, target));
     } else this.painter = new CpuPainter(page.canvas, (scale, from, to, width) => this.#rows(scale, from, to, width));
-    this.bake = new Bake(page, this.shader ?? null, this.packing, () => this.time);
+    // drawing into half floats is what the GPU's own lattice takes
+    const byGpu = this.shader && gl.getExtension("EXT_color_buffer_float");
+    this.sizes = byGpu ? GPU_SIZES : SIZES;
+    this.bake = new Bake(page, byGpu ? this.shader : null, this.packing, () => this.time);
     this.progress = new Progressive(this.painter, (state) => this.onState(state));
     this.#controls();
     new ResizeObserver(() => this.resized()).observe(page.canvas);
@@ -120,8 +121,7 @@ export class SpaceView {
   /** The field is another one: the lattice is made anew, only a coarse one where more is to come. */
   async refield(more) {
     this.baking = true;
-    const sizes = this.shader ? GPU_SIZES : SIZES;
-    const finished = await this.bake.make(more ? sizes.slice(0, 1) : sizes, this.level, () => this.changed());
+    const finished = await this.bake.make(more ? this.sizes.slice(0, 1) : this.sizes, this.level, () => this.changed());
     if (!finished) return;
     this.baking = false;
     this.onState(this.drawn);
@@ -219,7 +219,7 @@ export class SpaceView {
       this.axis = Number(value);
       cut.box.hidden = this.axis < 0;
     }), "s");
-    const cut = controls.slider("at", { min: 0, max: 1, step: 0.005, value: 0.5, says: (v) => `${(100 * v).toFixed(1)} %`, keys: ["<", ">"] }, change((value) => {
+    const cut = controls.slider("at", { min: 0, max: 1, step: 0.005, value: 0.5, says: (v) => `${(100 * v).toFixed(1)} %`, keys: ["<", ">"], named: "Slice at" }, change((value) => {
       this.cut = value;
     }));
     cut.box.hidden = true;

@@ -113,11 +113,11 @@ export function surfaceFragment(spec, shader) {
   const { unit, trim, colours } = words;
   const quads = (spec.nChannels + 3) >> 2;
   const rough = `Read readAt(vec3 p) {
-  vec2 d = texture(first, p / size).xy;
-  return Read(d.x - shift.x, d.y, ${colours ? "texture(second, p / size).rgb" : "clay"});
+  vec2 d = textureLod(first, p / size, 0.0).xy;
+  return Read(d.x - shift.x, d.y, ${colours ? "textureLod(second, p / size, 0.0).rgb" : "clay"});
 }`;
   const exact = `Read readAt(vec3 p) {
-  vec2 d = texture(first, p / size).xy;
+  vec2 d = textureLod(first, p / size, 0.0).xy;
   if (abs(d.x - shift.x) > band) return Read(d.x - shift.x, d.y, clay);
   vec4 y[${quads}];
   field(vec4(0.0), vec4((p / size).zyx, 0.0), level, y);

@@ -1,4 +1,5 @@
 /** A surface: rays step by its distance, the lattice far from it and the field near it; orbit, light, normals, a slice and levels. */
+import { spanOf, trilinear } from "./box.js";
 import { MeshDrawing, meshOf } from "./mesh.js";
 import { surfacePacking, surfaceFragment, surfaceWords } from "./surface-shader.js";
 import { SpaceView } from "./space.js";
@@ -90,12 +91,7 @@ export class SurfaceView extends SpaceView {
     };
 
     return (ray, out, to) => {
-      let [near, far, through] = [0, Infinity, -1];
-      for (let k = 0; k < 3; k++) {
-        const [a, b] = [-eye[k] / ray[k], (high[k] - eye[k]) / ray[k]];
-        if (Math.min(a, b) > near) [near, through] = [Math.min(a, b), k];
-        far = Math.min(far, Math.max(a, b));
-      }
+      const [near, far, through] = spanOf(ray, eye, high);
       let t = near + 1e-5;
       if (t >= far) return;
       let last = value(at(ray, t));
@@ -124,24 +120,4 @@ export class SurfaceView extends SpaceView {
 function unit(v) {
   const length = Math.hypot(...v) || 1;
   return v.map((x) => x / length);
-}
-
-/** Channel k of n at the point p of a box, between samples at the middles of cells. */
-export function trilinear(data, [depth, height, width], n, k, p, size) {
-  const place = (x, edge, m) => {
-    const u = Math.min(Math.max((x / edge) * m - 0.5, 0), m - 1);
-    const i = Math.min(Math.floor(u), m - 2);
-    return [i, u - i];
-  };
-  const [x, fx] = place(p[0], size[0], width);
-  const [y, fy] = place(p[1], size[1], height);
-  const [z, fz] = place(p[2], size[2], depth);
-  const at = ((z * height + y) * width + x) * n + k;
-  const row = (i) => data[i] + fx * (data[i + n] - data[i]);
-  const plane = (i) => {
-    const a = row(i);
-    return a + fy * (row(i + width * n) - a);
-  };
-  const a = plane(at);
-  return a + fz * (plane(at + height * width * n) - a);
 }

@@ -36,9 +36,9 @@ uniform sampler2D transfer; // colour and opacity of parts of the range
 uniform int level, mode; // 0 light, 1 the largest value
 uniform vec2 window;
 uniform float stride, density;
-float valueAt(vec3 p) { return texture(first, p / size).x; }
+float valueAt(vec3 p) { return textureLod(first, p / size, 0.0).x; }
 float exactAt(vec3 p) { ${shader ? exact : "return valueAt(p);"} }
-vec4 shade(float v) { return texture(transfer, vec2(clamp((v - window.x) / (window.y - window.x), 0.0, 1.0), 0.5)); }
+vec4 shade(float v) { return textureLod(transfer, vec2(clamp((v - window.x) / (window.y - window.x), 0.0, 1.0), 0.5), 0.0); }
 // how much of a light beside the eye comes back, where values change
 float lightAt(vec3 p, vec3 ray) {
   vec2 k = vec2(1.0, -1.0) * 2.0 * stride;

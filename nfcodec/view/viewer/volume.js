@@ -1,7 +1,7 @@
 /** A volume: rays gather light through a lattice of the field by a transfer function; slices are the field itself. */
+import { spanOf, trilinear } from "./box.js";
 import { smooth } from "./gl.js";
 import { SpaceView } from "./space.js";
-import { trilinear } from "./surface.js";
 import { MAP_NAMES, transferOf } from "./transfer.js";
 import { volumeFragment, volumePacking, volumeRange } from "./volume-shader.js";
 
@@ -79,14 +79,14 @@ export class VolumeView extends SpaceView {
     controls.choice("Colours", MAP_NAMES.map((name) => [name, name]), this.map, change((value) => {
       this.map = value;
     }), "p");
-    const bound = (label, i, keys) =>
-      controls.slider(label, { min: 0, max: 1, step: 0.01, value: this.window[i], says, keys }, change((value) => {
+    const bound = (label, i, keys, named) =>
+      controls.slider(label, { min: 0, max: 1, step: 0.01, value: this.window[i], says, keys, named }, change((value) => {
         this.window[i] = value;
         // never empty
         if (this.window[1] - this.window[0] < 0.01) this.window[1 - i] = i === 0 ? value + 0.01 : value - 0.01;
       }));
-    bound("From", 0, ["q", "w"]);
-    bound("to", 1, ["a", "e"]);
+    bound("From", 0, ["q", "w"], "From");
+    bound("to", 1, ["a", "e"], "Up to");
     const density = controls.slider("Density", { min: 0, max: 8, step: 0.25, value: Math.log2(this.density), says: (v) => (2 ** v).toFixed(0), keys: [",", "."] }, change((value) => {
       this.density = 2 ** value;
     }));
@@ -142,12 +142,7 @@ export class VolumeView extends SpaceView {
       return trilinear(first, shape, 2, 0, p, size);
     };
     return (ray, out, to) => {
-      let [near, far, through] = [0, Infinity, -1];
-      for (let k = 0; k < 3; k++) {
-        const [a, b] = [-eye[k] / ray[k], (high[k] - eye[k]) / ray[k]];
-        if (Math.min(a, b) > near) [near, through] = [Math.min(a, b), k];
-        far = Math.min(far, Math.max(a, b));
-      }
+      const [near, far, through] = spanOf(ray, eye, high);
       if (near >= far) return;
       if (cutAxis >= 0 && through === cutAxis && ray[cutAxis] < 0) {
         const e = entry(value(ray, near));
