@@ -31,7 +31,7 @@ from nfcodec.spec import HASH_PRIMES, GridSpec, MlpSpec, Signal
 
 N_LEVELS, N_FEATURES, LOG2_SIZE, COARSEST = 16, 2, 14, 16
 N_NEURONS, N_HIDDEN = 64, 2
-COLUMNS = "image size model steps psnr_db bytes seconds seed"
+COLUMNS = "image size model steps latent_rate psnr_db bytes seconds seed"
 QUALITY = 110.0  # of ours: bits cost next to nothing, so that structures are compared and not rates
 LATENT_RATE = 1.0  # of ours: integer steps are then so small that a tenth of one, as usual, leads nowhere
 
@@ -139,15 +139,15 @@ def main() -> None:
     for name in args.images:
         image = pictures.middle(pictures.load(name, grey=False), args.size)
 
-        def add(model: str, psnr: float, n_bytes: int | None, start: float) -> None:
+        def add(model: str, rate: float | None, psnr: float, n_bytes: int | None, start: float) -> None:
             seconds = time.perf_counter() - start
-            table.add(pictures.name_of(name), args.size, model, args.steps, psnr, n_bytes, seconds, args.seed)
+            table.add(pictures.name_of(name), args.size, model, args.steps, rate, psnr, n_bytes, seconds, args.seed)
 
         start = time.perf_counter()
-        add("torch reference", reference_psnr(image, args.steps, args.seed, args.device), None, start)
+        add("torch reference", None, reference_psnr(image, args.steps, args.seed, args.device), None, start)
         start = time.perf_counter()
         psnr, n_bytes = our_psnr(image, args.steps, args.seed, args.device)
-        add("nfcodec", psnr, n_bytes, start)
+        add("nfcodec", LATENT_RATE, psnr, n_bytes, start)
 
 
 if __name__ == "__main__":

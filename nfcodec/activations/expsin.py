@@ -12,7 +12,7 @@ class Member(Activation):
     """exp(-sin(a v))"""
 
     name = "expsin"
-    parameters = (Parameter("a", 1e-3, 1000, 10),)
+    parameters = (Parameter("a", 1e-3, 1000, 5),)
 
     def value(self, v: np.ndarray, a: np.float32) -> np.ndarray:
         return np.exp(-np.sin(a * v))

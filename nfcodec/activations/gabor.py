@@ -12,7 +12,7 @@ class Member(Activation):
     """cos(omega v) exp(-(s v)^2)"""
 
     name = "gabor"
-    parameters = (Parameter("omega", 0, 1000, 10), Parameter("s", 0, 1000, 10))
+    parameters = (Parameter("omega", 0, 1000, 10), Parameter("s", 0, 1000, 5))
 
     def value(self, v: np.ndarray, omega: np.float32, s: np.float32) -> np.ndarray:
         return np.cos(omega * v) * np.exp(-np.square(s * v))

@@ -12,7 +12,7 @@ class Member(Activation):
     """exp(-v^2 / (2 a^2))"""
 
     name = "gaussian"
-    parameters = (Parameter("a", 1e-3, 1000, 0.1),)
+    parameters = (Parameter("a", 1e-3, 1000, 0.07),)
 
     def value(self, v: np.ndarray, a: np.float32) -> np.ndarray:
         return np.exp(-0.5 * np.square(v / a))

@@ -12,7 +12,7 @@ class Member(Activation):
     """log(1 + exp(a v)) / a"""
 
     name = "softplus"
-    parameters = (Parameter("a", 1e-3, 1000, 1),)
+    parameters = (Parameter("a", 1e-3, 1000, 20),)
 
     def value(self, v: np.ndarray, a: np.float32) -> np.ndarray:
         return np.logaddexp(np.float32(0), a * v) / a

@@ -20,7 +20,7 @@ from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
 _NUMBER_BITS = 12  # of the largest number of an activation
-_USUAL_WIDTH = 64
+_USUAL_WIDTH, _WIDE_POWER, _MOST_HASTE = 64, 1.5, 4.0
 _WIDEST = 48  # neurons; of wider layers matrix products are the work
 
 
@@ -79,8 +79,9 @@ class FieldModel(nn.Module):
 
     @property
     def adam_rate(self) -> float:
-        """The rate that suits the network, where `Adam` moves it."""
-        return self.activation.rate * min(1.0, _USUAL_WIDTH / max(self.spec.mlp.n_neurons, 1))
+        """The rate that suits the network, where `Adam` moves it: the wider, the less."""
+        share = _USUAL_WIDTH / max(self.spec.mlp.n_neurons, 1)
+        return self.activation.rate * (share**_WIDE_POWER if share < 1 else min(share, _MOST_HASTE))
 
     def rounded_numbers(self) -> torch.Tensor:
         """(hidden layers, P): the activation's numbers as the decoder will see them."""

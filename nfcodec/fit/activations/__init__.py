@@ -16,7 +16,7 @@ __all__ = ["ActivationTwin", "load", "uniform"]
 class ActivationTwin(ABC):
     """A function of pre-activations that gradients pass through."""
 
-    rate = 5e-3  # of Adam, of networks of 64 neurons and fewer; of wider ones it falls in proportion
+    rate = 1e-2  # of Adam, of networks of 64 neurons; see `model.FieldModel.adam_rate` for others
     learns = False  # whether its numbers follow gradients, or stay as they were chosen
 
     @abstractmethod

@@ -12,7 +12,7 @@ _FIRST_BIAS = 1.0
 class Twin(ActivationTwin):
     """sin(omega (|v| + 1) v)"""
 
-    rate = 5e-4
+    rate = 1e-3
 
     def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
         (omega,), n = numbers, weight.shape[1]

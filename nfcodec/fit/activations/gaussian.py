@@ -10,7 +10,7 @@ from . import ActivationTwin, uniform
 class Twin(ActivationTwin):
     """exp(-v^2 / (2 a^2))"""
 
-    rate = 3e-3
+    rate = 6e-3
 
     def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
         uniform(weight, bias, weight.shape[1] ** -0.5)

@@ -11,7 +11,7 @@ from . import ActivationTwin, uniform
 class Twin(ActivationTwin):
     """sin(omega v)"""
 
-    rate = 5e-4
+    rate = 1e-3
 
     def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
         (omega,), n = numbers, weight.shape[1]

@@ -10,7 +10,7 @@ from . import ActivationTwin, uniform
 class Twin(ActivationTwin):
     """tanh(v)"""
 
-    rate = 3e-3
+    rate = 1.2e-2
 
     def start(self, weight: torch.Tensor, bias: torch.Tensor, is_first: bool, *numbers: float) -> None:
         uniform(weight, bias, weight.shape[1] ** -0.5)
