@@ -62,13 +62,14 @@ def export(
     iso: float | None = None,
     method: str | None = None,
     texture: int | None = None,
+    sharp: bool | None = None,
     overwrite: bool = False,
     max_values: int = MAX_OUTPUT_VALUES,
 ) -> dict[str, Any]:
     """Writes a field in the format of the path's suffix, with the metadata that the format can hold.
 
     shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution or scale set the
-    lattice of the isosurface, level, iso and method are as in `Field.to_mesh`, and vertices get normals from the field's
+    lattice of the isosurface, level, iso, method and sharp are as in `Field.to_mesh`, and vertices get normals from the field's
     gradient; shape, region and dtype do not apply. texture: for GLB, the edge in texels of a texture that holds the field's
     colours instead of the vertices; the lattice then has TEXTURED_RESOLUTION samples where nothing else is said.
     Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
@@ -98,14 +99,14 @@ def export(
         if texture is not None:
             _check_texture(field, path)
             resolution = TEXTURED_RESOLUTION if resolution is None and level is None else resolution
-        mesh = field.to_mesh(resolution, level, iso, **({} if method is None else {"method": method}))
+        mesh = field.to_mesh(resolution, level, iso, sharp=sharp, **({} if method is None else {"method": method}))
         if texture is not None:
             mesh = _textured(field, mesh, texture, level)
         # at its surface a distance without sign has no slope
         normals = mean_normals(mesh) if field.draws_in(iso) else vertex_normals(field, mesh.vertices, level)
         io.write_mesh(path, mesh, field.meta, normals=normals, overwrite=overwrite)
         return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
-    for name, value in (("iso", iso), ("method", method), ("texture", texture)):
+    for name, value in (("iso", iso), ("method", method), ("sharp", sharp), ("texture", texture)):
         if value is not None:
             raise UsageError(f"writing {str(path)!r}: {name} applies to meshes only; leave it out")
     values = field.decode(

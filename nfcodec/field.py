@@ -205,8 +205,9 @@ class Field:
         return out
 
     def to_mesh(
-        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = MESH_METHOD
-    ) -> Mesh:
+        self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = MESH_METHOD,
+        sharp: bool | None = None,
+    ) -> Mesh:  # fmt: skip
         """The surface as triangles in world coordinates, from a lattice of `resolution` samples on the longest axis.
 
         resolution: 256 by default, and with `level` (levels of detail) fewer by as much as that level is coarser than
@@ -214,14 +215,17 @@ class Field:
         occupancy; without it a udf gives the shell at 1.2 source cells, drawn together onto the surface (see `shell`).
         method: "dual-contouring", whose vertices lie where the field's tangent planes meet, or "marching-cubes", all of
         whose vertices lie on the surface (see `isosurface`). Both are closed manifolds, also where a coarse level leaves
-        the box, unless a trim channel ends the surface; with `paint` where the field has colours. UsageError for fields that
-        are no surfaces.
+        the box, unless a trim channel ends the surface; with `paint` where the field has colours. sharp: whether edges that
+        the field has rounded are put back (see `creases`), of sdf and tsdf; None: where the file says that its source has
+        some. UsageError for fields that are no surfaces.
         """
         from .meshing import mesh_of
 
         self._check_surface("meshing")
         resolution = self._mesh_resolution(level) if resolution is None else resolution
-        return mesh_of(self, self._shape(None, None, resolution, self._region(None)), level, iso, method)
+        sharp = self.meta.get("sharp") is True if sharp is None else sharp
+        shape = self._shape(None, None, resolution, self._region(None))
+        return mesh_of(self, shape, level, iso, method, sharp and self.kind in ("sdf", "tsdf"))
 
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
         """What of the surface is closest to world points (N, 3) as (x, y, z), anywhere: `queries.ClosestPoints`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .attributes import dressed
+from .creases import Creases, find_creases
 from .isosurface import isosurface
 from .shell import GAP, drawn_in
 from .spec import Mesh
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["mesh_of"]
 
+_AT_EDGES = 4.0  # reaches from the surface, beyond which no edge is looked for
 
-def mesh_of(field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, method: str) -> Mesh:
+
+def mesh_of(field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, method: str, is_sharp: bool) -> Mesh:
     """As `Field.to_mesh`, from a lattice of `shape` samples."""
     n_levels, step = field._levels(level), field.box_size / np.array(shape)
 
@@ -26,11 +29,11 @@ def mesh_of(field: Field, shape: tuple[int, ...], level: int | None, iso: float 
         """Distances (N,) at places (N, 3) from the box's low corner, axes in array order."""
         return field._evaluation.sample(places / field.box_size, n_levels)[:, 0]
 
-    lattice = _Lattice(field, shape, level, iso)
-    vertices, faces = lattice.extract(method)
+    creases = _creases_of(field, level, iso) if is_sharp else None
+    vertices, faces = _Lattice(field, shape, level, iso, creases).extract(method)
     # what leaves the box is closed there; a surface with a rim has no inside that could be
     if not field.spec.channels_of("trim") and ((vertices < 1).any() or (vertices > np.array(shape) - 2).any()):
-        vertices, faces = _BoxedLattice(field, shape, level, iso).extract(method)
+        vertices, faces = _BoxedLattice(field, shape, level, iso, creases).extract(method)
     places = (vertices + 0.5) * step
     if field.draws_in(iso):
         values, slopes = field._evaluation.gradient(places / field.box_size, n_levels)
@@ -40,11 +43,29 @@ def mesh_of(field: Field, shape: tuple[int, ...], level: int | None, iso: float 
     return dressed(mesh, field.spec, lambda points: field.sample(field.from_world(points), level))
 
 
-class _Lattice:
-    """Samples of a field that `isosurface` asks for, below `iso` inside."""
+def _creases_of(field: Field, level: int | None, iso: float | None) -> Creases | None:
+    """The sharp edges of a surface that levels up to `level` have rounded, in world lengths from the box's low corner."""
+    n_levels, extent = field._levels(level), np.array(field.spec.extent)
+    finest = max(field.spec.grid.resolutions[:n_levels], key=lambda n: max(n or field.spec.extent)) or field.spec.extent
+    # half of what lies between two features, which is a cell of the source
+    coarser = max(float((extent / finest).max()) / 2, 1.0)
+    shape = tuple(np.maximum(np.rint(extent / coarser).astype(int), 2))
+    vertices, faces = _Lattice(field, shape, level, iso).extract("dual-contouring")
 
-    def __init__(self, field: Field, shape: tuple[int, ...], level: int | None, iso: float | None):
-        self.field, self.shape, self.level = field, tuple(shape), level
+    def look(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, slopes = field._evaluation.gradient(places / field.box_size, n_levels)
+        return values[:, 0].astype(np.float64) - field._iso(iso), slopes[:, 0].astype(np.float64) / field.box_size
+
+    return find_creases((vertices + 0.5) * field.box_size / shape, faces, look, coarser * field.spec.cell, field.box_size)
+
+
+class _Lattice:
+    """Samples of a field that `isosurface` asks for, below `iso` inside. creases: what is put in their place at sharp edges."""
+
+    def __init__(
+        self, field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, creases: Creases | None = None
+    ):
+        self.field, self.shape, self.level, self.creases = field, tuple(shape), level, creases
         self.n_levels, self.sign = field._levels(level), field._outward
         self.iso = float(self.sign) * field._iso(iso)
 
@@ -64,20 +85,42 @@ class _Lattice:
         )
 
     def evaluate(self, axes: list[np.ndarray]) -> np.ndarray:
-        return self.field.sample_lattice(axes, self.level)[..., 0] * self.sign
+        values = self.field.sample_lattice(axes, self.level)[..., 0] * self.sign
+        if self.creases is not None:
+            coords = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+            values = self._sharpened(coords, values.reshape(-1)).reshape(values.shape)
+        return values
 
     def points(self, coords: np.ndarray) -> np.ndarray:
-        return self.field._evaluation.sample(coords, self.n_levels)[:, 0] * self.sign
+        values = self.field._evaluation.sample(coords, self.n_levels)[:, 0] * self.sign
+        return values if self.creases is None else self._sharpened(coords, values)
 
     def gradient(self, coords: np.ndarray) -> np.ndarray:
-        return self.field._evaluation.gradient(coords, self.n_levels)[1][:, 0] * self.sign
+        slopes = self.field._evaluation.gradient(coords, self.n_levels)[1][:, 0] * self.sign
+        if self.creases is None:
+            return slopes
+        slopes, size = slopes.copy(), self.field.box_size
+        rows, _, normals, weights = self.creases.near(coords * size)
+        slopes[rows] += weights[:, None] * (normals * size - slopes[rows])
+        return slopes
+
+    def _sharpened(self, coords: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Values (N,) at coordinates (N, 3), with those at sharp edges in place of the field's own."""
+        values = values.copy()
+        some = np.flatnonzero(np.abs(values - self.iso) < _AT_EDGES * self.creases.reach)
+        rows, heights, _, weights = self.creases.near(coords[some] * self.field.box_size)
+        rows = some[rows]
+        values[rows] += (weights * (self.iso + heights - values[rows])).astype(values.dtype)
+        return values
 
 
 class _BoxedLattice(_Lattice):
     """The same with a sample more on every side, of the field's intersection with its box: the larger of two distances."""
 
-    def __init__(self, field: Field, shape: tuple[int, ...], level: int | None, iso: float | None):
-        super().__init__(field, shape, level, iso)
+    def __init__(
+        self, field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, creases: Creases | None = None
+    ):
+        super().__init__(field, shape, level, iso, creases)
         self.inner = np.array(shape)
         self.shape = tuple(n + 2 for n in shape)
         self.stretch = np.array(self.shape) / self.inner  # of coordinates

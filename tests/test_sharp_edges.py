@@ -7,9 +7,11 @@ from surfaces import box, joined, sphere
 pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("igl", reason="distances need libigl")
 
-from nfcodec.fit.edges import edge_weights, sharp_edges  # noqa: E402
+from nfcodec import encode, open as open_field  # noqa: E402
+from nfcodec.fit.edges import edge_weights, is_edged, sharp_edges  # noqa: E402
 from nfcodec.geometry import weld  # noqa: E402
-from nfcodec.spec import Mesh  # noqa: E402
+from nfcodec.metrics import surface_error  # noqa: E402
+from nfcodec.spec import Mesh, Signal  # noqa: E402
 
 
 def cylinder(n=48, height=1.0):
@@ -54,3 +56,13 @@ def test_errors_at_sharp_edges_weigh_four_times():
     near = upright & (beside < 0.12)
     np.testing.assert_allclose(weights[near], 1 + 3 / (1 + (beside[near] / (2 * cell)) ** 2) ** 2, rtol=1e-5)
     assert weights.max() > 3.3 and weights[points[:, 0] > 1.5].max() < 1.01 and (weights[apart > 0.25] == 1).all()
+
+
+def test_meshes_of_parts_with_edges_get_them_back():
+    assert is_edged(weld(box())) and is_edged(cylinder()) and not is_edged(sphere(3))
+    part = cylinder()
+    field = open_field(encode(Signal("sdf", mesh=part), quality=40, effort=1).data)
+    assert field.meta["sharp"] is True
+    soft, sharp = (surface_error(part, field.to_mesh(160, sharp=s), 20_000) for s in (False, None))
+    assert sharp.normal_deg < soft.normal_deg and sharp.rms < soft.rms
+    assert "sharp" not in open_field(encode(Signal("sdf", mesh=sphere(3)), quality=20, effort=1).data).meta

@@ -51,6 +51,7 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
 @click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")
+@click.option("--sharp/--soft", default=None, help="Edges that the field has rounded: put back in meshes, or not.  [default: as the file says]")
 @click.option("--device", default="cpu", metavar="NAME", help="What evaluates the field: cpu, or cuda through torch.")
 @click.option(
     "--texture",
@@ -137,7 +138,7 @@ def _field_writer(job: Job, field: Field, options: dict[str, Any]) -> Callable[.
     if options["device"] != "cpu":
         field = nfcodec.on_device(field, options["device"])
     _tell_what_is_missing(job, field)
-    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "texture")}
+    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "sharp", "texture")}
     region = fractions_of(options["region"], field.spec.extent, samples_per_second(field.meta))
     return partial(export, field, **wanted, region=region)
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import area_vectors
+from ..geometry import area_vectors, bounding_box_diagonal
 from ..spec import Mesh
 
-__all__ = ["edge_weights", "sharp_edges"]
+__all__ = ["edge_weights", "is_edged", "sharp_edges"]
 
 _LEAST_ANGLE = np.radians(30)
 _CONTRAST = 3.0  # how much further than their other neighbours its faces turn at a sharp edge
 _CHAIN = 3  # sharp edges that follow each other in both directions: single ones are noise
 _BOOST, _REACH = 4.0, 2.0  # the weight of errors at a sharp edge, and the distance in samples at which a quarter of it is left
+_LEAST_LENGTH = 1.0  # of all sharp edges, in diagonals of the box, from which a mesh is one of a part with edges
 _CHUNK = 1 << 20
 
 
@@ -44,6 +45,12 @@ def sharp_edges(mesh: Mesh) -> np.ndarray:
         is_inside = (np.bincount(edges.reshape(-1), minlength=len(mesh.vertices)) > 1)[edges].all(axis=1)
         edges = edges[is_inside]
     return np.ascontiguousarray(edges)
+
+
+def is_edged(mesh: Mesh) -> bool:
+    """Whether a welded mesh is of a part that was drawn with edges: they are longer than its box's diagonal."""
+    start, stop = mesh.vertices[sharp_edges(mesh).T]
+    return float(np.linalg.norm(stop - start, axis=1).sum()) > _LEAST_LENGTH * bounding_box_diagonal(mesh)
 
 
 def edge_weights(mesh: Mesh, apart: np.ndarray, low: np.ndarray, cell: float) -> np.ndarray:

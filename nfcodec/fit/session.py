@@ -13,12 +13,13 @@ import torch
 from .. import decode, io
 from ..choice import parse_encoding
 from ..errors import NfldError, TargetError, UsageError
-from ..measure import Report, level_psnr, measure
+from ..measure import Report, level_psnr, measure, measure_decoded
 from ..pack import Frozen, pack, with_meta
 from ..spec import GRID_ENCODINGS, SURFACE_KINDS, FieldSpec, Signal
 from . import presets, race, residual
 from .build import build
 from .distance import MeshDistance
+from .edges import is_edged
 from .goals import Goal, Status
 from .source import Source, from_lattice, from_mesh, measure_mesh
 from .train import Fit, Progress, Recipe, Target
@@ -113,6 +114,7 @@ class Session:
         self._distance: MeshDistance | None = None
         if self.is_surface:
             self.signal, self._distance, self._rim = measure_mesh(signal, settings.kind_is_free, settings.closes_holes)
+            self._is_edged = self.signal.kind in ("sdf", "tsdf") and is_edged(self._distance.mesh)
         self._source: Source | None = None
         self._resolution = 0
 
@@ -356,9 +358,10 @@ class Session:
         with _one_thread() if self.is_surface and not self._is_network_alone else nullcontext():
             return race.run(fits, recipe, target, tell if self.on_progress is not None else None, watch)
 
-    def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None) -> bytes:
-        """The finished file; where that costs little, its metadata have the PSNR of every level."""
-        meta = io.compact(self.signal)
+    def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None, is_sharp: bool = False) -> bytes:
+        """The finished file; where that costs little, its metadata have the PSNR of every level. is_sharp: whether meshes of it
+        are to get their edges back."""
+        meta = io.compact(self.signal) | ({"sharp": True} if is_sharp else {})
         data = pack(spec, frozen, meta, residual, compact=not self.settings.progressive)
         if len(data) < _TELLING or spec.grid.n_levels == 1:
             return data
@@ -370,9 +373,15 @@ class Session:
     def _finish(self, fit: Fit, lmbda: float) -> Trial:
         """Freezes, packs, decodes and measures."""
         fit.model.eval()
-        data = self._pack(fit.model.spec, fit.model.freeze())
+        frozen = fit.model.freeze()
+        data = self._pack(fit.model.spec, frozen)
+        field = decode.open(data)
         try:
-            report = measure(decode.open(data), self.signal)
+            report = measure(field, self.signal)
+            if self.is_surface and self._is_edged:
+                sharp = measure_decoded(field.to_mesh(max(field.spec.extent), sharp=True), self.signal)
+                if sharp.rms_symmetric <= report.rms_symmetric and sharp.normal_deg < report.normal_deg:
+                    data, report = self._pack(fit.model.spec, frozen, is_sharp=True), sharp
         except NfldError as err:
             if not self.is_surface:
                 raise

@@ -27,6 +27,7 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     level_db      all      PSNR in dB of the levels 0..k against the source, for every k; set by `encode`
     frame_rate    volume   of a film: frames a second; loop: how often an animation is shown, 0 for ever; first_frame: the number
                            of the first of numbered images; y4m: chroma, matrix, full_range and aspect of its source
+    sharp         surface  true: edges that the field has rounded are put back in meshes of it; set by `encode`
     exposure      image    what a Radiance file says its values were multiplied by
     quantity      lattice  "colour"; "measurement", which has no white; "vectors" along x, y, z, "flow", in samples, or "normals",
                            of length 1. Without it images are colours, volumes measurements; so are images in GeoTIFF of more
