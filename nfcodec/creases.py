@@ -1,12 +1,12 @@
 """Sharp edges put back where a field has rounded them: what a lattice of features cannot hold of parts drawn with edges.
 
 A field as fine as its finest features turns an edge into a bend some samples wide, but is right beside it. From a point in
-the bend one walks down either side, along the surface and across the edge, to where it is flat again. The two tangent planes
-found there meet at the edge; near it the field becomes the greater of their heights (the lesser one at an inner edge), and
-passes into itself farther out. Planes of neighbours along the edge are averaged, which takes the waves out of it.
+the bend one walks down either side, along the surface and across the edge, to where it is flat again. The two tangent
+planes found there meet at the edge; near it the field becomes the greater of their heights (the lesser one at an inner
+edge), and passes into itself farther out. Planes of neighbours along the edge are averaged, which takes the waves out of it.
 
-Bends that are no edges stay: sides have to be much flatter than the bend (a ball turns everywhere alike), and the edge has to
-be near. On rough scans some pass nevertheless, so that this is for surfaces known to have edges.
+Bends that are no edges stay: sides have to be much flatter than the bend (a ball turns everywhere alike), and the edge has
+to be near. On rough scans some pass nevertheless, so that this is for surfaces known to have edges.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Creases:
         object.__setattr__(self, "_tree", cKDTree(self.points))
 
     def near(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Which of the places (N, 3) lie at edges (M,), the heights there (M,), the normals (M, 3) and their weights (M,): the
-        field there is weight * height + (1 - weight) * what it was."""
+        """Which of the places (N, 3) lie at edges (M,), the heights there (M,), the normals (M, 3) and their weights (M,):
+        the field there is weight * height + (1 - weight) * what it was."""
         rows, apart, ids = self._neighbours(places, _N_NEIGHBOURS, _NONE * self.reach)
         normals, offsets = self._averaged(apart, ids, self.reach)
         heights = np.einsum("kmi,mi->km", normals, places[rows]) - offsets
@@ -68,8 +68,8 @@ class Creases:
         return Creases(self.points, *self._averaged(apart, ids, _ALONG * self.reach), self.sense, self.reach)
 
     def _neighbours(self, places: np.ndarray, n: int, most: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places (M,) that have a point within `most`, and their nearest ones, at most n: distances (M, n), the closest first
-        and infinite for none, and which these are (M, n)."""
+        """Places (M,) that have a point within `most`, and their nearest ones, at most n: distances (M, n), the closest
+        first and infinite for none, and which these are (M, n)."""
         apart, ids = self._tree.query(places, k=range(1, min(n, len(self.points)) + 1), distance_upper_bound=most)
         rows = np.flatnonzero(np.isfinite(apart[:, 0]))
         return rows, apart[rows], np.where(np.isfinite(apart[rows]), ids[rows], ids[rows, :1])
@@ -87,7 +87,8 @@ class Creases:
         normals = np.where(swapped[..., None], np.stack([second, first]), np.stack([first, second]))
         offsets = np.where(swapped, self.offsets[::-1, ids], self.offsets[:, ids])
         share = np.exp((np.square(apart[:, :1]) - np.square(apart)) / scale**2)  # 0 for none
-        share *= (alike(own, normals[0]) > _ALIKE) & (alike(other, normals[1]) > _ALIKE) & (self.sense[ids] == self.sense[ids[:, :1]])
+        share *= (alike(own, normals[0]) > _ALIKE) & (alike(other, normals[1]) > _ALIKE)
+        share *= self.sense[ids] == self.sense[ids[:, :1]]
         share /= share.sum(axis=1, keepdims=True)
         return np.einsum("mn,kmni->kmi", share, normals), (share * offsets).sum(axis=2)
 
@@ -95,8 +96,9 @@ class Creases:
 def find_creases(places: np.ndarray, faces: np.ndarray, look: Look, reach: float, size: np.ndarray) -> Creases | None:
     """The sharp edges of a surface given as a mesh of about a vertex a `reach`; None where there are none.
 
-    places (V, 3), faces (T, 3); look: the heights above the surface and their slopes at places (N, 3), (N,) and (N, 3); reach:
-    over how much a field rounds its edges, in the units of places; size (3,): of the box from 0 on in which the field is known.
+    places (V, 3), faces (T, 3); look: the heights above the surface and their slopes at places (N, 3), (N,) and (N, 3);
+    reach: over how much a field rounds its edges, in the units of places; size (3,): of the box, from 0 on, in which the
+    field is known.
     """
     normals = _unit(look(places)[1])
     corners = normals[faces]

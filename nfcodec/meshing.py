@@ -21,7 +21,9 @@ __all__ = ["mesh_of"]
 _AT_EDGES = 4.0  # reaches from the surface, beyond which no edge is looked for
 
 
-def mesh_of(field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, method: str, is_sharp: bool) -> Mesh:
+def mesh_of(
+    field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, method: str, is_sharp: bool
+) -> Mesh:
     """As `Field.to_mesh`, from a lattice of `shape` samples."""
     n_levels, step = field._levels(level), field.box_size / np.array(shape)
 
@@ -60,7 +62,7 @@ def _creases_of(field: Field, level: int | None, iso: float | None) -> Creases |
 
 
 class _Lattice:
-    """Samples of a field that `isosurface` asks for, below `iso` inside. creases: what is put in their place at sharp edges."""
+    """Samples of a field that `isosurface` asks for, below `iso` inside. creases: what counts at sharp edges."""
 
     def __init__(
         self, field: Field, shape: tuple[int, ...], level: int | None, iso: float | None, creases: Creases | None = None

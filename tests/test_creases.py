@@ -30,7 +30,9 @@ def away_from_corners(mesh):
 
 
 @pytest.mark.parametrize("distance", [rounded, hollow])
-@pytest.mark.parametrize(("resolution", "method"), [(N, "dual-contouring"), (3 * N, "dual-contouring"), (3 * N, "marching-cubes")])
+@pytest.mark.parametrize(
+    ("resolution", "method"), [(N, "dual-contouring"), (3 * N, "dual-contouring"), (3 * N, "marching-cubes")]
+)
 def test_edges_are_put_back_on_any_lattice(distance, resolution, method):
     field = field_of(distance)
     worst = {}

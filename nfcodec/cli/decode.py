@@ -51,7 +51,11 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
 @click.option("--method", type=click.Choice(MESH_METHODS), help="How meshes are made.  [default: dual-contouring]")
-@click.option("--sharp/--soft", default=None, help="Edges that the field has rounded: put back in meshes, or not.  [default: as the file says]")
+@click.option(
+    "--sharp/--soft",
+    default=None,
+    help="Meshes: whether edges that the field has rounded are put back.  [default: as the file says]",
+)
 @click.option("--device", default="cpu", metavar="NAME", help="What evaluates the field: cpu, or cuda through torch.")
 @click.option(
     "--texture",
@@ -138,7 +142,8 @@ def _field_writer(job: Job, field: Field, options: dict[str, Any]) -> Callable[.
     if options["device"] != "cpu":
         field = nfcodec.on_device(field, options["device"])
     _tell_what_is_missing(job, field)
-    wanted = {key: options[key] for key in ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "sharp", "texture")}
+    names = ("shape", "scale", "resolution", "level", "dtype", "iso", "method", "sharp", "texture")
+    wanted = {key: options[key] for key in names}
     region = fractions_of(options["region"], field.spec.extent, samples_per_second(field.meta))
     return partial(export, field, **wanted, region=region)
 
@@ -147,7 +152,7 @@ def _scene_writer(job: Job, scene: Scene, options: dict[str, Any]) -> Callable[.
     """The same of a scene, whose parts have no lattice in common."""
     from ..export import export_scene
 
-    for name in ("shape", "scale", "region", "dtype", "texture"):
+    for name in ("shape", "scale", "region", "dtype", "sharp", "texture"):
         if options[name] is not None:
             expected = "expected --resolution or --level, which its parts share"
             raise UsageError(f"decoding {job.name}: got --{name} for a scene, {expected}")

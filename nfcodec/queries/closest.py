@@ -138,7 +138,8 @@ def closest_points(field: Field, points: np.ndarray, level: int | None, iso: flo
     with field._lock:
         if key not in field._seeds:
             resolution = min(_SEED_RESOLUTION, 2 * max(field.spec.extent))
-            field._seeds[key] = Seeds.of(surface, field.to_mesh(resolution, level, surface.iso, "marching-cubes"))
+            mesh = field.to_mesh(resolution, level, surface.iso, "marching-cubes", sharp=False)
+            field._seeds[key] = Seeds.of(surface, mesh)
         seeds = field._seeds[key]
     out = ClosestPoints(np.empty((n, 3)), np.empty(n), np.empty((n, 3)))
 
