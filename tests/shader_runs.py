@@ -67,13 +67,15 @@ def run_wgsl(device, field, coords):
     usage = wgpu.BufferUsage
     places = device.create_buffer_with_data(data=places_of(coords), usage=usage.STORAGE)
     found = device.create_buffer(size=places.size, usage=usage.STORAGE | usage.COPY_SRC)
-    data = device.create_buffer_with_data(data=code.data, usage=usage.STORAGE)
+    groups = {1: [places, found]}
+    if code.data:
+        groups[0] = [device.create_buffer_with_data(data=code.data, usage=usage.STORAGE)]
     stage = {"module": device.create_shader_module(code=text), "entry_point": "main"}
     pipeline = device.create_compute_pipeline(layout="auto", compute=stage)
     encoder = device.create_command_encoder()
     turn = encoder.begin_compute_pass()
     turn.set_pipeline(pipeline)
-    for group, buffers in enumerate([[data], [places, found]]):
+    for group, buffers in groups.items():
         entries = [{"binding": k, "resource": {"buffer": b, "offset": 0, "size": b.size}} for k, b in enumerate(buffers)]
         layout = pipeline.get_bind_group_layout(group)
         turn.set_bind_group(group, device.create_bind_group(layout=layout, entries=entries))

@@ -42,9 +42,10 @@ def assert_close(found, field, expected, factor=1.0):
 
 
 def sparse_field():
-    """A level that is mostly empty, and of the rest one block like another."""
+    """A level of 16 bits, and one of 8 that is mostly empty."""
     spec = make_spec(extent=(64, 48), resolutions=((8, 6), (64, 48)), n_features=(2, 1), channels=1)
     frozen = make_frozen(spec, np.random.default_rng(0))
+    frozen.levels[0]["latents"][0, 0, 0] = 1000
     frozen.levels[1]["latents"][:, 8:] = 0
     return nfcodec.open(pack(spec, frozen, {}))
 

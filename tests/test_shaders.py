@@ -17,7 +17,7 @@ VALIDATOR = shutil.which("glslangValidator")
 
 # the encodings, kernels, boundaries and transforms whose formulas differ most; C and ONNX are held against all
 RUN = [
-    "act-tanh", "image-codebook", "image-hash", "image-knee", "image-random-fourier", "image-surrounded", "sdf-parts",
+    "act-tanh", "image-all-empty", "image-codebook", "image-hash", "image-knee", "image-random-fourier", "image-surrounded", "sdf-parts",
     "volume-4d", "volume-cp-4d", "volume-reflect", "volume-spherical-harmonics",
 ]  # fmt: skip
 
@@ -75,10 +75,17 @@ def test_data_of_all_widths_beside_glsl(context, monkeypatch):
     assert bits == {8, 16, 32}
 
 
+@pytest.mark.parametrize("label", ["image-rgb8", "volume-identity", "image-no-hidden"])
+def test_networks_that_are_too_large_to_write_out(label, context, device, monkeypatch):
+    monkeypatch.setattr("nfcodec.codegen.shader.Shader.most_unrolled", 0)
+    agree(run_glsl, context, golden(label))
+    agree(run_wgsl, device, golden(label))
+
+
 def test_data_of_all_widths_beside_wgsl(device):
     bits = set()
     for field in of_all_widths():
-        bits |= {8 * table.integers.itemsize for table in program_of(field, field.n_levels).tables}
+        bits |= {8 * table.integers.itemsize for table in program_of(field, field.n_levels).lattices}
         agree(run_wgsl, device, field)
     assert bits == {8, 16, 32}
 

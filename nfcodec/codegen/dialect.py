@@ -38,6 +38,7 @@ class Dialect(ABC):
 
     types: dict[str, str]  # of REAL, PRECISE, INT, UINT
     functions: dict[str, str] = {}  # names of operations that have another one here
+    most_unrolled = 0  # weights of a network that is written out as sums of products, instead of loops over tables
 
     def __init__(self, prefix: str):
         self.prefix = prefix

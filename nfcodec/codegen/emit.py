@@ -16,7 +16,9 @@ _INDENT = "    "
 
 def emit(program: Program, dialect: Dialect) -> str:
     """The whole text."""
-    lines = [*dialect.tables(program.tables), ""]  # first, since the head says how they are held
+    is_unrolled = program.n_weights <= dialect.most_unrolled
+    # first, since the head says how they are held
+    lines = [*dialect.tables(program.lattices if is_unrolled else program.tables), ""]
     lines = [*dialect.head(program), *lines]
     for level in program.levels:
         lines += [*_level(dialect, level, program.spec.grid.n_inputs), ""]
@@ -25,7 +27,7 @@ def emit(program: Program, dialect: Dialect) -> str:
             lines.append(dialect.function(f"{dialect.prefix}_activation{k}", [Parameter("v", REAL)], REAL))
             lines += [f"return {dialect.text(layer.activation, REAL)};", "}", ""]
     begin, end = dialect.sample(program)
-    return "\n".join(_indented([*lines, *begin, *_body(dialect, program), "}", *end])) + "\n"
+    return "\n".join(_indented([*lines, *begin, *_body(dialect, program, is_unrolled), "}", *end])) + "\n"
 
 
 def _indented(lines: list[str]) -> Iterator[str]:
@@ -74,48 +76,65 @@ def _filled(d: Dialect, array: str, length: int) -> Iterator[str]:
     yield "}"
 
 
-def _body(d: Dialect, program: Program) -> Iterator[str]:
+def _body(d: Dialect, program: Program, is_unrolled: bool) -> Iterator[str]:
     """Of the function of all values."""
     n = program.spec.grid.n_inputs
     yield d.array(REAL, "x", n)
     yield from _filled(d, "x", n)
     for op in program.inputs:
         yield from _read(d, op) if isinstance(op, Read) else _formula(d, op)
-    below = "x"
-    for k, layer in enumerate(program.layers[:-1]):
-        yield d.array(REAL, f"h{k}", layer.n_outputs)
-        yield d.loop("o", layer.n_outputs)
-        yield from _sum(d, layer, below, "v")
-        yield f"h{k}[o] = {d.prefix}_activation{k}(v);"
-        yield "}"
-        below = f"h{k}"
-    last = program.layers[-1]
-    yield d.array(REAL, "y", last.n_outputs)
-    yield d.loop("o", last.n_outputs)
-    yield from _sum(d, last, below, "v")
-    yield from _products(d, "skipped", program.skip, "x", n)
-    yield f"y[o] = v + {d.real(program.skip_scale, REAL)} * skipped;"
-    yield "}"
+    yield from (_written_out if is_unrolled else _looped)(d, program)
     for c, value in enumerate(program.values):
         yield d.constant(REAL, f"y{c}", f"y[{c}]")
         yield f"{d.element('values', str(c))} = {d.text(value.renamed(f'y{c}'), REAL)};"
 
 
-def _sum(d: Dialect, layer: Layer, below: str, target: str) -> Iterator[str]:
-    """The layer's output o before the activation."""
-    bias = f"{d.real(layer.bias_scale, REAL)} * {d.cast(REAL, d.at(layer.biases, 'o'))}"
-    if layer.n_inputs == 0:
-        yield d.constant(REAL, target, bias)
-        return
-    yield from _products(d, "sum", layer.weights, below, layer.n_inputs)
-    yield d.constant(REAL, target, f"{d.real(layer.weight_scale, REAL)} * sum + {bias}")
+def _written_out(d: Dialect, program: Program) -> Iterator[str]:
+    """The network, a line for each neuron; weights of 0 are left out."""
+    below = "x"
+    for k, layer in enumerate(program.layers):
+        is_last = layer is program.layers[-1]
+        label = "y" if is_last else f"h{k}"
+        yield d.array(REAL, label, layer.n_outputs)
+        for o in range(layer.n_outputs):
+            terms = [d.real(layer.bias_scale * int(layer.biases.integers[o]), REAL)]
+            terms += _products_of(d, layer.weights, layer.weight_scale, o, layer.n_outputs, below)
+            if is_last:
+                terms += _products_of(d, program.skip, program.skip_scale, o, layer.n_outputs, "x")
+            total = " + ".join(terms)
+            yield f"{label}[{o}] = {total if is_last else f'{d.prefix}_activation{k}({total})'};"
+        below = label
 
 
-def _products(d: Dialect, target: str, table: Table, below: str, n: int) -> Iterator[str]:
-    yield d.variable(REAL, target, d.real(0.0, REAL))
-    yield d.loop("i", n)
-    yield f"{target} += {d.cast(REAL, d.at(table, f'o * {n} + i'))} * {below}[i];"
-    yield "}"
+def _products_of(d: Dialect, table: Table, scale: float, output: int, n_outputs: int, below: str) -> list[str]:
+    """An output's products that are not 0."""
+    row = table.integers.reshape(n_outputs, -1)[output].tolist()
+    return [f"{d.text(scale * weight, REAL)} * {below}[{i}]" for i, weight in enumerate(row) if weight]
+
+
+def _looped(d: Dialect, program: Program) -> Iterator[str]:
+    """The network, a loop for each layer."""
+    below = "x"
+    for k, layer in enumerate(program.layers):
+        is_last = layer is program.layers[-1]
+        label = "y" if is_last else f"h{k}"
+        yield d.array(REAL, label, layer.n_outputs)
+        yield d.loop("o", layer.n_outputs)
+        yield d.variable(REAL, "v", f"{d.real(layer.bias_scale, REAL)} * {d.cast(REAL, d.at(layer.biases, 'o'))}")
+        yield from _products(d, layer.weights, layer.weight_scale, below, layer.n_inputs)
+        if is_last:
+            yield from _products(d, program.skip, program.skip_scale, "x", program.spec.grid.n_inputs)
+        yield f"{label}[o] = {'v' if is_last else f'{d.prefix}_activation{k}(v)'};"
+        yield "}"
+        below = label
+
+
+def _products(d: Dialect, table: Table, scale: float, below: str, n: int) -> Iterator[str]:
+    """Adds those of output o to v."""
+    if n:
+        yield d.loop("i", n)
+        yield f"v += {d.real(scale, REAL)} * {d.cast(REAL, d.at(table, f'o * {n} + i'))} * {below}[i];"
+        yield "}"
 
 
 def _read(d: Dialect, op: Read) -> Iterator[str]:

@@ -13,8 +13,7 @@ from .tables import Table
 
 __all__ = ["GLSL", "texture_size"]
 
-_WRITTEN = 4096  # integers of a table that becomes a constant array
-_WRITTEN_ALL = 16384  # and of all that do
+_WRITTEN = 4096  # integers, up to which there is no texture but constant arrays
 
 
 def texture_size(n: int) -> tuple[int, int]:
@@ -26,7 +25,7 @@ def texture_size(n: int) -> tuple[int, int]:
 
 
 class GLSL(Shader):
-    """Data go to a texture of bytes, row after row; networks and small grids are constant arrays, which are quicker."""
+    """Data go to a texture of bytes, row after row; where there are few they are constant arrays."""
 
     types = {REAL: "float", PRECISE: "float", INT: "int", UINT: "uint"}
     functions = {**Shader.functions, "rint": "roundEven"}
@@ -51,17 +50,13 @@ class GLSL(Shader):
         return f"{'void' if result is None else self.types[result]} {name}({', '.join(shown)}) {{"
 
     def tables(self, tables: Sequence[Table]) -> list[str]:
-        self._written, n = set(), 0
-        for table in sorted(tables, key=lambda table: table.integers.size):
-            n += table.integers.size
-            if table.integers.size <= _WRITTEN and n <= _WRITTEN_ALL:
-                self._written.add(table)
-        super().tables([table for table in tables if table not in self._written])
+        is_small = sum(table.integers.size for table in tables) <= _WRITTEN
+        self._written = set(tables) if is_small else set()
+        super().tables([] if is_small else tables)
         lines = []
-        for table in tables:
-            if table in self._written:
-                numbers, k = table.integers.tolist(), table.integers.size
-                lines.append(f"const int {self.prefix}_{table.name}[{k}] = int[{k}]({','.join(map(str, numbers))});")
+        for table in tables if is_small else ():
+            numbers, n = table.integers.tolist(), table.integers.size
+            lines.append(f"const int {self.prefix}_{table.name}[{n}] = int[{n}]({','.join(map(str, numbers))});")
         return lines
 
     def at(self, table: Table, index: str) -> str:

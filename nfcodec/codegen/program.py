@@ -137,9 +137,18 @@ class Program:
     @property
     def tables(self) -> list[Table]:
         """All of some length: those of levels, then the network's."""
-        found = [table for level in self.levels for table in level.tables]
-        found += [table for layer in self.layers for table in (layer.weights, layer.biases)]
-        return [table for table in [*found, self.skip] if table.integers.size]
+        found = [*self.lattices, *(table for layer in self.layers for table in (layer.weights, layer.biases)), self.skip]
+        return [table for table in found if table.integers.size]
+
+    @property
+    def lattices(self) -> list[Table]:
+        """The tables of levels."""
+        return [table for level in self.levels for table in level.tables]
+
+    @property
+    def n_weights(self) -> int:
+        """Integers of the network."""
+        return sum(table.integers.size for table in self.tables) - sum(table.integers.size for table in self.lattices)
 
 
 def program_of(field: Field, n_levels: int) -> Program:

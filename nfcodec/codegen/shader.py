@@ -17,6 +17,7 @@ _COMPONENTS = {1: ("p",), 2: ("p.y", "p.x"), 3: ("p.z", "p.y", "p.x"), 4: ("p.w"
 class Shader(Dialect):
     """data: what has to be bound as `prefix`_data: integers, little endian, the widest first."""
 
+    most_unrolled = 8192  # compilers copy constant arrays that are indexed, and numbers cost no reads
     functions = {"minimum": "min", "maximum": "max", "absolute": "abs"}
 
     def tables(self, tables: Sequence[Table]) -> list[str]:

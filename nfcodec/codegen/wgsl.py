@@ -14,7 +14,7 @@ __all__ = ["WGSL"]
 
 
 class WGSL(Shader):
-    """Data go to a storage buffer. No table is written down, since compilers copy constant arrays that are indexed."""
+    """Data go to a storage buffer, also few of them: compilers copy constant arrays that are indexed."""
 
     types = {REAL: "f32", PRECISE: "f32", INT: "i32", UINT: "u32"}
     functions = {**Shader.functions, "rint": "round"}
@@ -53,8 +53,9 @@ class WGSL(Shader):
     def head(self, program: Program) -> list[str]:
         p = self.prefix
         lines = [f"// {line}" for line in [*self.about(program), *describe(program.spec)]]
-        lines += [f"// {p}_data: the bytes beside this file.", ""]
-        lines += [f"@group(0) @binding(0) var<storage, read> {p}_data: array<i32>;"]
+        if self.data:
+            lines += [f"// {p}_data: the bytes beside this file.", ""]
+            lines += [f"@group(0) @binding(0) var<storage, read> {p}_data: array<i32>;"]
         for bits in self.bits:
             n = 32 // bits  # integers of a word
             word = f"{p}_data[i / {n}]"
