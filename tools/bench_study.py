@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--on", default="identity")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="ends itself after so long")
+    parser.add_argument("--seconds", type=float, default=1e6, help="ends itself after so long")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "study.tsv")
     args = parser.parse_args()
     end = time.monotonic() + args.seconds
