@@ -44,7 +44,10 @@ def main():
         net = network.Network(widths, n_skip)
         options = {"num_warps": module._WARPS, "num_stages": module._STAGES}
         types = network.operand_types("tfloat32")
-        compile_kernel(module, name, options, WIDTHS=widths, PADDED=net.padded, WANTS=True, POINTS=module._POINTS, **constants, **types)
+        sizes = {"WIDTHS": widths, "PADDED": net.padded, "POINTS": module._POINTS}
+        nothing = {key: False for key in constants if key.startswith("WANTS")}
+        compile_kernel(module, name, options, WANTS=True, **sizes, **constants, **types)
+        compile_kernel(module, name, options, WANTS=False, **sizes, **constants | nothing, **types)
     widths = {"W0": 1, "W1": 2, "W2": 2, "W3": 4, "N_PARTS": (1, 1, 3, 3)}
     for is_back in (False, True):
         compile_kernel(interpolation, "_interpolate_kernel", **widths, IS_BACK=is_back, POINTS=interpolation._POINTS)

@@ -129,12 +129,12 @@ STAGES["kernels"] = STAGES.pop("kernels_of_a_step")
 @stage
 def encode(bench: GpuBench) -> None:
     """The image from its array to the finished file, with the seconds of each part; indented are parts of the part above."""
-    from nfcodec.fit.gpu.loop import Loop
+    from nfcodec.fit.gpu import loop
 
     places = {
         "signal": (session, "from_lattice"), "start": (session, "build"), "  tiles": (build, "_tiles"),
-        "warm-up of the context": (Fit, "warm_up"), "steps": (Fit, "run"), "  laid out": (Loop, "__init__"),
-        "  bases": (Loop, "begin"), "  captured": (Loop, "_capture"), "  shapes": (Fit, "follow_shapes"),
+        "warm-up of the context": (Fit, "warm_up"), "steps": (Fit, "run"), "  laid out": (loop.Loop, "__init__"),
+        "  bases": (loop.Loop, "begin"), "  captured": (loop, "capture"), "  shapes": (loop.Loop, "_move_shapes"),
         "  shifts": (Fit, "choose_shifts"), "freeze": (FieldModel, "freeze"), "pack": (session, "pack"),
         "levels measured": (session, "level_psnr"), "measured": (session, "measure"), "opened": (opening, "open"),
     }  # fmt: skip

@@ -39,7 +39,7 @@ class Tables(GridTwin):
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         # every row that the tile reads, shared out evenly over the tiles that read it; of the Laplace distributions those
         # of each column's mean size are the cheapest
-        scales = self._scales or [torch.log2(t.detach().abs().mean(0) + LEAST) for t in self.theta]
+        scales = [s.to(v) for s in self._scales] or [torch.log2(t.detach().abs().mean(0) + LEAST) for t in self.theta]
         log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(scales, plan.rows)])
         zero = torch.zeros_like(log2_b)
         bits = laplace_bits(v[:-1], zero, log2_b) + escape_bits(v[:-1], zero, log2_b)

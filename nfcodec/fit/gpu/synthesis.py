@@ -101,14 +101,14 @@ def error_of(
     if HAS_WEIGHT:
         scaled = scaled * tl.load(weight + sample, mask=is_point, other=0.0)[:, None]
     errors = tl.sum(error * scaled, 1)
-    if not WANTS:
-        return errors, d_skip
-    d = 2.0 * scaled
-    led = backward(kept, d, flat, sums, WIDTHS, PADDED, BACKWARD, PRECISION)
-    g = d.to(BACKWARD)
-    d_skip = tl.dot(tl.trans(g), kept[0].to(BACKWARD), d_skip, input_precision=PRECISION)
-    d_x = tl.dot(g, skip.to(BACKWARD), led[0], input_precision=PRECISION)
-    return (errors, d_skip, d_x) + led[1:]
+    found = (errors, d_skip)
+    if WANTS:
+        d = 2.0 * scaled
+        led = backward(kept, d, flat, sums, WIDTHS, PADDED, BACKWARD, PRECISION)
+        g = d.to(BACKWARD)
+        d_skip = tl.dot(tl.trans(g), kept[0].to(BACKWARD), d_skip, input_precision=PRECISION)
+        found = (errors, d_skip, tl.dot(g, skip.to(BACKWARD), led[0], input_precision=PRECISION)) + led[1:]
+    return found
 
 
 @triton.jit
