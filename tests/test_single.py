@@ -41,7 +41,7 @@ def content(spec, seed=0, spread=3.0):
 @settings(max_examples=60, deadline=None)
 def test_it_reads_as_what_was_packed(spec, seed, spread):
     data, frozen = content(spec, seed, spread)
-    found, mlp, levels, sizes = unpack_single(data, decode.check_size)
+    found, mlp, levels, sizes = unpack_single(data, decode.Budget().take)
     assert found == spec
     for level, wanted in zip(levels, frozen.levels, strict=True):
         assert level["latents"].dtype == np.int32 and np.array_equal(level["latents"], wanted["latents"])
