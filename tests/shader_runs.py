@@ -1,6 +1,11 @@
 """Shaders run here: GLSL by OpenGL without a window, WGSL by WebGPU; in software too."""
 
+import contextlib
+
 import numpy as np
+
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401 - after the LLVM of a driver in software, that of Triton ends the process
 
 from nfcodec import codegen
 from nfcodec.codegen.glsl import texture_size
