@@ -22,7 +22,10 @@ __all__ = [
 
 FLAG_HALVING, FLAG_SHARED_FEATURES = 32, 64  # of all grids of a field
 MORE = 128  # in the byte of an encoding: another one follows
-_MOST_LOG2 = {"hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS}
+_MOST_LOG2 = {
+    "hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS,
+    "mesh": s.MAX_LOG2_VERTICES,
+}  # fmt: skip
 BOUNDED = 128  # in the byte of an interpolation: boundaries follow
 
 
@@ -107,8 +110,8 @@ def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) ->
     interpolation = named(s.INTERPOLATIONS, code & ~BOUNDED, "interpolation")
     boundary = boundary_of(r.u8(), len(extent)) if code & BOUNDED else ()
     joining = named(s.JOININGS, r.u8(), "joining") if encoding == "triplane" else ""
-    if encoding == "points" and code != s.INTERPOLATIONS["linear"]:
-        raise FormatError(f"reading the field header: got interpolation {code} of points, expected 0", "fhdr-interpolation")
+    if encoding in s.SCATTERED and code != s.INTERPOLATIONS["linear"]:
+        raise FormatError(f"reading the field header: got interpolation {code} of {encoding}, expected 0", "fhdr-interpolation")
     log2_size = limited(r.u8(), 0, _MOST_LOG2.get(encoding, 0), "log2_size")
     n_levels = limited(r.u8(), 1, s.MAX_LEVELS, "levels")
     resolutions = [

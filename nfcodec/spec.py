@@ -16,7 +16,9 @@ DRAFT = 1  # readers of major 0 accept only their own draft (the minor byte)
 # name -> id; ids are never reused
 KINDS = {"image": 0, "volume": 1, "sdf": 2, "tsdf": 3, "occupancy": 4, "udf": 5}
 SURFACE_KINDS = ("sdf", "tsdf", "occupancy", "udf")
-GRID_ENCODINGS = {"dense": 0, "hash": 1, "codebook": 2, "triplane": 3, "kplanes": 4, "cp": 5, "vm": 6, "points": 7}
+GRID_ENCODINGS = {
+    "dense": 0, "hash": 1, "codebook": 2, "triplane": 3, "kplanes": 4, "cp": 5, "vm": 6, "points": 7, "mesh": 8,
+}  # fmt: skip
 JOININGS = {"sum": 0, "concatenation": 1}  # of the planes of triplane
 COORDINATE_ENCODINGS = {  # features that are functions of the coordinate
     "identity": 16, "frequency": 17, "random-fourier": 18, "one-blob": 19, "super-gaussian": 20, "spherical-harmonics": 21,
@@ -47,6 +49,7 @@ MAX_GRID_INTEGERS = 1 << 27  # over all levels
 MAX_LOG2_HASHMAP_SIZE = 24
 MAX_LOG2_CODEBOOK_SIZE = 12
 MAX_LOG2_POINTS = 16
+MAX_LOG2_VERTICES = 14  # of the meshes that carry features
 MAX_REACH = 1 << 20  # of a point, in cells of its level's lattice
 MAX_NEIGHBOURS = 256  # points of a level that reach into one cell of `reach` vertices a side
 MAX_MLP_LAYERS = 16
@@ -64,6 +67,8 @@ MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choi
 HASH_PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 
+SCATTERED = ("points", "mesh")  # encodings whose features lie at some vertices of a lattice, which is not interpolated
+FACES_A_VERTEX = 4  # of a mesh, at most: a closed one without holes has 2
 RADII = 16  # of points: squared, so many parts of the squared reach
 SHAPE_PARTS = 64  # the parts of 1 in which b and c are stored
 

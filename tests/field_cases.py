@@ -14,7 +14,7 @@ from nfcodec import header
 from nfcodec.encodings import load
 from nfcodec.pack import Frozen, pack
 from nfcodec.spec import (
-    ACTIVATIONS, BOUNDARIES, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, JOININGS, RADII, SHAPE_PARTS,
+    ACTIVATIONS, BOUNDARIES, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, JOININGS, RADII, SCATTERED, SHAPE_PARTS,
     SURFACE_KINDS, CompositeSpec, FieldSpec, GridSpec, MlpSpec,
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ def make_spec(
     surface = kind in SURFACE_KINDS
     n_features = n_features or (2,) * len(resolutions)
     if log2_size is None:
-        log2_size = {"hash": 5, "codebook": 3, "points": 6}.get(encoding, 0)
+        log2_size = {"hash": 5, "codebook": 3, "points": 6, "mesh": 5}.get(encoding, 0)
     if joining is None:
         joining = "sum" if encoding == "triplane" else ""
     grid = GridSpec(
@@ -97,6 +97,9 @@ def make_frozen(spec, rng, spread=3.0):
     levels = []
     for level in range(spec.grid.n_levels):
         shapes_of_level = load(spec.grid.encoding).level_shapes(spec.grid, level)
+        if "faces" in shapes_of_level:
+            levels.append(_mesh(shapes_of_level, spec.grid.resolutions[level], rng, spread))
+            continue
         if "positions" in shapes_of_level:
             levels.append(_points(shapes_of_level, spec.grid.resolutions[level], rng, spread))
             continue
@@ -106,6 +109,19 @@ def make_frozen(spec, rng, spread=3.0):
         if part.encoding == "dense":
             net = make_net(rng, spec.n_dims, max(part.n_features) > 1, largest=30)
     return Frozen(levels, tensors, [7] * len(shapes), net)
+
+
+def _mesh(shapes, resolution, rng, spread):
+    """A level of a mesh: random heights over a lattice, so that no face lies in another; of thin lattices there are none."""
+    m = [min(n, math.isqrt(shapes["positions"][0])) for n in resolution[1:]]
+    places = [np.sort(rng.choice(n, k, replace=False)) for n, k in zip(resolution[1:], m, strict=True)]
+    positions = np.stack([rng.integers(0, resolution[0], m), *np.meshgrid(*places, indexing="ij")], -1).reshape(-1, 3)
+    corner = (np.arange(m[0] - 1)[:, None] * m[1] + np.arange(m[1] - 1)).ravel()
+    faces = np.stack([corner, corner + 1, corner + m[1] + 1], 1)
+    faces = np.sort(np.concatenate([faces, np.stack([corner, corner + m[1], corner + m[1] + 1], 1)]), axis=1)
+    features = _integers("features", (len(positions), *shapes["features"][1:]), None, rng, spread)
+    faces = faces[np.argsort(faces[:, 0], kind="stable")]
+    return {"positions": positions.astype(np.int32), "faces": faces.astype(np.int32), "features": features}
 
 
 def _points(shapes, resolution, rng, spread):
@@ -161,20 +177,20 @@ def specs(draw, max_integers=600, in_integers=False, encodings=tuple(GRID_ENCODI
         resolutions = tuple(halving)
     most = max(1, max_integers // max(map(math.prod, resolutions)))
     n_features = tuple(draw(st.integers(1, min(4, most))) for _ in range(n_levels))
-    names = [name for name in encodings if suits(name, d) and not (in_integers and name == "points")]
+    names = [name for name in encodings if suits(name, d) and not (in_integers and name in SCATTERED)]
     encoding = draw(st.sampled_from(names))
     n_hidden_layers = draw(st.integers(0, 3))
-    interpolation = draw(st.sampled_from(list(INTERPOLATIONS))) if encoding != "points" else "linear"
+    interpolation = draw(st.sampled_from(list(INTERPOLATIONS))) if encoding not in SCATTERED else "linear"
     part = st.integers(-128, 127).map(lambda n: n / SHAPE_PARTS)
     shapes = tuple((draw(part), draw(part)) for _ in range(n_levels if interpolation == "mitchell" else 0))
     surrounds = encoding == "dense" and interpolation == "mitchell" and draw(st.booleans())
     extent = resolutions[-1] if surrounds else extent
     grid = GridSpec(
         encoding, resolutions, n_features, interpolation,
-        draw(st.integers(0, {"hash": 7, "codebook": 4, "points": 6}.get(encoding, 0))), shapes,
+        draw(st.integers(0, {"hash": 7, "codebook": 4, "points": 6, "mesh": 5}.get(encoding, 0))), shapes,
         draw(st.integers(0, n_levels)) if surrounds else 0,
         draw(st.tuples(*[st.sampled_from(list(BOUNDARIES))] * d).map(lambda names: names if set(names) != {"clamp"} else ()))
-        if encoding != "points" else (),
+        if encoding not in SCATTERED else (),
         draw(st.sampled_from(list(JOININGS))) if encoding == "triplane" else "",
     )  # fmt: skip
     sees = grid if in_integers or alone else draw(inputs(grid, d))

@@ -11,7 +11,7 @@ NUMBERS = {
 
 
 def coordinate_features(name, numbers, level, coord):
-    """Sections 4.9 to 4.14: the features (F,) of one coordinate."""
+    """Sections 4.10 to 4.15: the features (F,) of one coordinate."""
     x = [min(max(c, 0.0), 1.0) for c in coord]
     if name == "identity":
         return np.array([2 * c - 1 for c in x])
@@ -88,3 +88,27 @@ def activate(name, v, numbers):
         "gabor": lambda: np.cos(p * v) * np.exp(-((q * v) ** 2)),
         "finer": lambda: np.sin(p * (np.abs(v) + 1) * v),
     }[name]()
+
+
+def closest_weights(u, a, b, c):
+    """Section 4.9: weights of the point of a triangle that is closest to u, and its squared distance."""
+    ab, ac = b - a, c - a
+    d1, d2, d3, d4, d5, d6 = ab @ (u - a), ac @ (u - a), ab @ (u - b), ac @ (u - b), ab @ (u - c), ac @ (u - c)
+    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
+    if d1 <= 0 and d2 <= 0:
+        w = (1, 0, 0)
+    elif d3 >= 0 and d4 <= d3:
+        w = (0, 1, 0)
+    elif d6 >= 0 and d5 <= d6:
+        w = (0, 0, 1)
+    elif vc <= 0 and d1 >= 0 and d3 <= 0:
+        w = (1 - d1 / (d1 - d3), d1 / (d1 - d3), 0)
+    elif vb <= 0 and d2 >= 0 and d6 <= 0:
+        w = (1 - d2 / (d2 - d6), 0, d2 / (d2 - d6))
+    elif va <= 0 and d4 >= d3 and d5 >= d6:
+        t = (d4 - d3) / ((d4 - d3) + (d5 - d6))
+        w = (0, 1 - t, t)
+    else:
+        w = (va / (va + vb + vc), vb / (va + vb + vc), vc / (va + vb + vc))
+    away = u - (w[0] * a + w[1] * b + w[2] * c)
+    return np.array(w), away @ away

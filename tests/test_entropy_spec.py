@@ -299,6 +299,22 @@ def read_points(grid, level, data):
     return [np.reshape(out, (n, d)), table[:, d], table[:, d + 1 :], np.array([reach])]
 
 
+def read_mesh(grid, level, data):
+    n, at = read_varint(data, 0)
+    n_faces, at = read_varint(data, at)
+    resolution, places, faces = grid.resolutions[level], [], []
+    table, at = read_columns(data, at, n, 3 + grid.n_features[level])
+    table = table.reshape(n, 3 + grid.n_features[level])
+    for row in table.tolist():
+        places.append([(places[-1][0] if places else 0) + row[0], row[1] + resolution[1] // 2, row[2] + resolution[2] // 2])
+    steps, end = read_columns(data, at, n_faces, 3)
+    assert end == len(data)
+    for a, b, c in steps.reshape(n_faces, 3).tolist():
+        a += faces[-1][0] if faces else 0
+        faces.append([a, a + 1 + b, a + 2 + b + c])
+    return [np.reshape(places, (n, 3)), np.array(faces), table[:, 3:]]
+
+
 def read_widths(shape, data):
     stream = Stream(data[1:])
     widths = np.reshape([stream.laplace(0, data[0]) for _ in range(math.prod(shape))], shape)
@@ -343,7 +359,9 @@ def read_payload(grid, coarser, level, data, net):
     if grid.encoding == "codebook":
         book, end = read_columns(data, 0, 1 << grid.log2_size, f)
         return [read_indices(data, end, resolution, 1 << grid.log2_size), book]
-    return read_points(grid, level, data) if grid.encoding == "points" else read_factors(grid, level, data)
+    if grid.encoding in ("points", "mesh"):
+        return (read_points if grid.encoding == "points" else read_mesh)(grid, level, data)
+    return read_factors(grid, level, data)
 
 
 def read_full(field, data):

@@ -11,7 +11,7 @@ import nfcodec
 from nfcodec.encodings import load as load_grid
 from nfcodec.entropy import context_inputs, n_inputs
 from nfcodec.pack import pack
-from nfcodec.spec import GRID_ENCODINGS, Signal
+from nfcodec.spec import GRID_ENCODINGS, SCATTERED, Signal
 
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 
@@ -39,7 +39,7 @@ SHAPES = {
 IN_2D = [name for name in GRID_ENCODINGS if suits(name, 2)]
 TWINS = [
     (encoding, interpolation, shape)
-    for encoding, interpolation in [*COMBINATIONS, *itertools.product(FACTORED, ("linear", "mitchell")), ("points", "linear")]
+    for encoding, interpolation in [*COMBINATIONS, *itertools.product(FACTORED, ("linear", "mitchell")), ("points", "linear"), ("mesh", "linear")]
     for shape in SHAPES if suits(encoding, len(SHAPES[shape][0]))
 ]  # fmt: skip
 
@@ -64,7 +64,7 @@ def make_model(encoding, interpolation, extent, resolutions, seed=0, masked=Fals
         if encoding in FACTORED:
             shapes = [load_grid(encoding).level_shapes(spec.grid, level) for level in range(len(resolutions))]
             latents = [[rng.laplace(0, 9, shape) for shape in level.values()] for level in shapes]
-        if encoding == "points":
+        if encoding in SCATTERED:
             latents = make_frozen(spec, rng).levels
         grid = load(encoding)(spec.grid, spec.steps, latents)
     shape = (spec.channels, spec.grid.n_inputs)
@@ -110,11 +110,11 @@ def test_a_tile_of_the_twin_is_the_decoded_field(encoding, interpolation, shape)
 @pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_phase_of_a_stride(encoding):
     shape = "2-D" if suits(encoding, 2) else "3-D"
-    interpolation = "linear" if encoding == "points" else "cubic"
+    interpolation = "linear" if encoding in SCATTERED else "cubic"
     assert_twin_is_the_file(make_model(encoding, interpolation, *SHAPES[shape]), n_cuts=3, stride=2)
 
 
-@pytest.mark.parametrize("encoding", [name for name in GRID_ENCODINGS if name != "points"])
+@pytest.mark.parametrize("encoding", [name for name in GRID_ENCODINGS if name not in SCATTERED])
 def test_tiles_at_boundaries_of_any_kind(encoding):
     model = make_model(encoding, "cubic", *SHAPES["3-D"], boundary=("wrap", "clamp", "reflect"))
     assert_twin_is_the_file(model, n_cuts=2, stride=1)
@@ -261,7 +261,7 @@ def test_estimated_bits_are_those_of_the_file(name, encoding):
     if encoding == "codebook":  # the entries, frequencies and all else but the indices are not estimated
         estimate += sum(book_bytes(field.spec.grid, frozen.levels, level) for level in range(field.n_levels))
     else:
-        if encoding == "points":  # where they lie does not change
+        if encoding in SCATTERED:  # where they lie does not change
             estimate += sum(len(places(field, level)) for level in range(field.n_levels))
         if encoding in FACTORED:  # a scale of every feature in every stream
             n_streams = len(load_grid(encoding).factors(field.spec.grid))
@@ -293,7 +293,7 @@ def book_bytes(spec, levels, level):
 @pytest.mark.parametrize("encoding", IN_2D)
 def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
     """More tiles see the same values: neither bits nor the field depend on where the source is cut."""
-    model = make_model(encoding, "linear" if encoding == "points" else "cubic", *SHAPES["2-D"])
+    model = make_model(encoding, "linear" if encoding in SCATTERED else "cubic", *SHAPES["2-D"])
     totals = []
     for n_cuts in (1, 3):
         total = 0.0
@@ -309,7 +309,7 @@ def test_the_estimate_of_a_step_is_that_of_all_tiles(encoding):
 
 @pytest.mark.parametrize("encoding", GRID_ENCODINGS)
 def test_every_parameter_learns(encoding):
-    interpolation = "linear" if encoding == "points" else "cubic"
+    interpolation = "linear" if encoding in SCATTERED else "cubic"
     model = make_model(encoding, interpolation, *SHAPES["2-D" if suits(encoding, 2) else "3-D"]).train()
     (_, _, plan), = make_tiles(model, 1)
     out, integers = model(plan, Rounding(), (0,) * model.spec.n_dims, 1)

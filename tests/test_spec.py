@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from second_inputs import NUMBERS, activate, coordinate_features
+from second_inputs import NUMBERS, activate, closest_weights, coordinate_features
 
 import nfcodec
 from nfcodec import activations, container, encodings, header, spec
@@ -261,6 +261,8 @@ def features(f, level, arrays, coord, shift):
     d, name = len(coord), f["encoding"]
     if name == "points":
         return around(f, level, arrays, coord)
+    if name == "mesh":
+        return on_faces(f, level, arrays, coord)
     pairs, lines = list(itertools.combinations(range(d), 2)), [(k,) for k in range(d)]
     others = [tuple(j for j in range(d) if j != k) for k in range(d)]
     factors = {"triplane": pairs, "kplanes": pairs, "cp": lines, "vm": lines + others}.get(name)
@@ -284,6 +286,14 @@ def around(f, level, arrays, coord):
         square = sum((min(max(x, 0.0), 1.0) * n - 0.5 - i) ** 2 for x, n, i in zip(coord, f["resolutions"][level], place, strict=True))
         total += max(1 - square * 16 / (reach**2 * (16 - int(size))), 0.0) ** 3 * values * f["steps"][level]
     return total
+
+
+def on_faces(f, level, arrays, coord):
+    """Section 4.9: those of the closest point of all faces."""
+    u = np.array([min(max(x, 0.0), 1.0) * n - 0.5 for x, n in zip(coord, f["resolutions"][level], strict=True)])
+    found = [closest_weights(u, *arrays["positions"][face].astype(float)) for face in arrays["faces"]]
+    best = min(range(len(found)), key=lambda k: found[k][1])
+    return found[best][0] @ arrays["features"][arrays["faces"][best]] * f["steps"][level]
 
 
 def interpolated(f, level, vertex, coord, shift, axes):

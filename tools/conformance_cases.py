@@ -45,6 +45,7 @@ VALID = (
     Case("smoothstep-1d", "volume", (17,), ((5,), (17,)), interpolation="smoothstep", boundary=("reflect",)),
     Case("cp-wrap", "image", (9, 8), ((5, 4), (9, 8)), n_features=(2, 3), encoding="cp", interpolation="mitchell", shapes=((0.5, 0.25), (0.0, 0.5)), boundary=("wrap", "clamp"), spread=8.0),
     Case("points-and-hash", "volume", (6, 5, 4), ((6, 5, 4),), encoding="points", log2_size=5, n_features=(2,), before=(("identity", {}),)),
+    Case("mesh-and-dense", "volume", (5, 6, 4), ((3, 3, 2), (5, 6, 4)), encoding="mesh", log2_size=3, n_features=(1, 2), before=(("frequency", {"n_frequencies": 2}),)),
     Case("residual-triplane", "volume", (6, 5, 7), ((3, 3, 4), (6, 5, 7)), n_features=(1, 2), encoding="triplane", joining="sum", interpolation="smoothstep", residual=Head(1, 0, detail_shift=11)),
     Case("residual-planes", "volume", (6, 5, 7), ((3, 3, 4), (6, 5, 7)), n_features=(1, 2), encoding="triplane", joining="concatenation", boundary=("wrap", "clamp", "reflect"), residual=Head(1, 0, detail_shift=11)),
     Case("residual-kplanes", "volume", (3, 4, 3, 2), ((3, 2, 3, 2),), n_features=(2,), encoding="kplanes", interpolation="nearest", spread=8.0, residual=Head(1, 0, detail_shift=11)),
@@ -226,7 +227,7 @@ def level_0(change) -> bytes:
 
 def invalid() -> dict[str, tuple[str, bytes]]:
     """name -> (code, bytes): each breaks one rule."""
-    found = {**_container(), **_streams(), **_chunks(), **_header(), **_points(), **_residual()}
+    found = {**_container(), **_streams(), **_chunks(), **_header(), **_points(), **_mesh(), **_residual()}
     return {name: (name.split(".")[0], data) for name, data in found.items()}
 
 
@@ -356,6 +357,47 @@ def _points() -> dict[str, bytes]:
     }
 
 
+def _mesh() -> dict[str, bytes]:
+    right = [[0, 0, 0], [0, 1, 0], [0, 0, 1]]  # steps of faces from one corner to the next
+
+    def mesh(vertices: list[list[int]] = [[0, -1, -1, 1], [0, -1, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]], faces: list[list[int]] = right[:2], n: int = 4) -> bytes:
+        """A volume of one level of a mesh: differences of z, y, x and a feature; steps of corners."""
+        grid = goldens.Case("m", "volume", (4, 5, 6), ((4, 5, 6),), encoding="mesh", log2_size=2, n_hidden_layers=0)
+        chunks = list(container.read(goldens.build(grid)).chunks)
+        level = Writer().varint(n).varint(len(faces))
+        for table in (vertices, faces):
+            level.bytes(encode_columns(np.array(table, np.int32).reshape(len(table), -1)))
+        return assemble([Chunk(GRID, 0, RANS, _block(level.getvalue())) if c.type == GRID else c for c in chunks])
+
+    assert nfcodec.open(mesh()).n_levels == 1
+    flat = [[0, 0, 0, 1], [1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 0, 1]]
+    return {
+        "limit-mesh": mesh(n=5),
+        "limit-mesh.faces": mesh(faces=[[0, 0, 0]] * 17),
+        "limit-log2_size.mesh": surface(encoding=b"\x08", log2_size=b"\x0f"),
+        "fhdr-interpolation.mesh": surface(encoding=b"\x08", interpolation=b"\3"),
+        "fhdr-encoding.mesh": image(encoding=b"\x08"),
+        "mesh-place": mesh([[0, -1, -1, 1], [0, -3, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]]),
+        "mesh-place.first": mesh([[-1, -1, -1, 1], [0, -1, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]]),
+        "mesh-face": mesh(faces=[[0, 1, 1]]),
+        "mesh-face.order": mesh(faces=[[0, -1, 1]]),
+        "mesh-face.before": mesh(faces=[[-1, 0, 0]]),
+        "mesh-face.flat": mesh(flat),
+        "leftover.mesh": level_bytes_longer(mesh()),
+    }
+
+
+def level_bytes_longer(data: bytes) -> bytes:
+    """A file of one level with a byte more in it."""
+    chunks = []
+    for chunk in container.read(data).chunks:
+        if chunk.type == GRID:
+            reader = Reader(chunk.data)
+            chunk = Chunk(GRID, chunk.key, RANS, _block(reader.bytes(reader.varint()) + b"\0"))
+        chunks.append(chunk)
+    return assemble(chunks)
+
+
 def _residual() -> dict[str, bytes]:
     resi = next(c for c in chunks_of("image-lossless") if c.type == RESI)
 
@@ -372,6 +414,7 @@ def _residual() -> dict[str, bytes]:
         "resi-kind": beside("sdf-dense"),
         "resi-field": beside("act-sine"),
         "resi-field.points": beside("image-points"),
+        "resi-field.mesh": beside("volume-mesh"),
         "resi-extent": assemble([*long, resi]),
         "resi-network": assemble([*heavy_chunks, resi]),
         "resi-flags": changed("image-lossless", RESI, put(0, b"\4")),

@@ -179,6 +179,8 @@ CASES = (
     Case("volume-points-1d", "volume", (40,), ((20,),), dtype="i2", scale=(1000.0,), n_features=(2,), encoding="points", log2_size=3),
     Case("image-points", "image", (18, 21), ((5, 6), (18, 21)), 3, n_features=(3, 2), encoding="points", log2_size=6),
     Case("volume-points", "volume", (9, 8, 10), ((4, 4, 4), (9, 8, 10)), dtype="f4", scale=(1.5,), n_features=(1, 1), encoding="points", log2_size=6),
+    Case("sdf-mesh", "sdf", (8, 10, 12), ((5, 6, 7), (8, 10, 12)), 4, "f4", n_features=(4, 3), encoding="mesh", log2_size=5, before=(("identity", {}),), offset=(0.0, 0.5, 0.5, 0.5), scale=(0.2, 0.5, 0.5, 0.5), knee=0.05, clip=False, roles=("red", "green", "blue")),
+    Case("volume-mesh", "volume", (6, 7, 5), ((6, 7, 5),), dtype="f4", scale=(1.5,), n_features=(2,), encoding="mesh", log2_size=4),
     Case("udf", "udf", (6, 6, 9), pyramid((6, 6, 9), 2), dtype="f4", scale=(0.2,), knee=0.05, clip=False),
 )  # fmt: skip
 
@@ -252,6 +254,8 @@ def _residual(case: Case, alone: bytes, rng: np.random.Generator) -> bytes:
 def _level(case: Case, grid: GridSpec | CoordinateSpec, level: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     if grid.encoding == "points":
         return _cloud(grid, level, rng, case.spread)
+    if grid.encoding == "mesh":
+        return mesh(grid, level, rng, case.spread)
     out = {}
     for name, shape in load(grid.encoding).level_shapes(grid, level).items():
         if name == "indices":
@@ -264,6 +268,24 @@ def _level(case: Case, grid: GridSpec | CoordinateSpec, level: int, rng: np.rand
             values = values * keep
         out[name] = (values * (level not in case.empty)).astype(np.int32)
     return out
+
+
+def mesh(grid: GridSpec, level: int, rng: np.random.Generator, spread: float) -> dict[str, np.ndarray]:
+    """Random heights over a lattice, so that no two faces lie one in the other."""
+    resolution = grid.resolutions[level]
+    m = [min(n, math.isqrt(1 << grid.log2_size)) for n in resolution[1:]]
+    heights = rng.integers(0, resolution[0], m)
+    places = [np.sort(rng.choice(n, k, replace=False)) for n, k in zip(resolution[1:], m)]
+    positions = np.stack([heights, *np.meshgrid(*places, indexing="ij")], -1).reshape(-1, 3)
+    i, j = (x.ravel() for x in np.meshgrid(*(np.arange(k - 1) for k in m), indexing="ij"))
+    corner = i * m[1] + j
+    halves = [[corner, corner + 1, corner + m[1] + 1], [corner, corner + m[1], corner + m[1] + 1]]
+    faces = np.concatenate([np.stack(half, 1) for half in halves])
+    return {
+        "positions": positions.astype(np.int32),
+        "faces": faces[np.lexsort(faces.T[::-1])].astype(np.int32),
+        "features": np.rint(rng.laplace(0, spread, (len(positions), grid.n_features[level]))).astype(np.int32),
+    }
 
 
 def _cloud(grid: GridSpec, level: int, rng: np.random.Generator, spread: float) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # spelled out, because spec.py needs numpy; tests compare them
 KINDS = ("image", "volume", "sdf", "tsdf", "occupancy", "udf")
 ENCODINGS = (
-    "auto", "dense", "hash", "codebook", "triplane", "kplanes", "cp", "vm", "points", "identity", "frequency",
+    "auto", "dense", "hash", "codebook", "triplane", "kplanes", "cp", "vm", "points", "mesh", "identity", "frequency",
     "random-fourier", "one-blob", "super-gaussian", "spherical-harmonics",
 )  # fmt: skip
 INTERPOLATIONS = ("auto", "nearest", "linear", "smoothstep", "cubic", "mitchell")

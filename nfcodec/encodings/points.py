@@ -46,7 +46,11 @@ class Grid(Encoding):
 
     def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
         super().__init__(spec, levels, steps)
-        self.clouds = [Cloud.of(level, spec.resolutions[k]) for k, level in enumerate(levels)]
+        self.clouds = [self._cloud(level, spec.resolutions[k]) for k, level in enumerate(levels)]
+
+    def _cloud(self, level: LevelData, resolution: tuple[int, ...]) -> Cloud:
+        """What knows which points matter at a coordinate."""
+        return Cloud.of(level, resolution)
 
     @classmethod
     def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:

@@ -45,7 +45,9 @@ def build(
     # several grids take a share each
     n_grids = sum(isinstance(part, GridSpec) for part in grid.parts)
     planes = (source.target - mean) @ (transform.T / np.float32(max(n_grids, 1)))
-    starts = [start(planes, part, preset, source.weight, from_nothing, seed) for part in grid.parts]
+    at_surface = None if source.at_surface is None else source.at_surface - float(mean[0])
+    at_surface = None if at_surface is None else at_surface / max(n_grids, 1)
+    starts = [start(planes, part, preset, source.weight, from_nothing, seed, at_surface) for part in grid.parts]
     spec = FieldSpec(
         kind=source.kind,
         extent=source.extent,

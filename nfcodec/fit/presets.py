@@ -12,8 +12,8 @@ from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
 from ..spec import (
-    CATMULL_ROM, GRID_ENCODINGS, MAX_LOG2_POINTS, SURFACE_KINDS, CompositeSpec, CoordinateSpec, GridSpec, InputSpec,
-    MlpSpec,
+    CATMULL_ROM, GRID_ENCODINGS, MAX_LOG2_POINTS, MAX_LOG2_VERTICES, SCATTERED, SURFACE_KINDS, CompositeSpec,
+    CoordinateSpec, GridSpec, InputSpec, MlpSpec,
 )  # fmt: skip
 from .source import SURFACE_ALIGNMENT, Source
 
@@ -36,6 +36,7 @@ _NETWORK_RESOLUTION = 96  # of surfaces, at most: networks of this size have no 
 _ACTIVATION_OF_IDENTITY = "sine"
 _STEP_SHARE = {"codebook": 0.25}  # a step of the codebook costs about four times as much
 # levels and features of each of encodings of factors, of which more would be 0 for most signals
+_FINEST_MESH = 16  # vertices of a lattice along its longest axis that a mesh's vertices lie at
 _FACTORED = {"triplane": (4, 4), "kplanes": (4, 4), "cp": (3, 16), "vm": (2, 8)}
 _LMBDA = (-3.1, 0.045)  # log10 of the weight of a bit at quality 50, and per point
 _SURFACE_LMBDA = (-2.1, 0.03)
@@ -208,12 +209,16 @@ def _grid_preset(
     ratio = 0.85 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
     if finest != extent:
         step_fine *= ratio
+    if encoding == "mesh":
+        resolutions = [r for k, r in enumerate(resolutions) if k == 0 or max(r) <= _FINEST_MESH]
+        n_features = [channels] * len(resolutions)
     if encoding in _FACTORED:
         n_levels, n = _FACTORED[encoding]
         resolutions = resolutions[-n_levels:]
         n_features = [n] * len(resolutions)
-    log2_size = {"hash": 14 if d == 2 else 16, "codebook": 6, "points": MAX_LOG2_POINTS}.get(encoding, 0)
-    if encoding == "points":  # which are not interpolated
+    sizes = {"hash": 14 if d == 2 else 16, "codebook": 6, "points": MAX_LOG2_POINTS, "mesh": MAX_LOG2_VERTICES}
+    log2_size = sizes.get(encoding, 0)
+    if encoding in SCATTERED:  # which are not interpolated
         interpolation, boundary = "linear", ()
     plain = encoding == "hash" or encoding in _FACTORED
     interpolation = interpolation or ("linear" if plain else "cubic" if small or not is_alone else "mitchell")

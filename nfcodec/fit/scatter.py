@@ -36,22 +36,22 @@ def scatter(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, lmbda
         positions = np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32)
         data = {"positions": positions, "sizes": sizes[kept].astype(np.int32), "reach": np.array([_REACH], np.int32)}
         cloud = Cloud.of(data, resolution)
-        data["features"] = _least_squares(cloud, left[..., :f], weight)
+        data["features"] = least_squares(cloud, left[..., :f], weight)
         for start in range(0, math.prod(extent), _AT_ONCE):
             index = np.arange(start, min(start + _AT_ONCE, math.prod(extent)))
-            left.reshape(-1, left.shape[-1])[index, :f] -= _matrix(cloud, extent, index) @ data["features"]
+            left.reshape(-1, left.shape[-1])[index, :f] -= matrix_of(cloud, extent, index) @ data["features"]
         out.append(data)
     return out
 
 
-def _least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+def least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     """Features (P, F) float32 of the points whose sums come close to target (*extent, F), on some samples of each cell."""
     extent, f = target.shape[:-1], target.shape[-1]
     strides = [max(1, m // (_SAMPLES_A_CELL * n)) for m, n in zip(extent, cloud.resolution.tolist())]
     seen = np.zeros(extent, bool)
     seen[tuple(slice(stride // 2, None, stride) for stride in strides)] = True
     index = np.flatnonzero(seen)
-    matrix, values = _matrix(cloud, extent, index), target.reshape(-1, f)[index]
+    matrix, values = matrix_of(cloud, extent, index), target.reshape(-1, f)[index]
     if weight is not None:
         root = np.sqrt(weight.reshape(-1)[index])
         matrix, values = sparse.diags(root) @ matrix, values * root[:, None]
@@ -61,10 +61,11 @@ def _least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) 
     return np.stack(found, 1).astype(np.float32)
 
 
-def _matrix(cloud: Cloud, extent: tuple[int, ...], index: np.ndarray) -> sparse.csr_matrix:
+def matrix_of(cloud: Cloud, extent: tuple[int, ...], index: np.ndarray) -> sparse.csr_matrix:
     """(samples, points): every point's kernel at the samples of an extent with these indices."""
     coords = (np.stack(np.unravel_index(index, extent), 1) + 0.5) / np.array(extent)
-    parts = [(sample, point, terms[0]) for sample, point, terms in cloud.near(coords, 0)]
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+    parts += [(sample, point, terms[0]) for sample, point, terms in cloud.near(coords, 0)]
     sample, point, kernel = (np.concatenate(part) for part in zip(*parts))
     return sparse.csr_matrix((kernel, (sample, point)), (len(coords), len(cloud.positions)))
 

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import SignalError
+from ..field import UDF_ISO
 from ..metrics import light_knee
-from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, Mesh, Signal
+from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, SURFACE_KINDS, Mesh, Signal
 from .analysis import detail
 from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance
@@ -67,6 +68,14 @@ class Source:
     @property
     def channels(self) -> int:
         return self.target.shape[-1]
+
+    @property
+    def at_surface(self) -> float | None:
+        """The first channel's target at a surface (of an unsigned distance, on the shell around it); None for lattices."""
+        if self.kind not in SURFACE_KINDS:
+            return None
+        away = {"occupancy": 0.5, "udf": UDF_ISO * self.cell}.get(self.kind, 0.0) - self.offset[0]
+        return (self.knee * math.asinh(away / self.knee) if self.knee else away) / self.scale[0]
 
     @cached_property
     def detail(self) -> float:

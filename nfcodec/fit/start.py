@@ -11,8 +11,9 @@ import numpy as np
 from ..encodings import load
 from ..encodings.factors import FactoredEncoding
 from ..header import step_code, step_value
-from ..spec import CoordinateSpec, GridSpec
+from ..spec import SCATTERED, CoordinateSpec, GridSpec
 from .analysis import pyramid
+from .coarse_mesh import on_meshes
 from .decomposition import decompose
 from .presets import Preset
 from .scatter import scatter
@@ -39,9 +40,10 @@ def start(
     weight: np.ndarray | None,
     from_nothing: bool,
     seed: int,
+    at_surface: float | None = None,
 ) -> Start:
     """The start of one encoding for planes (*extent, C) float32. weight: as in `Source`; from_nothing: latents of lattices
-    are 0."""
+    are 0. at_surface: what the first plane is at a surface, None for signals that are none."""
     if isinstance(part, CoordinateSpec):
         return Start([], np.full(part.n_inputs, -1), (1.0,))
     if issubclass(load(part.encoding), FactoredEncoding):
@@ -50,9 +52,12 @@ def start(
         return Start([[v / step for v in level] for level, step in zip(found, steps)], owners, steps)
     steps = _coded(preset.step_fine * preset.step_ratio**k for k in reversed(range(part.n_levels)))
     owners = np.concatenate([np.arange(f) for f in part.n_features])
-    if part.encoding == "points":
-        clouds = scatter(planes, part, weight, preset.lmbda * planes.shape[-1])
-        return Start([{**level, "features": level["features"] / step} for level, step in zip(clouds, steps)], owners, steps)
+    if part.encoding in SCATTERED:
+        if part.encoding == "points":
+            found = scatter(planes, part, weight, preset.lmbda * planes.shape[-1])
+        else:
+            found = on_meshes(planes, part, weight, at_surface)
+        return Start([{**level, "features": level["features"] / step} for level, step in zip(found, steps)], owners, steps)
     first = pyramid(planes, part, weight, preset.lmbda * planes.shape[-1])
     owners = np.pad(owners, (0, part.n_inputs - len(owners)), constant_values=-1)
     return Start([values / step * (not from_nothing) for values, step in zip(first, steps)], owners, steps)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import NfldError, UsageError
 from ..queries import ClosestPoints, RayHits
-from .boxes import BoxTree
+from ..boxes import BoxTree
 from .placement import Similarity
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 import { ByteReader, NfldError, check } from "./bytes.js";
 import { CHUNK, CODEC, isAncillary } from "./container.js";
 import { factorSizes, structureOf } from "./encodings/factors.js";
+import { readMesh } from "./encodings/mesh.js";
 import { readPoints } from "./encodings/points.js";
 import { readContextNetwork } from "./entropy/context.js";
 import { readLevel } from "./entropy/levels.js";
@@ -121,6 +122,7 @@ export class Decoder {
       return Object.fromEntries(factors);
     }
     if (part.encoding === "points") return readPoints(bytes, part, level);
+    if (part.encoding === "mesh") return readMesh(bytes, part, level);
     if (part.encoding === "hash") return { table: readTable(bytes, tableRows(part, level), nFeatures) };
     if (part.encoding === "codebook") {
       const size = 2 ** part.log2Size;

@@ -2,9 +2,11 @@
 import { coordinateEncoding } from "./encodings/coordinates.js";
 import { FactorLevel, structureOf } from "./encodings/factors.js";
 import { Grid } from "./encodings/grid.js";
+import { MeshLevel } from "./encodings/mesh.js";
 import { PointLevel } from "./encodings/points.js";
 import { GridRows } from "./encodings/rows.js";
 import { product, raster } from "./entropy/lattice.js";
+import { SCATTERED } from "./registry.js";
 
 const BATCH = 256;
 
@@ -12,6 +14,7 @@ const BATCH = 256;
 function levelOf(part, level, held, nAxes) {
   if (!part.grid) return { pointFeatures: () => coordinateEncoding(part, nAxes, held.widths) };
   if (part.encoding === "points") return new PointLevel(part, level, held);
+  if (part.encoding === "mesh") return new MeshLevel(part, level, held);
   return structureOf(part.encoding, nAxes) ? new FactorLevel(part, level, held) : new Grid(part, level, held);
 }
 
@@ -34,7 +37,7 @@ function featureSources(spec, integers) {
     const around = [];
     const finest = part.levels[part.levels.length - 1].resolution;
     // beyond 0..1 only lattices have a meaning
-    const clipped = !part.grid || part.encoding === "points";
+    const clipped = !part.grid || SCATTERED.has(part.encoding);
     part.levels.forEach((level, l) => {
       const held = integers[index];
       const source = held && levelOf(part, level, held, spec.nAxes);

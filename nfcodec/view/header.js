@@ -102,7 +102,7 @@ function readParts(reader, spec) {
   check(new Set(names).size === names.length, "fhdr-encoding", `encodings ${names}, expected each once`);
 }
 
-const LOG2_LIMIT = { hash: R.MAX_LOG2_HASHMAP_SIZE, codebook: R.MAX_LOG2_CODEBOOK_SIZE, points: R.MAX_LOG2_POINTS };
+const LOG2_LIMIT = { hash: R.MAX_LOG2_HASHMAP_SIZE, codebook: R.MAX_LOG2_CODEBOOK_SIZE, points: R.MAX_LOG2_POINTS, mesh: R.MAX_LOG2_VERTICES };
 
 function checkAxes(encoding, nAxes) {
   const [fewest, most] = R.AXES[encoding] ?? [1, R.MAX_DIMS];
@@ -114,7 +114,7 @@ function readGrid(reader, spec, encoding) {
   checkAxes(encoding, nAxes);
   const part = { encoding, grid: true, ...readInterpolation(reader, nAxes) };
   const plain = part.interpolation === "linear" && !part.bounded;
-  check(encoding !== "points" || plain, "fhdr-interpolation", "points with an interpolation");
+  check(!R.SCATTERED.has(encoding) || plain, "fhdr-interpolation", `${encoding} with an interpolation`);
   if (encoding === "triplane") {
     part.joining = R.JOININGS[reader.u8()];
     check(part.joining, "fhdr-joining", "unknown joining of planes");
@@ -257,6 +257,7 @@ function countIntegers(spec) {
         total += factorSizes(part.encoding, level.resolution).reduce((sum, n) => sum + n * level.nFeatures, 0);
       } else if (part.encoding === "dense") total += vertices * level.nFeatures;
       else if (part.encoding === "points") total += (spec.nAxes + 1 + level.nFeatures) * mostPoints(part, level) + 1;
+      else if (part.encoding === "mesh") total += (15 + level.nFeatures) * mostPoints(part, level);
       else if (part.encoding === "hash") total += tableRows(part, level) * level.nFeatures;
       else total += vertices + 2 ** part.log2Size * level.nFeatures;
     }

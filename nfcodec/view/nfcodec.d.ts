@@ -70,6 +70,7 @@ export interface LevelIntegers {
   sizes?: Int32Array;
   features?: Int32Array;
   reach?: Int32Array;
+  faces?: Int32Array;
   /** factor0, factor1 ..: an array for each feature. */
   [factor: `factor${number}`]: Int32Array[];
 }

@@ -9,12 +9,14 @@ export const BOUNDARIES = ["clamp", "wrap", "reflect"];
 export const JOININGS = ["sum", "concatenation"];
 /** Fewest and most axes of encodings that are not for all. */
 export const AXES = {
-  triplane: [3, 3], kplanes: [3, 4], cp: [2, 4], vm: [2, 4], points: [1, 3], "spherical-harmonics": [2, 3],
+  triplane: [3, 3], kplanes: [3, 4], cp: [2, 4], vm: [2, 4], points: [1, 3], mesh: [3, 3], "spherical-harmonics": [2, 3],
 };
 export const ENCODINGS = {
-  0: "dense", 1: "hash", 2: "codebook", 3: "triplane", 4: "kplanes", 5: "cp", 6: "vm", 7: "points",
+  0: "dense", 1: "hash", 2: "codebook", 3: "triplane", 4: "kplanes", 5: "cp", 6: "vm", 7: "points", 8: "mesh",
   16: "identity", 17: "frequency", 18: "random-fourier", 19: "one-blob", 20: "super-gaussian", 21: "spherical-harmonics",
 };
+/** Features at some vertices of a lattice, which is not interpolated. */
+export const SCATTERED = new Set(["points", "mesh"]);
 export const ACTIVATIONS = [
   "identity", "relu", "prelu", "sine", "tanh", "sigmoid", "silu", "softplus", "gaussian", "quadratic", "multi-quadratic",
   "laplacian", "super-gaussian", "expsin", "gabor", "finer",
@@ -33,6 +35,7 @@ export const MAX_GRID_INTEGERS = 2 ** 27;
 export const MAX_LOG2_HASHMAP_SIZE = 24;
 export const MAX_LOG2_CODEBOOK_SIZE = 12;
 export const MAX_LOG2_POINTS = 16;
+export const MAX_LOG2_VERTICES = 14;
 export const MAX_REACH = 2 ** 20;
 export const MAX_NEIGHBOURS = 256;
 export const MAX_HIDDEN_LAYERS = 15;

@@ -5,7 +5,7 @@ import { readContextNetwork } from "./entropy/context.js";
 import { product, raster, strides } from "./entropy/lattice.js";
 import { readLevel } from "./entropy/levels.js";
 import { fixedField, mantissa, shift, shiftProduct } from "./fixed.js";
-import { dtypeRange } from "./registry.js";
+import { SCATTERED, dtypeRange } from "./registry.js";
 
 const MAX_VALUES = 2 ** 27;
 const MAX_EXTENT = 2 ** 20;
@@ -17,7 +17,7 @@ export function readResidualHeader(reader, spec, network) {
   const { kind, knee, parts, activation, extent, nChannels, dtype } = spec;
   check((kind === "image" || kind === "volume") && knee === undefined, "resi-kind", `residual of ${kind}`);
   const [{ grid, encoding }] = parts;
-  const one = parts.length === 1 && grid && encoding !== "points";
+  const one = parts.length === 1 && grid && !SCATTERED.has(encoding);
   check(one, "resi-field", "residual of a field that is not one grid");
   check(activation === "relu" || activation === "identity", "resi-field", `residual of a field with ${activation}`);
   const fits = product(extent) * nChannels <= MAX_VALUES && extent.every((n) => n <= MAX_EXTENT);

@@ -33,8 +33,12 @@ class Twin(Tables):
         super().__init__(spec, steps)
         self.levels = latents
         self._n_kept = 0
-        self.clouds = [Cloud.of(level, resolution) for level, resolution in zip(latents, spec.resolutions)]
+        self.clouds = [self._cloud(level, resolution) for level, resolution in zip(latents, spec.resolutions)]
         self.theta.extend(nn.Parameter(torch.tensor(level["features"], dtype=torch.float32)) for level in latents)
+
+    def _cloud(self, level: dict[str, np.ndarray], resolution: tuple[int, ...]) -> Cloud:
+        """As that of the numpy encoding."""
+        return Cloud.of(level, resolution)
 
     def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
         found = []
@@ -72,7 +76,8 @@ class Twin(Tables):
         for cloud, rows in zip(self.clouds, plan.rows):
             place = np.full(len(cloud.positions), -1)
             place[rows.cpu().numpy()] = np.arange(len(rows))
-            parts = [(sample, place[point], terms[0]) for sample, point, terms in cloud.near(coords, 0)]
+            parts = [tuple(np.empty(0, t) for t in (np.int64, np.int64, np.float32))]
+            parts += [(sample, place[point], terms[0]) for sample, point, terms in cloud.near(coords, 0)]
             arrays = [np.concatenate(part) for part in zip(*parts)]
             found.append(tuple(torch.from_numpy(a).to(rows.device) for a in arrays))
         return found

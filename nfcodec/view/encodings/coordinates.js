@@ -1,4 +1,4 @@
-/** Encodings without a grid, functions of the coordinate: spec/format.md, sections 4.4 to 4.9. */
+/** Encodings without a grid, functions of the coordinate: spec/format.md, sections 4.10 to 4.15. */
 
 /** The function (x, out, at) that writes a part's features of the coordinate x (d numbers, in 0..1) to out[at..]. */
 export function coordinateEncoding(part, nAxes, integers) {

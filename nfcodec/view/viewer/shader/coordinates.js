@@ -1,4 +1,4 @@
-/** GLSL of encodings without a grid: spec/format.md, sections 4.9 to 4.13. Each gives the expressions of its features. */
+/** GLSL of encodings without a grid: spec/format.md, sections 4.10 to 4.14. Each gives the expressions of its features. */
 import { randomRows } from "../../encodings/coordinates.js";
 import { float } from "./text.js";
 

@@ -1,7 +1,7 @@
 """A bounding-volume hierarchy over boxes, for many points and rays at a time.
 
-Boxes are halved at the median of their centres along the axis on which those spread most, down to single ones (Kay & Kajiya,
-SIGGRAPH 1986, have the idea). Everything is numpy and sorted, so that the same boxes always give the same tree and answers.
+Boxes are halved at the median of their centres along the axis on which those spread most, down to single ones (Kay and
+Kajiya, SIGGRAPH 1986, have the idea). Everything is numpy and sorted, so that the same boxes always give the same tree and answers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BoxTree:
         return np.sqrt((beyond**2).sum(axis=1))
 
     def guess(self, points: np.ndarray) -> np.ndarray:
-        """A box (N,) near each point (N, 3), though not always the nearest: of both children the nearer one, down to a leaf."""
+        """A box (N,) near each point (N, 3), though not always the nearest: of both halves the nearer one, to the end."""
         nodes = np.zeros(len(points), np.int64)
         while (inner := np.flatnonzero(self.item[nodes] < 0)).size:
             left, right = self.children[nodes[inner]].T
@@ -59,7 +59,7 @@ class BoxTree:
     def hit(
         self, origins: np.ndarray, directions: np.ndarray, least: np.ndarray, most: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All pairs (ray, box) that meet between the parameters least and most (N,): numbers, parameters of entry, each (P,)."""
+        """All pairs (ray, box) that meet between parameters least and most (N,): numbers, parameters of entry, each (P,)."""
 
         def enter(which: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             start, along = origins[which], directions[which]

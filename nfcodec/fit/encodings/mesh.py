@@ -1,0 +1,31 @@
+"""Torch twin of features on a mesh: features are trained, the mesh is that which the fit starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...encodings.mesh import Surface
+from ..plan import Box, Plan, share_out
+from .points import PointPlan
+from .points import Twin as PointTwin
+
+
+class Twin(PointTwin):
+    """theta[l] (V, F_l), the features of vertices; latents[l] has them with the mesh, which does not change."""
+
+    def _cloud(self, level: dict[str, np.ndarray], resolution: tuple[int, ...]) -> Surface:
+        return Surface(level, resolution)
+
+    def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
+        found = []
+        for start, stop in boxes:
+            axes = [torch.from_numpy((np.arange(a, b) + 0.5) / n) for a, b, n in zip(start, stop, extent)]
+            coords = np.stack([g.ravel() for g in np.meshgrid(*(x.numpy() for x in axes), indexing="ij")], 1)
+            rows = []
+            for cloud in self.clouds:
+                seen = [np.empty(0, np.int64), *(vertex for _, vertex, _ in cloud.near(coords, 0))]
+                rows.append(torch.from_numpy(np.unique(np.concatenate(seen))))
+            found.append(PointPlan(rows, axes=axes))
+        share_out(found, [theta.shape[1] for theta in self.theta])
+        return found
