@@ -13,6 +13,7 @@ from nfcodec import io
 from nfcodec.cli import main
 from nfcodec.cli.values import SCALE
 from nfcodec.errors import MissingExtraError, SignalError, UsageError
+from nfcodec.spec import Signal
 
 PIL = pytest.importorskip("PIL.Image", reason="animations need pillow")
 
@@ -198,6 +199,19 @@ def test_a_film_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert nfcodec.open("f.nfld").meta["frame_rate"] == 5
     assert main(["decode", "f.nfld", "--out-dir", "frames", "--quiet"]) == 0
     assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == ["f-0000.png", "f-0001.png", "f-0002.png"]
+
+
+def test_colour_of_films_is_kept_at_half_the_resolution():
+    pytest.importorskip("torch", reason="fitting needs torch")
+    from nfcodec.fit.presets import choose
+    from nfcodec.fit.source import from_lattice
+
+    for channels, features in ((3, (3, 1)), (1, (1, 1))):
+        signal = Signal("volume", film(16, 32, 32, channels), meta={"quantity": "colour"})
+        source = from_lattice(signal)
+        assert source.is_color == (channels == 3) and source.scale == (255.0,) * channels
+        assert choose(source, 1e-3, "dense", 3).grid.n_features[-2:] == features
+    assert not from_lattice(Signal("volume", film(16, 32, 32))).is_color
 
 
 def test_volumes_in_time_from_end_to_end(tmp_path, monkeypatch):

@@ -72,10 +72,11 @@ def peers(signal: Signal):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--qualities", nargs="+", type=float, default=[50, 80, 100])
+    parser.add_argument("--qualities", nargs="*", type=float, default=[50, 80, 100])
     parser.add_argument("--effort", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--siren", action="store_true", help="a network of sines alone too, whose fit takes long")
+    parser.add_argument("--lossless", action="store_true", help="without loss too")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "sound.tsv")
     args = parser.parse_args()
     table = Table(args.output, COLUMNS.split())
@@ -90,6 +91,7 @@ def main() -> None:
         for found in peers(signal):
             add(*found)
         runs = [(f"quality {q:g}", {"quality": q}) for q in args.qualities]
+        runs += [("lossless", {"lossless": True})] * args.lossless
         for setting, options in runs + ([("quality 50, SIREN 64x3", SIREN)] if args.siren else []):
             encoded = nfcodec.encode(signal, effort=args.effort, **options)
             add("nfcodec", setting, encoded.data, nfcodec.open(encoded.data).decode(), encoded.seconds, effort=args.effort, seed=0)

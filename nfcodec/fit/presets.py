@@ -53,6 +53,7 @@ _GPU_PATIENCE = 3  # times the visits, where a step of a large tile takes little
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
 _SHORT_AXIS = 8
 _FIRST_SHAPE = (0.296875, 0.40625)  # of the kernels of all levels but the finest; where many fits end
+_N_LUMA = 2  # finest levels of a picture without colour; of a film one, whose next has an eighth of the samples
 _SURROUNDED = 2  # levels of an image whose neighbours the network sees
 _DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
 _COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
@@ -199,8 +200,8 @@ def _grid_preset(
         # a rim needs less detail than the surface, and so does colour beside its luma
         n_features[-1] = 2 if source.is_color else 1
     elif source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
-        # luma (and alpha) alone on the two finest levels: colour is kept at a quarter of the resolution
-        n_luma = min(2, len(resolutions) - 1)
+        # luma (and alpha) alone on the finest levels: colour is kept at a quarter of the resolution, in films at half
+        n_luma = min(_N_LUMA if d < 3 else 1, len(resolutions) - 1)
         n_features[-n_luma:] = [channels - 2] * n_luma
     networks = _small_networks(n_samples) if small else _Networks()
     if source.kind not in SURFACE_KINDS and not small:
