@@ -41,7 +41,7 @@ def convergence(name: str, rows: Sequence[tuple[int, Row]], label: str) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(MaxNLocator(7))
-        low = min(row.course.moments[0].psnr_db for _, row in rows)
+        low = min(moment.psnr_db for _, row in rows for moment in row.course.moments)
         axes.set_ylim(bottom=max(low, 0.0) - 1)
         bare(axes)
 
