@@ -115,7 +115,7 @@ def loop_bytes(fit: Fit) -> dict[str, int]:
         "_adam": 36 * tile.n,
         "_lines": tile.pyramid.moved_bytes(),
         "_squared_error": (8 * n_features + 4 * channels + 4 * (tile.weight is not None)) * m,
-        "_context_bits": (4 * rows + 2 + 12) * len(tile.gathers),
+        "_context_bits": (4 * rows + 2 + 12) * tile.gathers[0].shape[1],
     }
 
 
