@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from . import container, header
 from .binary import Reader
 from .container import (
-    ANCILLARY, CTXN, DNET, FHDR, FULL, GRID, META, PART, RANS, RAW, RESI, SCNE, ZSTD, Chunk, Container,
+    ANCILLARY,
+    CTXN,
+    DNET,
+    FHDR,
+    FULL,
+    GRID,
+    META,
+    PART,
+    RANS,
+    RAW,
+    RESI,
+    SCNE,
+    ZSTD,
+    Chunk,
+    Container,
 )  # fmt: skip
 from .encodings import Encoding, LevelData, load
 from .entropy.context import ContextNet

@@ -21,7 +21,15 @@ from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .measure import Report
 from .spec import (
-    BOUNDARIES, GRID_ENCODINGS, INTERPOLATIONS, KINDS, MAX_DIMS, PLAIN_ACTIVATIONS, SURFACE_KINDS, Mesh, Signal,
+    BOUNDARIES,
+    GRID_ENCODINGS,
+    INTERPOLATIONS,
+    KINDS,
+    MAX_DIMS,
+    PLAIN_ACTIVATIONS,
+    SURFACE_KINDS,
+    Mesh,
+    Signal,
 )  # fmt: skip
 
 __all__ = ["Encoded", "Report", "Status", "encode", "import_session"]

@@ -13,7 +13,16 @@ from .binary import Reader, Writer
 from .entropy import streams
 from .errors import FormatError
 from .layout import (
-    FLAG_HALVING, FLAG_SHARED_FEATURES, flags_of, halved, limited, named, pack_input, read_input, step_code, step_value,
+    FLAG_HALVING,
+    FLAG_SHARED_FEATURES,
+    flags_of,
+    halved,
+    limited,
+    named,
+    pack_input,
+    read_input,
+    step_code,
+    step_value,
 )  # fmt: skip
 from .mlp import Mlp
 from .spec import FieldSpec, MlpSpec

@@ -14,8 +14,21 @@ from nfcodec import header
 from nfcodec.encodings import load
 from nfcodec.pack import Frozen, pack
 from nfcodec.spec import (
-    ACTIVATIONS, BOUNDARIES, COORDINATE_ENCODINGS, DTYPES, GRID_ENCODINGS, INTERPOLATIONS, JOININGS, RADII, SCATTERED, SHAPE_PARTS,
-    SURFACE_KINDS, CompositeSpec, FieldSpec, GridSpec, MlpSpec,
+    ACTIVATIONS,
+    BOUNDARIES,
+    COORDINATE_ENCODINGS,
+    DTYPES,
+    GRID_ENCODINGS,
+    INTERPOLATIONS,
+    JOININGS,
+    RADII,
+    SCATTERED,
+    SHAPE_PARTS,
+    SURFACE_KINDS,
+    CompositeSpec,
+    FieldSpec,
+    GridSpec,
+    MlpSpec,
 )  # fmt: skip
 
 LATTICES = ("dense", "hash", "codebook")

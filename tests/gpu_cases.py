@@ -17,7 +17,19 @@ from test_fused import make_context, plain_bits
 from nfcodec.fit import gpu, presets
 from nfcodec.fit.build import build
 from nfcodec.fit.encodings import Rounding
-from nfcodec.fit.gpu import interpolation, loop, network, optimizer, points, pyramid, rate, rounding, synthesis, tables, warm_up
+from nfcodec.fit.gpu import (
+    interpolation,
+    loop,
+    network,
+    optimizer,
+    points,
+    pyramid,
+    rate,
+    rounding,
+    synthesis,
+    tables,
+    warm_up,
+)
 from nfcodec.fit.gpu.flat import flatten_networks, offset
 from nfcodec.fit.optimizer import Soap
 from nfcodec.fit.quantizers import noisy_round

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from field_cases import make_field
+from surfaces import box, joined, sheet, sphere, without
 
 import nfcodec
 from nfcodec import io
@@ -14,8 +16,6 @@ from nfcodec.geometry import area_vectors, count_edges
 from nfcodec.io.mesh import clean
 from nfcodec.paint import barycentric, colours_at, of_vertices, some_faces, vertex_colours
 from nfcodec.spec import Mesh, Paint, Signal
-from field_cases import make_field
-from surfaces import box, joined, sheet, sphere, without
 
 
 def area(mesh):

@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from entropy_cases import KERNELS, decode_all, encode_all, extreme_net, has_native, kernels, make_net, make_pyramid, zero_net
+from entropy_cases import (
+    KERNELS,
+    decode_all,
+    encode_all,
+    extreme_net,
+    has_native,
+    kernels,
+    make_net,
+    make_pyramid,
+    zero_net,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

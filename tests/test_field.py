@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import nfcodec
 from nfcodec import evaluate
-from nfcodec.errors import UsageError
 from nfcodec.casting import cast
+from nfcodec.errors import UsageError
 from nfcodec.export import mean_normals
 from nfcodec.fixed import blocks_of
 from nfcodec.pack import Frozen, pack

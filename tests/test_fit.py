@@ -19,15 +19,18 @@ from nfcodec.spec import KINDS, GridSpec, Mesh, Signal
 
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 
-from nfcodec.fit import presets  # noqa: E402
+from nfcodec.fit import (  # noqa: E402
+    presets,  # noqa: E402
+    race,
+    weights,
+)
 from nfcodec.fit.analysis import channel_transform, pyramid  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.context import ContextModel, compand  # noqa: E402
-from nfcodec.fit.quantizers import hard_round, noisy_round, soft_round, straight_through  # noqa: E402
-from nfcodec.fit import race, weights  # noqa: E402
 from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.optimizer import RowAdam, Soap  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
+from nfcodec.fit.quantizers import hard_round, noisy_round, soft_round, straight_through  # noqa: E402
 from nfcodec.fit.rate import laplace_bits  # noqa: E402
 from nfcodec.fit.source import from_lattice, measure_mesh  # noqa: E402
 from nfcodec.fit.step import Look, error, features, shape_gradient  # noqa: E402

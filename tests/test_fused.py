@@ -13,8 +13,8 @@ from nfcodec.fit.gathers import LOOSE, RUN, SAME, Gathers  # noqa: E402
 from nfcodec.fit.plan import Plan  # noqa: E402
 from nfcodec.fit.quantizers import noisy_round  # noqa: E402
 from nfcodec.fit.rate import as_coded, laplace_bits  # noqa: E402
-from nfcodec.kernels.blocks import pack, padded, unpack  # noqa: E402
 from nfcodec.kernels import rate  # noqa: E402
+from nfcodec.kernels.blocks import pack, padded, unpack  # noqa: E402
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-4}  # sums of thousands of float32 in another order
 

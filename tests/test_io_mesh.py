@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from surfaces import sphere
 
 from nfcodec import io
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.io.mesh import clean, topology
 from nfcodec.paint import of_vertices, vertex_colours
 from nfcodec.spec import Mesh
-from surfaces import sphere
 
 trimesh = pytest.importorskip("trimesh", reason="meshes need trimesh")
 

@@ -12,10 +12,10 @@ from mutations import mutate_bytes, mutate_chunks
 
 import nfcodec
 from nfcodec import container, decode
+from nfcodec.boxes import BoxTree
 from nfcodec.container import PART, RAW, SCNE, Chunk
 from nfcodec.errors import LimitError, NfldError, TruncatedError, UsageError
 from nfcodec.scene import Node, Scene, Similarity, nearest_similarity, pack_nodes, unpack_nodes, worlds
-from nfcodec.boxes import BoxTree
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden" / "scenes"
 FILES = {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.nfld"))}

@@ -9,8 +9,8 @@ import pytest
 from shader_runs import fragment_shader, run_glsl, run_wgsl
 from test_codegen import NAMES, assert_close, golden, some_coords, sparse_field
 
-from nfcodec.codegen.glsl import GLSL, texture_size
 from nfcodec.codegen.emit import emit
+from nfcodec.codegen.glsl import GLSL, texture_size
 from nfcodec.codegen.program import program_of
 
 VALIDATOR = shutil.which("glslangValidator")

@@ -7,7 +7,8 @@ from surfaces import box, joined, sphere
 pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("igl", reason="distances need libigl")
 
-from nfcodec import encode, open as open_field  # noqa: E402
+from nfcodec import encode  # noqa: E402
+from nfcodec import open as open_field
 from nfcodec.fit.edges import edge_weights, is_edged, sharp_edges  # noqa: E402
 from nfcodec.geometry import weld  # noqa: E402
 from nfcodec.metrics import surface_error  # noqa: E402

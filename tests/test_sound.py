@@ -136,10 +136,10 @@ def test_lossless_sound(tmp_path):
 
 def test_a_long_axis_takes_no_matrix_of_it():
     """Weights of an axis are kept as a band: those of a whole tile would be 16384 x 16384 numbers."""
-    from nfcodec.fit.plan import AxisWeights
-    from nfcodec.encodings.interpolate import axis_taps
-
     import torch
+
+    from nfcodec.encodings.interpolate import axis_taps
+    from nfcodec.fit.plan import AxisWeights
 
     def weights(n, m):
         index, found = axis_taps((np.arange(n) + 0.5) / n, m, (0.0, 0.5))

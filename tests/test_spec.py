@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from second_inputs import NUMBERS, activate, closest_weights, coordinate_features
 
 import nfcodec

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from field_cases import make_field
+from surfaces import box, joined, sphere
 
 from nfcodec import io
 from nfcodec.errors import UsageError
@@ -10,8 +12,6 @@ from nfcodec.geometry import sample_surface
 from nfcodec.paint import barycentric, colours_at
 from nfcodec.spec import Mesh
 from nfcodec.texture import texels, textured, unwrapped
-from field_cases import make_field
-from surfaces import box, joined, sphere
 
 SIZE = 128
 

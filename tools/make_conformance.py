@@ -21,9 +21,9 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import conformance_cases as cases  # noqa: E402
-import scene_cases  # noqa: E402
 import make_goldens as goldens  # noqa: E402
 import make_scenes as scenes  # noqa: E402
+import scene_cases  # noqa: E402
 
 import nfcodec  # noqa: E402
 from nfcodec.conformance.answer import answer  # noqa: E402

@@ -42,7 +42,8 @@ def study(input: str, **options: Any) -> int:
     if options["size"] and options["quality"] is not None:
         raise UsageError("choosing what files are to have: got both --bytes and --quality, expected one of them")
     check_outputs(options)
-    from ..study import study as run, table
+    from ..study import study as run
+    from ..study import table
 
     names = ("kind", "encodings", "activations", "on", "size", "quality", "effort", "seed", "device", "time_limit")
     chosen = {name: options[name] for name in names if options[name] is not None}

@@ -12,8 +12,17 @@ from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
 from ..spec import (
-    CATMULL_ROM, GRID_ENCODINGS, MAX_LOG2_POINTS, MAX_LOG2_VERTICES, SCATTERED, SURFACE_KINDS, CompositeSpec,
-    CoordinateSpec, GridSpec, InputSpec, MlpSpec,
+    CATMULL_ROM,
+    GRID_ENCODINGS,
+    MAX_LOG2_POINTS,
+    MAX_LOG2_VERTICES,
+    SCATTERED,
+    SURFACE_KINDS,
+    CompositeSpec,
+    CoordinateSpec,
+    GridSpec,
+    InputSpec,
+    MlpSpec,
 )  # fmt: skip
 from .source import SURFACE_ALIGNMENT, Source
 

@@ -34,7 +34,18 @@ from ..entropy.rans import OK
 from ..entropy.tables import N_SCALES, N_TABLE_SCALES, SCALE_OFFSET, SCALES_PER_OCTAVE
 from .entropy import laplace_lookup, take_any, take_plain
 from .integers import (
-    LANES, add_products, add_saturated, get, high_pairs, load, low_pairs, maximum, minimum, put, splat, store,
+    LANES,
+    add_products,
+    add_saturated,
+    get,
+    high_pairs,
+    load,
+    low_pairs,
+    maximum,
+    minimum,
+    put,
+    splat,
+    store,
 )  # fmt: skip
 
 __all__ = ["decode_plane", "predict_plane"]

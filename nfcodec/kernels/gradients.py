@@ -13,8 +13,27 @@ from numba import njit
 from .blocks import POINTS, add_product, add_transposed, forward
 from .lattice import MAX_BENT, finish
 from .points import (
-    FEATURES, HASHED, LEVEL, LINEAR, MASK, N_OUTER, N_ROWS, PLANE, PRIME_T, PRIME_X, PRIME_Y, PRIME_Z, RESOLUTION, START,
-    STRIDE, TO, T, X, Y, Z, tap,
+    FEATURES,
+    HASHED,
+    LEVEL,
+    LINEAR,
+    MASK,
+    N_OUTER,
+    N_ROWS,
+    PLANE,
+    PRIME_T,
+    PRIME_X,
+    PRIME_Y,
+    PRIME_Z,
+    RESOLUTION,
+    START,
+    STRIDE,
+    TO,
+    T,
+    X,
+    Y,
+    Z,
+    tap,
 )  # fmt: skip
 from .simd import LANES, exp2, fma, load, maximum, minimum, select_positive, splat, store
 from .tiles import load_rows, locate, splat_at, sums_of_vectors

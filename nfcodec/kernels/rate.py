@@ -12,7 +12,21 @@ from numba import njit
 
 from .blocks import POINTS, backward, forward, scratch
 from .simd import (
-    LANES, absolute, add_pairs, copysign, exp2, floor, fma, load, load_pairs, log2, maximum, minimum, splat, store, total,
+    LANES,
+    absolute,
+    add_pairs,
+    copysign,
+    exp2,
+    floor,
+    fma,
+    load,
+    load_pairs,
+    log2,
+    maximum,
+    minimum,
+    splat,
+    store,
+    total,
     where_less,
 )  # fmt: skip
 

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
 from ..spec import (
-    MAX_NAME_BYTES, MAX_SCENE_DEPTH, MAX_SCENE_FIELDS, MAX_SCENE_NODES, MAX_SCENE_SCALE, MAX_SCENE_TRANSLATION,
+    MAX_NAME_BYTES,
+    MAX_SCENE_DEPTH,
+    MAX_SCENE_FIELDS,
+    MAX_SCENE_NODES,
+    MAX_SCENE_SCALE,
+    MAX_SCENE_TRANSLATION,
 )  # fmt: skip
 from .placement import Similarity, square
 

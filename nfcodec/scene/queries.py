@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..boxes import BoxTree
 from ..errors import NfldError, UsageError
 from ..queries import ClosestPoints, RayHits
-from ..boxes import BoxTree
 from .placement import Similarity
 
 if TYPE_CHECKING:
