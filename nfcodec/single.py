@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from . import header
-from . import spec as s
 from .binary import Reader
 from .encodings import LevelData
 from .entropy import streams

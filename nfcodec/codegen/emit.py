@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .dialect import PRECISE, Dialect, Parameter
 from .expressions import INT, REAL, name
-from .program import Formula, Layer, Level, Program, Read
+from .program import Formula, Level, Program, Read
 from .tables import Table
 
 __all__ = ["emit"]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..spec import ENCODINGS, GridSpec, InputSpec, Parameter, Read
+from ..spec import ENCODINGS, InputSpec, Parameter, Read
 from .interpolate import Axes, apply_axes, axis_matrix, axis_span
 
 # what one level holds: the encoding's integer arrays by name

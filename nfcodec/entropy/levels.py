@@ -25,7 +25,7 @@ from .context import (
 )
 from .fronts import Fronts
 from .laplace import LaplaceDecoder, cost_bits, laplace_operations
-from .lattice import CLIP, Lattice, ParentTables, block_mask, expand_mask
+from .lattice import Lattice, ParentTables, block_mask, expand_mask
 from .masks import decode_mask, encode_mask
 from .rans import Operations, encode_operations, raise_status
 

@@ -110,7 +110,7 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     """Frames (T, H, W, C) with the chroma of the source, where that was Y4M; else 444, of 8 or 16 bits, and mono of grey."""
     frames = as_frames(values, name)[..., :3]
     kept = meta.get("y4m") if isinstance(meta.get("y4m"), dict) else {}
-    deep, (n, height, width, channels) = frames.dtype == np.uint16, frames.shape
+    deep, (_, height, width, channels) = frames.dtype == np.uint16, frames.shape
     text = kept.get("chroma")
     known = _KNOWN.fullmatch(text) if isinstance(text, str) else None
     if known is None or (known[1] == "mono") != (channels == 1) or (int(known[2] or 8) > 8) != deep:
