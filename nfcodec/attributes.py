@@ -1,4 +1,5 @@
-"""What a surface's further channels do to its triangles: trim cuts off what closes holes, colours go to the vertices."""
+"""What a surface's further channels do to its triangles: trim cuts off what closes holes, and what is left of it as specks
+goes, too; colours go to the vertices."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from .errors import NfldError
 from .paint import of_vertices
 from .spec import COLOUR_ROLES, FieldSpec, Mesh
 
-__all__ = ["dressed", "trimmed"]
+__all__ = ["dressed", "trimmed", "without_specks"]
 
+_SPECK = 2.0  # samples of the source: less than that along every axis no field can hold
 _MARGIN = 1e-3  # of an edge: cuts keep this distance from its ends, so that no triangle is without area
 
 
@@ -20,7 +22,7 @@ def dressed(mesh: Mesh, spec: FieldSpec, sample: Callable[[np.ndarray], np.ndarr
     """The mesh of a field, cut by its trim channel and with its colours. sample: world points (N, 3) -> values (N, C)."""
     trim, colours = spec.channels_of("trim"), spec.channels_of(*COLOUR_ROLES)
     if trim:
-        mesh = trimmed(mesh, sample(mesh.vertices)[:, trim[0]])
+        mesh = without_specks(trimmed(mesh, sample(mesh.vertices)[:, trim[0]]), _SPECK * spec.cell)
     if colours:
         found = np.nan_to_num(sample(mesh.vertices)[:, colours])  # a damaged file's may be anything
         mesh = replace(mesh, paint=of_vertices(found, mesh.faces))
@@ -60,6 +62,23 @@ def trimmed(mesh: Mesh, values: np.ndarray) -> Mesh:
     used = np.zeros(len(vertices), bool)
     used[faces] = True
     return Mesh(vertices[used], (np.cumsum(used) - 1)[faces])
+
+
+def without_specks(mesh: Mesh, size: float) -> Mesh:
+    """The mesh without its pieces, of faces that share vertices, that are smaller than size along every axis; all of it where
+    there is nothing else. Far from a surface with rims a field may pass through 0 where its trim has no say."""
+    label, before = np.arange(len(mesh.vertices)), None
+    while before is None or (label != before).any():
+        before = label.copy()
+        np.minimum.at(label, mesh.faces, label[mesh.faces].min(axis=1, keepdims=True))
+        label = label[label]  # in leaps, since pieces may be long
+    low, high = (np.full(mesh.vertices.shape, end) for end in (np.inf, -np.inf))
+    np.minimum.at(low, label, mesh.vertices)
+    np.maximum.at(high, label, mesh.vertices)
+    kept = ((high - low).max(axis=1) >= size)[label]
+    if kept.all() or not kept.any():
+        return mesh
+    return Mesh(mesh.vertices[kept], (np.cumsum(kept) - 1)[mesh.faces[kept[mesh.faces[:, 0]]]])
 
 
 def _turned(faces: np.ndarray, first: np.ndarray) -> np.ndarray:

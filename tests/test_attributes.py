@@ -10,7 +10,7 @@ from surfaces import box, joined, sheet, sphere, without
 
 import nfcodec
 from nfcodec import io
-from nfcodec.attributes import dressed, trimmed
+from nfcodec.attributes import dressed, trimmed, without_specks
 from nfcodec.errors import NfldError, SignalError, UsageError
 from nfcodec.geometry import area_vectors, count_edges
 from nfcodec.io.mesh import clean
@@ -77,9 +77,24 @@ def test_meshes_of_fields_with_channels():
     assert plain is mesh
 
 
-# ---------------------------------------------------------------- rims
+def test_specks_go():
+    """A piece smaller than two samples along every axis, beside one that is longer along one of them."""
+    large, small = sheet(), box(high=(0.001, 0.001, 0.001))
+    small = Mesh(small.vertices + 3.0, small.faces)
+    both = joined(large, small)
+    found = without_specks(both, 0.01)
+    assert np.array_equal(found.vertices, large.vertices) and np.array_equal(found.faces, large.faces)
+    assert without_specks(both, 1e-4) is both
+    assert without_specks(small, 0.01) is small  # nothing else is there
+    shuffled = Mesh(both.vertices[::-1], len(both.vertices) - 1 - both.faces)
+    assert len(without_specks(shuffled, 0.01).faces) == len(large.faces)
+
 
 igl = pytest.importorskip("igl", reason="distances need libigl")
+
+
+# ---------------------------------------------------------------- rims
+
 from nfcodec.fit.distance import MeshDistance  # noqa: E402
 from nfcodec.fit.rims import Rim, is_sheet, open_lattice, phantoms  # noqa: E402
 
