@@ -1,7 +1,8 @@
 """A bounding-volume hierarchy over boxes, for many points and rays at a time.
 
 Boxes are halved at the median of their centres along the axis on which those spread most, down to single ones (Kay and
-Kajiya, SIGGRAPH 1986, have the idea). Everything is numpy and sorted, so that the same boxes always give the same tree and answers.
+Kajiya, SIGGRAPH 1986, have the idea). Everything is numpy and sorted, so that the same boxes always give the same tree and
+answers.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class BoxTree:
     def hit(
         self, origins: np.ndarray, directions: np.ndarray, least: np.ndarray, most: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All pairs (ray, box) that meet between parameters least and most (N,): numbers, parameters of entry, each (P,)."""
+        """All pairs (ray, box) that meet between parameters least and most (N,): numbers, parameters of entry, each
+        (P,)."""
 
         def enter(which: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             start, along = origins[which], directions[which]

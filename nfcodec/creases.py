@@ -3,7 +3,8 @@
 A field as fine as its finest features turns an edge into a bend some samples wide, but is right beside it. From a point in
 the bend one walks down either side, along the surface and across the edge, to where it is flat again. The two tangent
 planes found there meet at the edge; near it the field becomes the greater of their heights (the lesser one at an inner
-edge), and passes into itself farther out. Planes of neighbours along the edge are averaged, which takes the waves out of it.
+edge), and passes into itself farther out. Planes of neighbours along the edge are averaged, which takes the waves out of
+it.
 
 Bends that are no edges stay: sides have to be much flatter than the bend (a ball turns everywhere alike), and the edge has
 to be near. On rough scans some pass nevertheless, so that this is for surfaces known to have edges.
@@ -75,7 +76,8 @@ class Creases:
         return rows, apart[rows], np.where(np.isfinite(apart[rows]), ids[rows], ids[rows, :1])
 
     def _averaged(self, apart: np.ndarray, ids: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Normals (2, M, 3) and offsets (2, M) of planes averaged over neighbours that are of the same edge as the first."""
+        """Normals (2, M, 3) and offsets (2, M) of planes averaged over neighbours that are of the same edge as the
+        first."""
         first, second = self.normals[:, ids]  # (M, n, 3)
         own, other = first[:, :1], second[:, :1]
 

@@ -50,8 +50,9 @@ def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool 
     """Opens a .nfld file: a field, or a scene of several.
 
     source: a path, the bytes themselves, or a binary stream. allow_truncated: of a file cut short, give the levels
-    that are complete instead of an error; at least the coarsest must be, of a scene one field. Raises FormatError (or one of
-    its kin) on bytes that are no sound file, UnsupportedError on a file for another version, UsageError when it cannot be read.
+    that are complete instead of an error; at least the coarsest must be, of a scene one field. Raises FormatError (or one
+    of its kin) on bytes that are no sound file, UnsupportedError on a file for another version, UsageError when it cannot
+    be read.
     """
     return from_container(container.read(read_bytes(source), allow_truncated=allow_truncated))
 
@@ -138,7 +139,9 @@ def _context(parts: Container, spec: FieldSpec) -> ContextNet:
 def _from_single(parts: Container, budget: Budget) -> Field:
     """The field of a file that holds it in one chunk."""
     if any(not chunk.type & ANCILLARY and chunk.type != FULL for chunk in parts.chunks):
-        raise FormatError("reading chunks: got FULL beside chunks of a field in parts, expected one or the other", "chunk-count")
+        raise FormatError(
+            "reading chunks: got FULL beside chunks of a field in parts, expected one or the other", "chunk-count"
+        )
     spec, mlp, levels, sizes = unpack_single(_single(parts, FULL, "FULL").data, budget.take)
     grid = load(spec.grid.encoding)(spec.grid, levels, spec.steps)
     return _field(parts, spec, mlp, grid, sizes, sum(sizes["level_bytes"]), None)

@@ -94,14 +94,14 @@ def encode(
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: a key of
     `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
-    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60". network:
-    its neurons and hidden layers, such as "256x4", or None for what suits the signal. interpolation: of grids, a key of
-    `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge), "wrap"
-    (the image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap". One of
-    these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of the whole
-    file), bpp (bits a source sample), lossless. progressive: train the
-    coarse levels to be of use alone, which costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends,
-    which saves the bytes of a trim. effort: 1 (seconds) to 9 (hours).
+    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60".
+    network: its neurons and hidden layers, such as "256x4", or None for what suits the signal. interpolation: of grids, a
+    key of `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge),
+    "wrap" (the image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap".
+    One of these at most: quality (0..100, default 50), psnr (dB, see `Report`), max_error (see `Report`), size (bytes of
+    the whole file), bpp (bits a source sample), lossless. progressive: train the coarse levels to be of use alone, which
+    costs a few per cent of bytes. close_holes: surfaces go on where the mesh ends, which saves the bytes of a trim. effort:
+    1 (seconds) to 9 (hours).
     time_limit: seconds after which the fit is wound up. device: "cpu", "cuda" or "auto". on_step: called after every
     step of a whole fit with its `fit.train.Fit` and `fit.train.Progress`, to look at. read_options: for `io.read`.
 
@@ -197,8 +197,8 @@ def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:
     fixed = [name for name in GRID_ENCODINGS if load_encoding(name).is_interpolated]
     if len(parts) > 1 or parts[0].name not in fixed or activation not in ("auto", *PLAIN_ACTIVATIONS):
         raise UsageError(
-            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, expected "
-            f"one of {', '.join(fixed)}, and relu or identity, whose values are the same on every machine"
+            f"encoding with a guarantee: got {'+'.join(part.name for part in parts)} and the activation {activation}, "
+            f"expected one of {', '.join(fixed)}, and relu or identity, whose values are the same on every machine"
         )
 
 

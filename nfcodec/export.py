@@ -70,8 +70,8 @@ def export(
 
     shape, scale, resolution, region, level, dtype, max_values: as `Field.decode`. For meshes resolution or scale set the
     lattice of the isosurface, level, iso, method and sharp are as in `Field.to_mesh`, and vertices get normals from the
-    field's gradient; shape, region and dtype do not apply. texture: for GLB, the edge in texels of a texture that holds the field's
-    colours instead of the vertices; the lattice then has TEXTURED_RESOLUTION samples where nothing else is said.
+    field's gradient; shape, region and dtype do not apply. texture: for GLB, the edge in texels of a texture that holds the
+    field's colours instead of the vertices; the lattice then has TEXTURED_RESOLUTION samples where nothing else is said.
     Returns {"shape": (*extent, C)} or {"n_vertices", "n_faces"}.
     Raises UsageError before anything is decoded where the options do not fit; the file appears whole or not at all.
     """

@@ -118,8 +118,8 @@ class Field:
         return np.trace(self.hessian(coords, level), axis1=2, axis2=3)
 
     def divergence(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
-        """Of a field of vectors, (N,) float64 at coords (N, d): the sum of each component's derivative along its own axis, in
-        units of the values by world units (the affine or spacing of the metadata, or samples of the source).
+        """Of a field of vectors, (N,) float64 at coords (N, d): the sum of each component's derivative along its own axis,
+        in units of the values by world units (the affine or spacing of the metadata, or samples of the source).
 
         Exact, from `gradient`. The first channels are the components along x, y (and z); an axis of time is left out.
         UsageError for fields without a component for each of 2 or 3 axes of space.
@@ -127,11 +127,13 @@ class Field:
         return vectors.divergence(self, coords, level)
 
     def curl(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
-        """Of a field of vectors its rotation, float64, as `divergence`: (N, 3) along x, y, z, or in 2-D (N, 1), dv/dx - du/dy."""
+        """Of a field of vectors its rotation, float64, as `divergence`: (N, 3) along x, y, z, or in 2-D (N, 1),
+        dv/dx - du/dy."""
         return vectors.curl(self, coords, level)
 
     def to_torch(self, device: str = "cpu") -> TorchField:
-        """A differentiable torch module that does what `sample` does: see `nfcodec.to_torch`. MissingExtraError without torch."""
+        """A differentiable torch module that does what `sample` does: see `nfcodec.to_torch`. MissingExtraError without
+        torch."""
         from . import to_torch  # the package's door: torch lives on a higher floor
 
         return to_torch(self, device)
@@ -169,10 +171,10 @@ class Field:
     ) -> np.ndarray:
         """The field on a regular lattice: (*shape, C) in the source's dtype, or in `dtype` if given.
 
-        One of shape (d integers), scale (a factor on the source's extent, or one an axis) and resolution (samples along the longest
-        axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that part
-        only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser
-        than the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10).
+        One of shape (d integers), scale (a factor on the source's extent, or one an axis) and resolution (samples along the
+        longest axis) at most; the source's own extent without any. region: d pairs of fractions in [0, 1] to decode that
+        part only; shape then is the region's, scale and resolution keep their meaning for the whole. Lattices coarser than
+        the source are averaged from a finer one, so that they do not alias (spec/format.md, section 10).
 
         At the source's own samples, whole or a region on their boundaries, and with all levels, the file's residual is
         added if there is one, so that its guarantee holds; residual=False leaves it out. UsageError when the arguments

@@ -77,7 +77,10 @@ def axis_taps(
         whole = np.int64(1) << 3 * WEIGHT_BITS
         sums = (
             -(b + 6 * c) * t3 + (3 * b + 12 * c) * t2 - (3 * b + 6 * c) * t1 + b * whole,
-            (9 * b + 6 * c - 12 * SHAPE_PARTS) * t3 + (18 * SHAPE_PARTS - 15 * b - 12 * c) * t2 + (3 * b + 6 * c) * t1 + b * whole,
+            (9 * b + 6 * c - 12 * SHAPE_PARTS) * t3
+            + (18 * SHAPE_PARTS - 15 * b - 12 * c) * t2
+            + (3 * b + 6 * c) * t1
+            + b * whole,
             (b + 6 * c) * t3 - 6 * c * t2,
         )
         scale = np.int64(6 * SHAPE_PARTS) << 2 * WEIGHT_BITS

@@ -29,8 +29,8 @@ from .spec import FieldSpec, MlpSpec
 
 __all__ = [
     "FLAG_CLIP", "FLAG_FULL_RANGE", "FLAG_HALVING", "FLAG_KNEE", "FLAG_ONE_RANGE", "FLAG_PLACED", "FLAG_SHARED_FEATURES",
-    "FLAG_TRUNCATED", "MAX_SHIFT", "MAX_WORLD", "assemble_mlp", "check_shift", "halved", "mlp_shapes", "pack_mlp", "pack_spec",
-    "read_spec", "step_code", "step_value", "unpack_mlp", "unpack_spec",
+    "FLAG_TRUNCATED", "MAX_SHIFT", "MAX_WORLD", "assemble_mlp", "check_shift", "halved", "mlp_shapes", "pack_mlp",
+    "pack_spec", "read_spec", "step_code", "step_value", "unpack_mlp", "unpack_spec",
 ]  # fmt: skip
 
 FLAG_CLIP, FLAG_PLACED, FLAG_TRUNCATED, FLAG_KNEE = 1, 2, 4, 8
@@ -99,8 +99,8 @@ def read_spec(r: Reader) -> FieldSpec:
         ranges = [_full_range(dtype)] * channels
         if ranges[0] is None or flags & FLAG_ONE_RANGE:
             raise FormatError(
-                f"reading the field header: got flags {flags:#x} and {dtype}, expected the full range of whole numbers only, "
-                "and no other range beside it",
+                f"reading the field header: got flags {flags:#x} and {dtype}, expected the full range of whole numbers "
+                "only, and no other range beside it",
                 "fhdr-flags",
             )
     else:
@@ -123,7 +123,9 @@ def read_spec(r: Reader) -> FieldSpec:
     mlp = MlpSpec(grid.n_inputs, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)
-    return FieldSpec(kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation, roles)
+    return FieldSpec(
+        kind, extent, channels, dtype, grid, mlp, steps, offset, scale, knee, clip, origin, cell, truncation, roles
+    )
 
 
 def _full_range(dtype: str) -> tuple[float, float] | None:
@@ -153,8 +155,8 @@ def _check_roles(roles: tuple[str, ...]) -> None:
     n_colours = sum(role in s.COLOUR_ROLES for role in roles)
     if len(set(known)) < len(known) or n_colours not in (0, len(s.COLOUR_ROLES)):
         raise FormatError(
-            f"reading the field header: got channels {', '.join(roles)}, expected each once and red, green and blue together; "
-            "the file is damaged",
+            f"reading the field header: got channels {', '.join(roles)}, expected each once and red, green and blue "
+            "together; the file is damaged",
             "fhdr-role",
         )
 

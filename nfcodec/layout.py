@@ -111,7 +111,9 @@ def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) ->
     boundary = boundary_of(r.u8(), len(extent)) if code & BOUNDED else ()
     joining = named(s.JOININGS, r.u8(), "joining") if encoding == "triplane" else ""
     if encoding in s.SCATTERED and code != s.INTERPOLATIONS["linear"]:
-        raise FormatError(f"reading the field header: got interpolation {code} of {encoding}, expected 0", "fhdr-interpolation")
+        raise FormatError(
+            f"reading the field header: got interpolation {code} of {encoding}, expected 0", "fhdr-interpolation"
+        )
     log2_size = limited(r.u8(), 0, _MOST_LOG2.get(encoding, 0), "log2_size")
     n_levels = limited(r.u8(), 1, s.MAX_LEVELS, "levels")
     resolutions = [

@@ -29,18 +29,18 @@ class Report:
     (of the colours, where there is alpha); surfaces: 20 log10(diagonal / RMS), source to decoded. Where the last channel is
     alpha (`Signal.has_alpha`), differences of colours are multiplied by the source's opacity, so that what nobody sees
     counts for nothing; this holds for psnr_db, max_error, rms and ssim. log_psnr_db: float images of high dynamic range, of
-    which psnr_db sees the brightest parts only: the PSNR of arcsinh(colour / knee) (`metrics.light_knee`). max_error: images and volumes: largest difference of a sample, in
-    source units; surfaces: largest distance source to decoded over the samples, relative to the diagonal. rms:
-    surfaces: source to decoded, relative to the bounding-box diagonal; else the root of the mean squared difference in
-    source units. normal_deg: surfaces: mean angle of normals, source to decoded. rms_back, max_back, normal_back_deg:
-    surfaces: decoded to source.
+    which psnr_db sees the brightest parts only: the PSNR of arcsinh(colour / knee) (`metrics.light_knee`). max_error:
+    images and volumes: largest difference of a sample, in source units; surfaces: largest distance source to decoded over
+    the samples, relative to the diagonal. rms: surfaces: source to decoded, relative to the bounding-box diagonal; else the
+    root of the mean squared difference in source units. normal_deg: surfaces: mean angle of normals, source to decoded.
+    rms_back, max_back, normal_back_deg: surfaces: decoded to source.
     color_psnr_db: surfaces with colours: PSNR of those at the closest points, source to decoded, sRGB-encoded, peak
     = white. snr_db: of one axis, such as sound: 10 log10 of the variance of the samples over the mean square of the
     differences, of which PSNR sees nothing where a loud moment sets the range. n_wrong_holes: of measurements with samples
     that hold nothing, such as elevations: how many hold something in one of both only; psnr_db, max_error and rms are of
     those that hold something in both. end_point_error, angular_deg: of vectors: mean length of the difference, in source
-    units, and mean angle between both (`metrics.angular_error_deg`). ssim: images, iou: surfaces, where both are watertight; both only if asked for.
-    None where there is no such thing.
+    units, and mean angle between both (`metrics.angular_error_deg`). ssim: images, iou: surfaces, where both are
+    watertight; both only if asked for. None where there is no such thing.
     """
 
     psnr_db: float
@@ -71,7 +71,8 @@ def measure(field: Field, signal: Signal) -> Report:
 
 
 def measure_scene(scene: Scene, signal: Signal) -> Report:
-    """Decodes each part at its source's resolution and compares all of them with the source's mesh. UsageError for others."""
+    """Decodes each part at its source's resolution and compares all of them with the source's mesh. UsageError for
+    others."""
     if signal.mesh is None:
         raise UsageError(f"measuring: got a scene and a {signal.kind} signal, expected the file's own source")
     return measure_decoded(scene.own_mesh(), signal)
@@ -106,7 +107,9 @@ def decode_for(field: Field | Scene, signal: Signal) -> np.ndarray | Mesh:
     UsageError where field and signal are of different kinds or shapes, and for scenes.
     """
     if isinstance(field, Scene):
-        raise UsageError("measuring: got a scene of several fields, expected one field; verify compares a scene with its source")
+        raise UsageError(
+            "measuring: got a scene of several fields, expected one field; verify compares a scene with its source"
+        )
     if field.is_surface != (signal.mesh is not None):
         raise UsageError(f"measuring: got a {field.kind} field and a {signal.kind} signal, expected the file's own source")
     if field.is_surface:

@@ -1,4 +1,5 @@
-"""From a field to triangles: its zeros on a lattice, closed at the box, drawn in, cut and coloured as the field asks for."""
+"""From a field to triangles: its zeros on a lattice, closed at the box, drawn in, cut and coloured as the field asks
+for."""
 
 from __future__ import annotations
 

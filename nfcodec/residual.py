@@ -183,8 +183,8 @@ def unpack_residual(spec: FieldSpec, grid: Encoding, mlp: Mlp, data: bytes) -> R
         )
     if not fixed.is_available(spec):
         raise FormatError(
-            f"reading the residual: got a field of {spec.grid.encoding} and {spec.mlp.activation}, expected one grid and relu "
-            "or identity, whose values integers give",
+            f"reading the residual: got a field of {spec.grid.encoding} and {spec.mlp.activation}, expected one grid and "
+            "relu or identity, whose values integers give",
             "resi-field",
         )
     if spec.channels * math.prod(spec.extent) > MAX_GRID_INTEGERS or max(spec.extent) > MAX_RESOLUTION:

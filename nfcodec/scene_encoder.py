@@ -26,8 +26,8 @@ _OF_A_WHOLE = ("size", "bpp", "lossless")  # goals that parts do not share out
 
 @dataclass(frozen=True)
 class EncodedScene:
-    """The result of `encode_scene`. report: of all parts as one mesh; parts: for each field what `encode` gave; n_parts: how
-    often they are placed; met, target, reached: as `Encoded`, of the first part that missed the target."""
+    """The result of `encode_scene`. report: of all parts as one mesh; parts: for each field what `encode` gave; n_parts:
+    how often they are placed; met, target, reached: as `Encoded`, of the first part that missed the target."""
 
     data: bytes
     report: Report
@@ -69,14 +69,18 @@ def encode_scene(
     start = time.monotonic()
     wrong = [name for name in _OF_A_WHOLE if options.get(name)]
     if wrong:
-        raise UsageError(f"encoding a scene: got the goal {wrong[0]}, expected quality, psnr or max_error, which each part has")
+        raise UsageError(
+            f"encoding a scene: got the goal {wrong[0]}, expected quality, psnr or max_error, which each part has"
+        )
     if output is not None:
         check_output(output, overwrite)
     found = io.read_scene(source, **(read_options or {}))
     whole = io.read(source, **(read_options or {}))
     parts = []
     for number, signal in enumerate(found.signals):
-        left = None if time_limit is None else max(time_limit - time.monotonic() + start, 1e-3) / (len(found.signals) - number)
+        left = (
+            None if time_limit is None else max(time_limit - time.monotonic() + start, 1e-3) / (len(found.signals) - number)
+        )
         parts.append(_encode_part(signal, options | {"time_limit": left}, _told(on_progress, number, len(found.signals))))
     chunks = [Chunk(SCNE, 0, RAW, pack_nodes(found.nodes, len(parts)))]
     chunks += [Chunk(PART, number, RAW, _bare(part.data)) for number, part in enumerate(parts)]

@@ -54,7 +54,9 @@ def unpack_single(data: bytes, check_size: Any) -> tuple[FieldSpec, Mlp, list[Le
     reader = Reader(data, "the field")
     spec = header.read_spec(reader)
     if spec.grid.encoding != "dense":
-        raise FormatError(f"reading the field: got {spec.grid.encoding} levels in FULL, expected dense ones", "fhdr-encoding")
+        raise FormatError(
+            f"reading the field: got {spec.grid.encoding} levels in FULL, expected dense ones", "fhdr-encoding"
+        )
     check_size(spec)
     decoder = LaplaceDecoder(reader.bytes(reader.left))
     marks = [decoder.n_read]

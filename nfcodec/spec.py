@@ -90,7 +90,8 @@ class Parameter:
 
 
 class Read(NamedTuple):
-    """A level as the network sees it: at the coordinate, or `shift` vertices of the finest level from it along each axis."""
+    """A level as the network sees it: at the coordinate, or `shift` vertices of the finest level from it along each
+    axis."""
 
     level: int
     shift: tuple[int, ...]
@@ -296,13 +297,13 @@ class FieldSpec:
     extent: samples of the source along each axis in array order (for surfaces, the lattice that is natural for the finest
     level). channels: C. dtype: of the source's values, a key of DTYPES ("f4" for surfaces). grid: what the network sees.
     steps: for each level the float value of one integer step of its features, 1 where it has none. value_offset,
-    value_scale: (C,) each; value = offset + scale * network output. knee: 0, or the distance from the offset at which values
-    begin to be stored on a logarithmic scale: value = offset + knee * sinh(scale * network output / knee), so that far parts
-    of a surface need no precision, and highlights of a picture no more than its shadows. clip: whether values are clipped to
-    those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world position (in
-    axis order) of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each axis.
-    truncation: world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key of
-    ROLES, the first "distance"; the knee and `clip` are that one's, which like colours is clipped to [0, 1].
+    value_scale: (C,) each; value = offset + scale * network output. knee: 0, or the distance from the offset at which
+    values begin to be stored on a logarithmic scale: value = offset + knee * sinh(scale * network output / knee), so that
+    far parts of a surface need no precision, and highlights of a picture no more than its shadows. clip: whether values are
+    clipped to those between outputs 0 and 1, without a knee [offset, offset + scale]. origin, cell: surfaces only: world
+    position (in axis order) of the corner at coordinate 0, and the edge of the cubic cells of which `extent` lie along each
+    axis. truncation: world distance at which a tsdf is cut, 0 for other kinds. roles: surfaces only: for each channel a key
+    of ROLES, the first "distance"; the knee and `clip` are that one's, which like colours is clipped to [0, 1].
     """
 
     kind: str
@@ -395,15 +396,15 @@ class Signal:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is straight alpha: that of an image whose metadata say so, or of 2 or 4 channels of colours,
-        unless they deny it."""
+        """Whether the last channel is straight alpha: that of an image whose metadata say so, or of 2 or 4 channels of
+        colours, unless they deny it."""
         default = self.channels in (2, 4) and self.quantity == "colour"
         return self.kind == "image" and self.channels > 1 and self.meta.get("alpha", default) is True
 
     @property
     def opaque(self) -> float:
-        """What alpha is where nothing shines through: white, 1 for floats, or what the metadata say; half of it is the limit
-        below which a measurement is none."""
+        """What alpha is where nothing shines through: white, 1 for floats, or what the metadata say; half of it is the
+        limit below which a measurement is none."""
         white = float(np.iinfo(self.values.dtype).max) if self.values.dtype.kind in "iu" else 1.0
         opaque = self.meta.get("opaque", white)
         return float(opaque) if isinstance(opaque, (int, float)) and opaque > 0 else white

@@ -46,7 +46,8 @@ MESH_METHODS = ("dual-contouring", "marching-cubes")
 )
 @click.option("--region", type=REGION, metavar="A:B,C:D", help="A part of a lattice, see above.")
 @click.option(
-    "--level", "--lod", "level", type=click.IntRange(0), metavar="K", help="Level of detail: use levels 0 (coarsest) to K only."
+    "--level", "--lod", "level", type=click.IntRange(0), metavar="K",
+    help="Level of detail: use levels 0 (coarsest) to K only.",
 )
 @click.option("--dtype", metavar="NAME", help="Of the values: uint8, float32 ...  [default: the source's]")
 @click.option("--iso", type=float, metavar="X", help="The distance or occupancy at which a mesh is extracted.")
@@ -71,9 +72,8 @@ def decode(files: tuple[str, ...], **options: Any) -> int:
     """Decode .nfld files at any resolution. Needs no torch, unless --device asks for it.
 
     A FILE is a file, a folder (searched for .nfld files) or - for stdin. Surfaces become meshes, or lattices of their
-    distances where the output is of a lattice's format (npy, nrrd ...). Scenes become GLB with their nodes and names, or one
-    mesh in another format. --level K is also the level of detail of meshes,
-    which then have fewer faces.
+    distances where the output is of a lattice's format (npy, nrrd ...). Scenes become GLB with their nodes and names, or
+    one mesh in another format. --level K is also the level of detail of meshes, which then have fewer faces.
 
     --region takes start:stop for each axis in array order: (z,) y, x. Numbers count samples of the source, as in a
     slice of its array; numbers with % are parts of the axis, with s seconds of sound or film; what is left out is the

@@ -65,7 +65,9 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--lossless", is_flag=True, default=None, help="Keep every sample exactly: images and volumes of integers.")
 @click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
 @click.option("--close-holes", is_flag=True, help="Let surfaces go on where a mesh has holes: saves some bytes.")
-@click.option("--parts", is_flag=True, help="A scene: a field for each instance or each piece of a mesh, with nodes and names.")
+@click.option(
+    "--parts", is_flag=True, help="A scene: a field for each instance or each piece of a mesh, with nodes and names."
+)
 @click.option("--separate", is_flag=True, help="With --parts: a file for each part instead of one scene.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Wind up the fit after this time.")

@@ -21,7 +21,9 @@ def store_options(command: Callable) -> Callable:
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace existing reports."),
         click.option("--no-cache", is_flag=True, help="Neither look up results nor keep them."),
-        click.option("--cache", metavar="DIR", help="Where results are kept.  [default: the system's place, or NFCODEC_CACHE]"),
+        click.option(
+            "--cache", metavar="DIR", help="Where results are kept.  [default: the system's place, or NFCODEC_CACHE]"
+        ),
         click.option(
             "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Begin nothing new then."
         ),

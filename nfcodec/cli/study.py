@@ -18,9 +18,13 @@ from .values import CHOICES, SIZE, given, read_options
 @click.argument("input")
 @click.option("--encodings", type=CHOICES, metavar="A,B", help="As of encode, or all.  [default: seven of them]")
 @click.option("--activations", type=CHOICES, metavar="A,B", help="As of encode, or all.  [default: four of them]")
-@click.option("--on", metavar="NAME", default="identity", show_default=True, help="The encoding activations are tried with.")
+@click.option(
+    "--on", metavar="NAME", default="identity", show_default=True, help="The encoding activations are tried with."
+)
 @click.option("--bytes", "size", type=SIZE, metavar="BYTES", help="Of every file: 30000, 30KB, 1.5MB.")
-@click.option("--quality", type=float, metavar="0..100", help="Or of a dense grid, whose bytes the others get.  [default: 50]")
+@click.option(
+    "--quality", type=float, metavar="0..100", help="Or of a dense grid, whose bytes the others get.  [default: 50]"
+)
 @click.option("--html", metavar="OUT", help="Write a report with curves and spectra: one file that needs no network.")
 @click.option("--csv", "csv_path", metavar="OUT", help="Write every measured file as a row.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout in place of the table.")
@@ -32,7 +36,8 @@ from .values import CHOICES, SIZE, given, read_options
 @read_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 def study(input: str, **options: Any) -> int:
-    """Fit INPUT with several encodings, activations and structures, all with the same effort, until files have the same size.
+    """Fit INPUT with several encodings, activations and structures, all with the same effort, until files have the same
+    size.
 
     Shows bytes, error and times of each, how its error fell over the steps of the fit, and which frequencies it is made of:
     --html and --json have all of it. What does not suit the signal is left out, and named.

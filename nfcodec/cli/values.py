@@ -10,7 +10,9 @@ import click
 
 from ..errors import UsageError
 
-__all__ = ["CHOICES", "NAMES", "NUMBERS", "REGION", "SCALE", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options"]
+__all__ = [
+    "CHOICES", "NAMES", "NUMBERS", "REGION", "SCALE", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options",
+]  # fmt: skip
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -140,7 +142,9 @@ _READ_OPTIONS = {
     "dtype": click.option("--dtype", metavar="NAME", help="Of RAW samples: uint8, float32, >i2 ...  [default: uint8]"),
     "axes": click.option("--axes", metavar="ZYXC", help="Of an array: letters of t z y x c, in the file's order."),
     "frame_rate": click.option("--frame-rate", type=float, metavar="X", help="Of numbered images.  [default: 25]"),
-    "quantity": click.option("--quantity", type=click.Choice(QUANTITIES), help="What values are.  [default: as the file says]"),
+    "quantity": click.option(
+        "--quantity", type=click.Choice(QUANTITIES), help="What values are.  [default: as the file says]"
+    ),
     "texture": click.option("--texture", metavar="IMAGE", help="Of a mesh with texture coordinates whose file names none."),
 }
 
@@ -177,8 +181,8 @@ def fractions_of(
     for k, ((start, stop), n) in enumerate(zip(region, extent)):
         if "s" in {bound[1] for bound in (start, stop) if bound} and (k or not rate):
             raise UsageError(
-                f"choosing a region: got seconds along axis {k}, expected samples or %: only time has seconds, where the file "
-                "says its rate"
+                f"choosing a region: got seconds along axis {k}, expected samples or %: only time has seconds, where the "
+                "file says its rate"
             )
         whole = {"": n, "%": 100, "s": n / rate if rate else 1}
         a, b = (default if x is None else x[0] / whole[x[1]] for x, default in ((start, 0.0), (stop, 1.0)))

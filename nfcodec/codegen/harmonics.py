@@ -16,7 +16,8 @@ Names = list[tuple[str, Expr | float]]
 
 
 def harmonics(q: list[Expr], degree: int, prefix: str) -> tuple[Names, list[Expr | float]]:
-    """q: coordinates in the box, of a panorama (2) or a volume (3). Returns names, beginning with `prefix`, and features."""
+    """q: coordinates in the box, of a panorama (2) or a volume (3). Returns names, beginning with `prefix`, and
+    features."""
     names, (x, y, z) = _direction(q, prefix)
     powers = [(1.0, 0.0)]  # real and imaginary parts of (x + i y)^m
     for m in range(1, degree):

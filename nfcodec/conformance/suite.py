@@ -41,7 +41,9 @@ class Test:
 def tests_in(suite: Path) -> Iterator[Test]:
     """All tests of a suite: its folders, and the goldens beside it. UsageError where there is none."""
     if not (suite / FOLDERS[0] / "test.json").exists():
-        raise UsageError(f"reading the conformance suite: got no tests in {suite}, expected spec/conformance; give it by --suite")
+        raise UsageError(
+            f"reading the conformance suite: got no tests in {suite}, expected spec/conformance; give it by --suite"
+        )
     for folder in FOLDERS:
         for row in json.loads((suite / folder / "test.json").read_text("utf-8")):
             file = suite / folder / row["file"]
@@ -148,5 +150,9 @@ def main(decoder: str, suite: Path, only: str) -> None:
         click.echo(f"nfld-conformance: {error}", err=True)
         raise SystemExit(error.exit_code) from None
     n_files = len({test.file for test in tests})
-    click.echo(f"{len(tests)} tests of {n_files} files: {n_wrong} wrong" if n_wrong else f"{len(tests)} tests of {n_files} files: right")
+    click.echo(
+        f"{len(tests)} tests of {n_files} files: {n_wrong} wrong"
+        if n_wrong
+        else f"{len(tests)} tests of {n_files} files: right"
+    )
     raise SystemExit(bool(n_wrong))

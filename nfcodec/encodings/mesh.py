@@ -1,8 +1,8 @@
 """Features at the vertices of a coarse mesh, interpolated on its faces: a field on a surface, such as colours without UVs.
 
 A point takes what the closest point of the mesh has, so that features do not change along normals. Vertices are vertices of
-the level's lattice and faces name them by their numbers, so that integers say what the mesh is; which face is the closest is
-for float64 to say, with formulas that spec/format.md, section 4.9, states and that Ericson derives (Real-Time Collision
+the level's lattice and faces name them by their numbers, so that integers say what the mesh is; which face is the closest
+is for float64 to say, with formulas that spec/format.md, section 4.9, states and that Ericson derives (Real-Time Collision
 Detection, 2005, section 5.1.5).
 """
 

@@ -169,7 +169,8 @@ class Cloud:
 
     def near(self, coords: np.ndarray, order: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
         """Yields pairs of samples and points within whose radius they are: indices of the samples of coords (N, d) and of
-        the points, and the kernel there, float32; with order 1 its derivatives by each axis, with 2 also the second ones."""
+        the points, and the kernel there, float32; with order 1 its derivatives by each axis, with 2 also the second
+        ones."""
         inside = np.clip(coords, 0.0, 1.0)
         moves = ((coords >= 0) & (coords <= 1)) * self.resolution  # cells by the coordinate, 0 beyond the box
         key = np.zeros(len(coords), np.int64)

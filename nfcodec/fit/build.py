@@ -36,8 +36,8 @@ def build(
     from_nothing: bool = False,
 ) -> Fit:
     """A fit of `source`, ready to run. The same seed on the same machine gives the same fit. networks: where it starts; of
-    `prior.load` if None, and where that has none or they are empty, as they are made. is_short: the fit will have few steps.
-    from_nothing: latents start from 0 instead of the signal."""
+    `prior.load` if None, and where that has none or they are empty, as they are made. is_short: the fit will have few
+    steps. from_nothing: latents start from 0 instead of the signal."""
     torch.manual_seed(seed)
     grid, channels = preset.grid, source.channels
     transform = channel_transform(source.target, source.is_color, first=1 if source.roles else 0)
@@ -78,8 +78,8 @@ def build(
 
 
 def _mean(source: Source, is_weighted: bool) -> np.ndarray:
-    """(C,) of the target, where a network's output starts. is_weighted: as errors count; far from a surface values are large, and
-    a network that is all there is has a long way back from them."""
+    """(C,) of the target, where a network's output starts. is_weighted: as errors count; far from a surface values are
+    large, and a network that is all there is has a long way back from them."""
     flat = source.target.reshape(-1, source.channels).astype(np.float64)
     if source.weight is None or not is_weighted:
         return flat.mean(0).astype(np.float32)

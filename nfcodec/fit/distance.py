@@ -129,7 +129,8 @@ def _useful_faces(mesh: Mesh) -> np.ndarray:
 
 
 def _is_inner_wall(mesh: Mesh, ids: np.ndarray) -> np.ndarray:
-    """(len(ids),) bool: whether as many faces as look the one way as the other lie in the place of a face of a welded mesh."""
+    """(len(ids),) bool: whether as many faces as look the one way as the other lie in the place of a face of a welded
+    mesh."""
     useful = np.flatnonzero(np.linalg.norm(area_vectors(mesh), axis=1) > 0)
     corners = mesh.faces[useful]
     # one sign for the even permutations of three corners, the other for the odd ones
@@ -209,7 +210,9 @@ def _diagnose(
     if ambiguous:
         advice = f"{open_share:.0%} of the surface is open or of unclear orientation: encode it with --kind udf"
     elif lost_share > _UNION_LIMIT:
-        advice = f"{lost_share:.0%} of the surface lies inside other bodies and is lost: a signed field keeps only their union"
+        advice = (
+            f"{lost_share:.0%} of the surface lies inside other bodies and is lost: a signed field keeps only their union"
+        )
         advice += "; for a file of each body pass --parts"
     elif edges.boundary:
         advice = f"holes ({edges.boundary} boundary edges) will be closed: judge the error from source to decoded"

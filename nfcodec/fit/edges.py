@@ -1,4 +1,5 @@
-"""Where a surface is sharp, and how much more its errors count there: what is seen first of a part that was drawn with edges.
+"""Where a surface is sharp, and how much more its errors count there: what is seen first of a part that was drawn with
+edges.
 
 An edge is sharp where the faces beside it turn by far more than these turn from one of their other neighbours: at the edges
 of a box or a rim that was cut, but not all over a rough scan or a coarse ball.
@@ -16,7 +17,8 @@ __all__ = ["edge_weights", "is_edged", "sharp_edges"]
 _LEAST_ANGLE = np.radians(30)
 _CONTRAST = 3.0  # how much further than their other neighbours its faces turn at a sharp edge
 _CHAIN = 3  # sharp edges that follow each other in both directions: single ones are noise
-_BOOST, _REACH = 4.0, 2.0  # the weight of errors at a sharp edge, and the distance in samples at which a quarter of it is left
+# the weight of errors at a sharp edge, and the distance in samples at which a quarter of it is left
+_BOOST, _REACH = 4.0, 2.0
 _LEAST_LENGTH = 1.0  # of all sharp edges, in diagonals of the box, from which a mesh is one of a part with edges
 _CHUNK = 1 << 20
 

@@ -124,7 +124,12 @@ class FastStep:
     def is_available(model: FieldModel) -> bool:
         """Whether this can do the steps of a model."""
         flat = getattr(model.grid, "flat", None)
-        if flat is None or not model.spec.mlp.n_hidden_layers or not model.is_plain or model.grid.theta[0].device.type != "cpu":
+        if (
+            flat is None
+            or not model.spec.mlp.n_hidden_layers
+            or not model.is_plain
+            or model.grid.theta[0].device.type != "cpu"
+        ):
             return False
         return fused.is_available(flat)
 

@@ -15,8 +15,8 @@ __all__ = ["Errors", "errors_of"]
 
 @dataclass(frozen=True)
 class Errors:
-    """error, target (*extent, C) float32, in units of the fit: values less targets, and targets. weight (*extent) float32, of
-    squared errors. scale: of a unit of the first channel, in units of the signal."""
+    """error, target (*extent, C) float32, in units of the fit: values less targets, and targets. weight (*extent) float32,
+    of squared errors. scale: of a unit of the first channel, in units of the signal."""
 
     error: np.ndarray
     target: np.ndarray

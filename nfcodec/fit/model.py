@@ -27,7 +27,8 @@ _WIDEST = 48  # neurons; of wider layers matrix products are the work
 class FieldModel(nn.Module):
     """spec and grid as in `Field`; the network's tensors are in the order of `header.mlp_shapes`.
 
-    `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded. Once `shifts` is set, every use of the network sees its tensors rounded to multiples of 2**-shift.
+    `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded. Once `shifts` is set, every
+    use of the network sees its tensors rounded to multiples of 2**-shift.
     """
 
     def __init__(

@@ -36,7 +36,8 @@ class AxisWeights:
 
     def __init__(self, shape: tuple[int, int], vertices: np.ndarray, parts: list[np.ndarray]):
         """shape: (M, K). vertices (M, T): of every row the columns of its numbers, those there twice added up. parts: these
-        (M, T) float32, of the matrix; or without b and c, of b and of c. An axis of audio has too many for a whole matrix."""
+        (M, T) float32, of the matrix; or without b and c, of b and of c. An axis of audio has too many for a whole
+        matrix."""
         self.shape = shape
         places, back = np.unique(np.arange(shape[0])[:, None] * shape[1] + vertices, return_inverse=True)
         found = np.zeros((len(parts), len(places)), np.float32)
@@ -69,7 +70,9 @@ class AxisWeights:
         if self.shape[0] * self.shape[1] <= _LARGE_MATRIX:
             return along(x, self.matrix(shape)[phase::stride], axis)
         values = self._parts[0] if len(self._parts) == 1 else self._mixed(shape)
-        band = values.new_zeros(self.shape[0] * self.width).scatter(0, torch.from_numpy(self._band_places).to(x.device), values)
+        band = values.new_zeros(self.shape[0] * self.width).scatter(
+            0, torch.from_numpy(self._band_places).to(x.device), values
+        )
         band = band.view(self.shape[0], self.width)[phase::stride]
         first = torch.from_numpy(self.first[phase::stride]).to(x.device)
         trailing = (1,) * (x.ndim - 1 - axis)

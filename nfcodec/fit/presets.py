@@ -33,7 +33,8 @@ _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
 _SHORT_SURFACE_FIT = 8
 _LONG_FIT = 6000  # steps
-_LATENT_RATE, _HASTE = 0.1, 0.3  # of `train.Recipe`; how that of hash tables grows where a bit is worth less than at quality 50
+# of `train.Recipe`; how that of hash tables grows where a bit is worth less than at quality 50
+_LATENT_RATE, _HASTE = 0.1, 0.3
 _PATIENT_VISITS = 2500  # of each tile, from which latents of pictures find better places from nothing than from an analysis
 # coordinate networks: their bits a sample at lmbda 1e-3 by axes, which are about those of grids, how these grow, bits of a
 # weight, hidden layers
@@ -122,9 +123,9 @@ def choose(
     interpolation: str | None = None,
     boundary: tuple[str, ...] = (),
 ) -> Preset:
-    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter "auto".
-    n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to be chosen.
-    interpolation: of grids, None for what suits best; boundary: of grids, as in `GridSpec`.
+    """The preset for a source, a weight of bits, and an effort. encoding, activation: as in `choice`, or for the latter
+    "auto". n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to
+    be chosen. interpolation: of grids, None for what suits best; boundary: of grids, as in `GridSpec`.
     """
     between = interpolation, boundary
     parts = parse_encoding(encoding)
@@ -338,8 +339,8 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int, encoding: str = "dense", lm
     """Settings of `train.Recipe` that differ from its defaults.
 
     A short fit must not leave its good start: less noise, smaller steps. The large features of surfaces want small
-    steps of the networks. Rows of hash tables, which start as means of what their vertices want, have a long way to go, and the
-    longer in integer steps the smaller these are.
+    steps of the networks. Rows of hash tables, which start as means of what their vertices want, have a long way to go, and
+    the longer in integer steps the smaller these are.
     """
     recipe: dict[str, Any] = {}
     if is_short(kind, n_steps, n_tiles):

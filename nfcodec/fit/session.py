@@ -84,7 +84,8 @@ def pick_device(name: str) -> str:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """For small steps, such as those of surfaces, whose tiles are mostly empty: a second thread gains nothing there
-    (measured on two cores: bunny 1.33 against 1.41 s for 150 steps), and where the cores are busy threads wait for each other."""
+    (measured on two cores: bunny 1.33 against 1.41 s for 150 steps), and where the cores are busy threads wait for each
+    other."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -334,7 +335,9 @@ class Session:
             preset = presets.with_large_tiles(preset)
             n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         is_short = presets.is_short(self.signal.kind, self._n_steps(n_tiles), n_tiles)
-        fit = build(self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, from_nothing=from_nothing)
+        fit = build(
+            self._source, preset, self.settings.seed, self.settings.device, is_short=is_short, from_nothing=from_nothing
+        )
         fit.deadline = self.settings.deadline
         with _one_thread():
             is_large = len(fit.tiles) > 1 and not self.is_surface
@@ -359,8 +362,8 @@ class Session:
             return race.run(fits, recipe, target, tell if self.on_progress is not None else None, watch)
 
     def _pack(self, spec: FieldSpec, frozen: Frozen, residual: bytes | None = None, is_sharp: bool = False) -> bytes:
-        """The finished file; where that costs little, its metadata have the PSNR of every level. is_sharp: whether meshes of it
-        are to get their edges back."""
+        """The finished file; where that costs little, its metadata have the PSNR of every level. is_sharp: whether meshes
+        of it are to get their edges back."""
         meta = io.compact(self.signal) | ({"sharp": True} if is_sharp else {})
         data = pack(spec, frozen, meta, residual, compact=not self.settings.progressive)
         if len(data) < _TELLING or spec.grid.n_levels == 1:

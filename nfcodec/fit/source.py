@@ -41,8 +41,9 @@ class Source:
     """A signal on a lattice, ready to be fitted.
 
     target: (*extent, C) float32; values = offset + scale * target (see `knee` in FieldSpec). weight: (*extent) float32 of
-    squared errors, or None for 1 everywhere. origin, cell, truncation, roles as in FieldSpec. is_judged_by_error: whether the mean
-    squared error of targets is what PSNR is made of, so that a fit can be steered by it. lmbda_factor: of the weight of a bit, where targets span more than a display shows.
+    squared errors, or None for 1 everywhere. origin, cell, truncation, roles as in FieldSpec. is_judged_by_error: whether
+    the mean squared error of targets is what PSNR is made of, so that a fit can be steered by it. lmbda_factor: of the
+    weight of a bit, where targets span more than a display shows.
     """
 
     kind: str
@@ -228,7 +229,9 @@ def _box(mesh: Mesh, resolution: int, name: str) -> tuple[np.ndarray, float, tup
     cell = longest * (1 + 2 * _MARGIN) / resolution
     # in whole blocks, so that the finest level has exactly half as many vertices, and the next ones half of theirs
     room = (high - low) + 2 * _MARGIN * longest
-    extent = np.maximum(SURFACE_ALIGNMENT * np.ceil(room / (SURFACE_ALIGNMENT * cell) - 1e-9).astype(int), SURFACE_ALIGNMENT)
+    extent = np.maximum(
+        SURFACE_ALIGNMENT * np.ceil(room / (SURFACE_ALIGNMENT * cell) - 1e-9).astype(int), SURFACE_ALIGNMENT
+    )
     return (low + high) / 2 - extent * cell / 2, cell, tuple(int(n) for n in extent[::-1])
 
 

@@ -1,6 +1,7 @@
 """One training step: distortion and bits of a tile, their gradients, and how latents follow them.
 
-`PlainStep` is the meaning, by autograd, for every encoding and device; `fast.FastStep` is the same for dense grids on a CPU.
+`PlainStep` is the meaning, by autograd, for every encoding and device; `fast.FastStep` is the same for dense grids on a
+CPU.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> tor
 
 def slope_error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:
     """Summed squared error of differences between neighbours along each axis, of output 0 where samples count, as estimated
-    from the samples seen: the error of a gradient (a Sobolev norm), on the lattice of the steps. A pair counts as its lesser
-    sample does. `error` divides by the number of channels, and so does this."""
+    from the samples seen: the error of a gradient (a Sobolev norm), on the lattice of the steps. A pair counts as its
+    lesser sample does. `error` divides by the number of channels, and so does this."""
     pick = look.pick()
     target, weight = tile.target[(slice(None), *pick)], tile.weight[pick]
     errors = model.mlp(found)[0].view(weight.shape) - target[0]
@@ -101,8 +102,9 @@ class PlainStep:
     def gradients(
         self, tile: Tile, look: Look, weights: tuple[float, float], wants_latents: bool
     ) -> tuple[float, float]:
-        """(summed squared error, bits) of the tile, and the gradients of weights[0] * error + weights[1] * bits, where errors
-        of slopes add to the error as the look says: the networks' are left with their tensors, the latents' are kept for `move`."""
+        """(summed squared error, bits) of the tile, and the gradients of weights[0] * error + weights[1] * bits, where
+        errors of slopes add to the error as the look says: the networks' are left with their tensors, the latents' are kept
+        for `move`."""
         self._picked = self.latents.pick(tile.plan)
         if not wants_latents:
             self._picked = [leaf.detach() for leaf in self._picked]

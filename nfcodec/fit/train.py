@@ -326,7 +326,8 @@ class Fit:
         return tuple(p % n for p, n in zip(phase, tile.target.shape[1:]))  # an axis may be shorter than a stride
 
     def schedule(self) -> Iterator[tuple[int, float]]:
-        """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more weight."""
+        """Endless (number of a tile, weight): every tile in random order each epoch, quiet ones seldom but with more
+        weight."""
         while True:
             for i in self.generator.permutation(len(self.tiles)):
                 visits = self.tiles[i].visits

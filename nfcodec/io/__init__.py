@@ -8,14 +8,15 @@ Every error is one line: UsageError for arguments, SignalError for content, Miss
 infinite values are read as they are; `check_finite` refuses them.
 
 `meta` is a JSON-able dictionary of what must survive the round trip and never affects samples. Absent means unknown, or
-the default given here; a file holds what `compact` leaves. World axes of spacing and origin are in array order (z, y, x), those of affine are (x, y, z).
+the default given here; a file holds what `compact` leaves. World axes of spacing and origin are in array order (z, y, x),
+those of affine are (x, y, z).
 
     key           signal   meaning
     source        all      file name without folders
     format        all      "png", "nifti" ...: FORMATS[suffix].name
     dtype         lattice  numpy name of the values' dtype; stored_dtype: of the file, where it differs (64-bit integers)
-    axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB, "tc"
-                           sound of several channels)
+    axes          lattice  letters of the source's axes in canonical order, a subsequence of "tzyxc" ("yx" grey, "yxc" RGB,
+                           "tc" sound of several channels)
     value_range   lattice  [least, greatest] finite value
     bit_depth     image    bits a sample in the file where they do not fill the dtype (1, 2, 4, 10, 12); 16 for deep PNG;
                            24 for sound in int32
@@ -25,13 +26,13 @@ the default given here; a file holds what `compact` leaves. World axes of spacin
     premultiplied image    true: colours were multiplied by alpha in the file (TIFF's associated alpha) and were divided
     colour_space  image    "sRGB" (assumed where nothing is said), "linear" (.hdr, .pfm), "icc" or "unknown"
     level_db      all      PSNR in dB of the levels 0..k against the source, for every k; set by `encode`
-    frame_rate    volume   of a film: frames a second; loop: how often an animation is shown, 0 for ever; first_frame: the number
-                           of the first of numbered images; y4m: chroma, matrix, full_range and aspect of its source
+    frame_rate    volume   of a film: frames a second; loop: how often an animation is shown, 0 for ever; first_frame: the
+                           number of the first of numbered images; y4m: chroma, matrix, full_range and aspect of its source
     sharp         surface  true: edges that the field has rounded are put back in meshes of it; set by `encode`
     exposure      image    what a Radiance file says its values were multiplied by
-    quantity      lattice  "colour"; "measurement", which has no white; "vectors" along x, y, z, "flow", in samples, or "normals",
-                           of length 1. Without it images are colours, volumes measurements; so are images in GeoTIFF of more
-                           than 8 bits, and films are colours
+    quantity      lattice  "colour"; "measurement", which has no white; "vectors" along x, y, z, "flow", in samples, or
+                           "normals", of length 1. Without it images are colours, volumes measurements; so are images in
+                           GeoTIFF of more than 8 bits, and films are colours
     opaque        image    the alpha of a measurement that is there, where it is not the dtype's white or 1
     geotiff       image    where a raster lies on the earth, and what stands for nothing: see `nfcodec.io.geotiff`
     icc_profile   image    base64 of the ICC profile, at most 64 KiB

@@ -37,7 +37,9 @@ def read_gif(path: Path, format: str) -> Signal:
     array, meta = signal.values[0], {k: v for k, v in signal.meta.items() if k not in ("frame_rate", "quantity", "axes")}
     channels = array.shape[-1]
     meta |= {"alpha": True} if channels in (2, 4) else {}
-    return new_signal(path.name, format, array if channels > 1 else array[..., 0], "yxc" if channels > 1 else "yx", "image", meta)
+    return new_signal(
+        path.name, format, array if channels > 1 else array[..., 0], "yxc" if channels > 1 else "yx", "image", meta
+    )
 
 
 def read(path: Path, format: str) -> Signal:
@@ -52,7 +54,8 @@ def read(path: Path, format: str) -> Signal:
         seconds.append((number(image.info.get("duration")) or 0.0) / 1000 or _SHOWN)
     if max(seconds) > (1 + _ROUNDED) * min(seconds):
         warnings.warn(
-            f"{path.name}: its frames are shown for {min(seconds):g} to {max(seconds):g} s; they are taken as evenly spaced",
+            f"{path.name}: its frames are shown for {min(seconds):g} to {max(seconds):g} s; they are taken as "
+            "evenly spaced",
             stacklevel=2,
         )
     meta: dict[str, Any] = {"frame_rate": round(n / sum(seconds), 6)}

@@ -32,8 +32,8 @@ def read(path: Path, format: str) -> Signal:
     check_shape(path.name, (max(height, 0), max(width, 0), 2), np.dtype(np.float32))
     if len(data) != 12 + 8 * width * height:
         raise SignalError(
-            f"reading {path.name!r}: got {len(data)} bytes, expected {12 + 8 * width * height} for {width} x {height} pixels; "
-            "copy the file again"
+            f"reading {path.name!r}: got {len(data)} bytes, expected {12 + 8 * width * height} for {width} x {height} "
+            "pixels; copy the file again"
         )
     flow = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)
     meta: dict[str, Any] = {"quantity": "flow"}

@@ -1,4 +1,5 @@
-"""A film as numbered images: frame-%04d.png names them, as for ffmpeg, and frames/*.png takes those that are there by name."""
+"""A film as numbered images: frame-%04d.png names them, as for ffmpeg, and frames/*.png takes those that are there by
+name."""
 
 from __future__ import annotations
 
@@ -79,8 +80,8 @@ def write(
     """
     if values.ndim != 4 or _NUMBER.search(path.name) is None:
         raise UsageError(
-            f"writing {str(path)!r}: got shape {values.shape}, expected a film (time, y, x) and a name with a number such as "
-            "%04d"
+            f"writing {str(path)!r}: got shape {values.shape}, expected a film (time, y, x) and a name with a number such "
+            "as %04d"
         )
     start = number(meta.get("first_frame"))
     start = int(start) if start is not None and 0 <= start < 10**9 - len(values) else 1

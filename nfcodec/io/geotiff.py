@@ -104,8 +104,8 @@ def rescaled(geo: Any, start: tuple[float, float], step: tuple[float, float]) ->
 
 
 def find_holes(array: np.ndarray, geo: dict[str, Any], white: float | None) -> tuple[np.ndarray, float] | None:
-    """array (H, W) or (H, W, C) -> the same with holes filled and a last channel of alpha, 0 in holes and `opaque` elsewhere;
-    None without holes. A hole is where all channels are NaN or `nodata`.
+    """array (H, W) or (H, W, C) -> the same with holes filled and a last channel of alpha, 0 in holes and `opaque`
+    elsewhere; None without holes. A hole is where all channels are NaN or `nodata`.
 
     opaque: `white`, or without it the range of the values, so that a guaranteed error below half of it keeps every hole.
     """
@@ -131,8 +131,8 @@ def find_holes(array: np.ndarray, geo: dict[str, Any], white: float | None) -> t
 
 
 def make_holes(values: np.ndarray, meta: dict[str, Any], opaque: float) -> tuple[np.ndarray, dict[str, Any]]:
-    """(H, W, C + 1) with alpha -> (H, W, C) with what stands for nothing where alpha is below half of `opaque`, and the meta
-    of that. Where the dtype has no such value its least one does, or NaN."""
+    """(H, W, C + 1) with alpha -> (H, W, C) with what stands for nothing where alpha is below half of `opaque`, and the
+    meta of that. Where the dtype has no such value its least one does, or NaN."""
     bands, holes = values[..., :-1].copy(), values[..., -1].astype(np.float64) < opaque / 2
     geo = dict(meta.get("geotiff") or {})
     nodata = _nodata(geo)

@@ -132,7 +132,7 @@ def _linear(values: np.ndarray, name: str, what: str) -> np.ndarray:
         raise UsageError(f"writing {name!r}: {what} holds (H, W, 1 or 3), got shape {values.shape}; write .tif or .npy")
     if values.dtype.kind != "f":
         raise UsageError(
-            f"writing {name!r}: {what} holds floats of linear light, got {values.dtype}; write .png or .tif, or decode with "
-            "dtype f4 if the values are linear"
+            f"writing {name!r}: {what} holds floats of linear light, got {values.dtype}; write .png or .tif, or decode "
+            "with dtype f4 if the values are linear"
         )
     return values.astype(np.float64)

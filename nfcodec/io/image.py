@@ -23,7 +23,10 @@ from nfcodec.spec import Signal
 from .lattice import check_shape, new_signal
 from .placement import numbers
 
-__all__ = ["apply_orientation", "colour_meta", "icc_profile_of", "pillow", "read", "read_with_pillow", "scale_bits", "straight_colours", "writable_colours", "write"]
+__all__ = [
+    "apply_orientation", "colour_meta", "icc_profile_of", "pillow", "read", "read_with_pillow", "scale_bits",
+    "straight_colours", "writable_colours", "write",
+]  # fmt: skip
 
 MAX_ICC_BYTES = 64 << 10
 _PILLOW_NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
@@ -98,7 +101,9 @@ def _open(name: str, data: bytes, format: str) -> tuple[Any, dict[str, Any]]:
     if image.mode not in (*_PLAIN_MODES, *_CONVERTED_MODES) and not image.mode.startswith("I;16") and image.mode != "I":
         raise SignalError(f"reading {name!r}: got the colour model {image.mode}, expected grey or RGB; convert it to RGB")
     if image.mode == "CMYK":
-        warnings.warn(f"{name}: CMYK is taken as RGB without its profile; convert it first to keep its colours", stacklevel=2)
+        warnings.warn(
+            f"{name}: CMYK is taken as RGB without its profile; convert it first to keep its colours", stacklevel=2
+        )
     profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
     meta = colour_meta(profile, name)
     dpi = image.info.get("dpi")

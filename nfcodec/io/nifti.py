@@ -102,7 +102,9 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     nibabel = _nibabel("writing NIfTI")
     n_dims = values.ndim - 1
     if n_dims == 1:
-        raise UsageError(f"writing {name!r}: NIfTI holds 2 axes and more, got shape {values.shape[:-1]}; write .nrrd or .npy")
+        raise UsageError(
+            f"writing {name!r}: NIfTI holds 2 axes and more, got shape {values.shape[:-1]}; write .nrrd or .npy"
+        )
     array, axes = to_array(values, meta)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)

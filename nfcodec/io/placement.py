@@ -14,7 +14,9 @@ import numpy as np
 from . import geotiff
 from .lattice import axes_of
 
-__all__ = ["affine_of", "affine_ras", "number", "numbers", "rescale_meta", "samples_per_second", "spatial_axes", "spacing_of"]
+__all__ = [
+    "affine_of", "affine_ras", "number", "numbers", "rescale_meta", "samples_per_second", "spatial_axes", "spacing_of",
+]  # fmt: skip
 
 _RATES = ("sample_rate", "frame_rate")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}

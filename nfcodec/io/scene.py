@@ -1,8 +1,8 @@
 """Meshes' files as scenes: one signal for each geometry, and the nodes that place it; and GLB with such nodes.
 
 Nodes keep their names and their tree. A node is placed by the similarity nearest to its place in the world; what is left, a
-stretch, goes into the geometry, so that distances stay distances. Equal geometries are one. A file that places a single mesh
-is taken apart into the pieces that no vertex joins, and pieces that differ by a shift alone are one.
+stretch, goes into the geometry, so that distances stay distances. Equal geometries are one. A file that places a single
+mesh is taken apart into the pieces that no vertex joins, and pieces that differ by a shift alone are one.
 """
 
 from __future__ import annotations

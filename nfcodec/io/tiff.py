@@ -87,8 +87,8 @@ def read(path: Path, format: str) -> Signal:
 def _georeferenced(
     array: np.ndarray, axes: str, geo: dict[str, Any], is_rgb: bool, meta: dict[str, Any]
 ) -> tuple[np.ndarray, str]:
-    """A raster of the earth: its holes as alpha, its tags in meta. What is not RGB, and of more than 8 bits or has holes, is
-    no picture."""
+    """A raster of the earth: its holes as alpha, its tags in meta. What is not RGB, and of more than 8 bits or has holes,
+    is no picture."""
     meta["geotiff"] = geo
     if axes == "cyx":
         array, axes = np.moveaxis(array, 0, -1), "yxc"

@@ -1,7 +1,7 @@
 """Compressed video through PyAV, which brings FFmpeg: MP4, MOV, MKV, WebM and AVI in, MP4 and MKV out.
 
-An extra of its own, that no other extra brings: PyAV itself is of the BSD licence, but FFmpeg in its wheels is built with x264
-and thus under the GPL. Who wants none of it takes Y4M, which ffmpeg and every editor write.
+An extra of its own, that no other extra brings: PyAV itself is of the BSD licence, but FFmpeg in its wheels is built with
+x264 and thus under the GPL. Who wants none of it takes Y4M, which ffmpeg and every editor write.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     rgb = np.broadcast_to(frames[..., :3], (*frames.shape[:3], 3))
     is_even = not (rgb.shape[1] % 2 or rgb.shape[2] % 2)
     with av.open(str(path), "w", format={"mp4": "mp4", "mkv": "matroska"}[format]) as container:
-        stream = container.add_stream(_CODEC, rate=Fraction(rate_of(meta)).limit_denominator(1001), options={"crf": _QUALITY})
+        stream = container.add_stream(
+            _CODEC, rate=Fraction(rate_of(meta)).limit_denominator(1001), options={"crf": _QUALITY}
+        )
         stream.height, stream.width = rgb.shape[1:3]
         stream.pix_fmt = "yuv420p" if is_even else "yuv444p"
         for array in rgb:

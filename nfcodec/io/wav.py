@@ -1,5 +1,5 @@
-"""WAV: sound as a lattice of one axis, time, whose channels are those of the file. scipy reads it; what scipy does not write,
-24 bits, the standard library does.
+"""WAV: sound as a lattice of one axis, time, whose channels are those of the file. scipy reads it; what scipy does not
+write, 24 bits, the standard library does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """YUV4MPEG2, raw video that every tool reads and writes: mjpegtools' yuv4mpeg(5), with FFmpeg's names of deeper samples.
 
-Colours are turned to RGB by BT.601, from 577 rows on by BT.709, and back for the writer; of chroma at half the resolution each
-sample is used as often as it is shared, so that what is written again is what was read, but for rounding.
+Colours are turned to RGB by BT.601, from 577 rows on by BT.709, and back for the writer; of chroma at half the resolution
+each sample is used as often as it is shared, so that what is written again is what was read, but for rounding.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def _parsed(name: str, fields: dict[str, str]) -> tuple[int, int, str, int, floa
     known = _KNOWN.fullmatch(fields.get("C", "420jpeg"))
     if fields.get("I", "p") not in ("p", "?") or known is None or not rate > 0:
         raise SignalError(
-            f"reading {name!r}: got interlacing {fields.get('I', 'p')}, chroma {fields.get('C')} and rate {rate:g}, expected "
-            "whole frames of 420, 422, 444, 411 or mono; convert it, for example with ffmpeg -vf yadif -pix_fmt yuv420p"
+            f"reading {name!r}: got interlacing {fields.get('I', 'p')}, chroma {fields.get('C')} and rate {rate:g}, "
+            "expected whole frames of 420, 422, 444, 411 or mono; convert it, for example with ffmpeg -vf yadif -pix_fmt "
+            "yuv420p"
         )
     return width, height, known[1], int(known[2] or 8), rate
 
@@ -107,7 +108,8 @@ def _to_rgb(data: np.ndarray, planes: list, shared: Any, bits: int, is_full: boo
 
 
 def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, name: str) -> None:
-    """Frames (T, H, W, C) with the chroma of the source, where that was Y4M; else 444, of 8 or 16 bits, and mono of grey."""
+    """Frames (T, H, W, C) with the chroma of the source, where that was Y4M; else 444, of 8 or 16 bits, and mono of
+    grey."""
     frames = as_frames(values, name)[..., :3]
     kept = meta.get("y4m") if isinstance(meta.get("y4m"), dict) else {}
     deep, (_, height, width, channels) = frames.dtype == np.uint16, frames.shape
@@ -123,7 +125,9 @@ def write(path: Path, values: np.ndarray, meta: dict[str, Any], format: str, nam
     rate = Fraction(rate_of(meta)).limit_denominator(1001)
     full = " XCOLORRANGE=FULL" if is_full else ""
     with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A{aspect} C{text}{full}\n".encode())
+        file.write(
+            f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A{aspect} C{text}{full}\n".encode()
+        )
         for frame in frames:
             file.write(b"FRAME\n")
             for plane in _from_rgb(frame, shared, bits, is_full, matrix):

@@ -195,7 +195,8 @@ def add_outer(d, at_d, n_out, x, at_x, n_in, dw, first):
 
 @njit(error_model="numpy", cache=True)
 def forward(flat, widths, activations, stride):
-    """Fills layers 1.. of activations from layer 0, each of them starting at a multiple of stride; ReLU after every layer but the last."""
+    """Fills layers 1.. of activations from layer 0, each of them starting at a multiple of stride; ReLU after every layer
+    but the last."""
     start = 0
     n_layers = len(widths) - 1
     for layer in range(n_layers):
@@ -207,7 +208,8 @@ def forward(flat, widths, activations, stride):
 
 @njit(error_model="numpy", cache=True)
 def backward(flat, widths, activations, gradients, stride, d_flat, wants_inputs):
-    """From the last layer of gradients, of the outputs, to layer 0, of the inputs if they are wanted; adds those of the parameters to d_flat."""
+    """From the last layer of gradients, of the outputs, to layer 0, of the inputs if they are wanted; adds those of the
+    parameters to d_flat."""
     end = len(flat)
     for layer in range(len(widths) - 2, -1, -1):
         n_in, n_out = widths[layer], widths[layer + 1]

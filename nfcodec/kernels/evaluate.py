@@ -127,8 +127,8 @@ def _plane_size(grid: LatticeEncoding, level: int) -> int:
 
 @dataclass(frozen=True)
 class _Planes:
-    """The arguments of `points.sample_points` and `gradients.sample_gradients` that a field's levels are, with a row of info
-    for each read."""
+    """The arguments of `points.sample_points` and `gradients.sample_gradients` that a field's levels are, with a row of
+    info for each read."""
 
     info: np.ndarray
     shifts: np.ndarray

@@ -47,7 +47,8 @@ def along_last(source, n_rows, length, first, weights, n, out):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def along_middle(source, n_rows, length, first, weights, n, inner, out):
-    """out[(r * n + j) * inner + i] = sum over t < 4 of weights[4 j + t] * source[(r * length + first[j] + t) * inner + i]"""
+    """out[(r * n + j) * inner + i] = sum over t < 4 of weights[4 j + t]
+    * source[(r * length + first[j] + t) * inner + i]"""
     for r in range(n_rows):
         for j in range(n):
             p, q = (r * length + first[j]) * inner, (r * n + j) * inner
@@ -76,8 +77,8 @@ def _sinh(outputs, p, factor):
 def finish(outputs, at, n, knees, scale, offset, low, high, out, to):
     """Values of n points of a block of outputs (C, 64) to out[to :], channels last: spec/format.md, section 7.
 
-    knees (0 for none), scale, offset: (C,). low, high: (C,), least and greatest value, infinite where values are not clipped. Outputs are
-    overwritten.
+    knees (0 for none), scale, offset: (C,). low, high: (C,), least and greatest value, infinite where values are not
+    clipped. Outputs are overwritten.
     """
     n_channels = len(scale)
     for c in range(n_channels):

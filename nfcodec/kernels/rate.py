@@ -47,7 +47,8 @@ def context_bits(
     m: positions. values (V,) float32, companded, slopes: compand(values) and its derivative. runs, loose, constants: as in
     `fit.gathers.Gathers`. flat, widths: the network as in `blocks`; skip: (4 * G,) padded and flat. limits (5,):
     smallest and largest log2 of the scale, smallest probability, and the parts of 1 that locations and log2 of scales
-    are rounded to, 0 for not at all. Without d_flat of its length no gradients, without d_values of V entries none to values.
+    are rounded to, 0 for not at all. Without d_flat of its length no gradients, without d_values of V entries none to
+    values.
     """
     n_inputs = len(runs) - 1
     wants_gradients, wants_values = len(d_flat) == len(flat), len(d_values) == len(values)

@@ -28,7 +28,8 @@ def _soft_round(x, steepness, scale):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def noisy_round(x, noise, temperature, sigma, out, slope):
-    """Fills out (n,) float32 with x (n,) rounded softly, plus sigma * noise (n,), rounded softly, and slope with the derivative."""
+    """Fills out (n,) float32 with x (n,) rounded softly, plus sigma * noise (n,), rounded softly, and slope with the
+    derivative."""
     scale = np.float32(0.5 / math.tanh(0.5 / temperature))
     steepness = np.float32(2 * math.log2(math.e) / temperature)
     whole = len(x) // LANES * LANES
@@ -54,9 +55,10 @@ def noisy_round(x, noise, temperature, sigma, out, slope):
 def lay_out(first, last, n, theta, places, noise, shift, temperature, sigma, values, slope, companded, d_companded):
     """Fills positions first..last - 1 of a step's vector of values, both multiples of 16; from n on with 0.
 
-    theta: float32, flat. places (n or more,) int32, increasing: where in theta the value of a position lies. noise: standard normal,
-    used from `shift` on. values: rounded as by `noisy_round`, or to the nearest integer for a temperature of 0. slope: the derivative
-    (not filled for a temperature of 0). companded, d_companded: `compand` of values and its derivative.
+    theta: float32, flat. places (n or more,) int32, increasing: where in theta the value of a position lies. noise:
+    standard normal, used from `shift` on. values: rounded as by `noisy_round`, or to the nearest integer for a temperature
+    of 0. slope: the derivative (not filled for a temperature of 0). companded, d_companded: `compand` of values and its
+    derivative.
     """
     is_hard = temperature <= 0
     scale, steepness = np.float32(0), np.float32(0)
@@ -89,7 +91,8 @@ def lay_out(first, last, n, theta, places, noise, shift, temperature, sigma, val
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def adam(first, last, n, theta, means, squares, places, gradients, slope, rate, keep_mean, keep_square, correction, eps):
-    """One step of Adam for positions first..last - 1, as `lay_out` has them, against the sum of gradients (parts, positions) * slope.
+    """One step of Adam for positions first..last - 1, as `lay_out` has them, against the sum of gradients
+    (parts, positions) * slope.
 
     theta, means, squares: flat. rate: over the mean's bias; correction: 1 over the square's.
     """

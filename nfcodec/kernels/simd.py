@@ -18,8 +18,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, register_model
 
 __all__ = [
-    "LANES", "absolute", "add_operator", "add_pairs", "add_totals", "copysign", "exp2", "floor", "fma", "load", "load_pairs", "log2", "maximum", "minimum",
-    "rint", "select_positive", "splat", "sqrt", "store", "total", "where_less",
+    "LANES", "absolute", "add_operator", "add_pairs", "add_totals", "copysign", "exp2", "floor", "fma", "load",
+    "load_pairs", "log2", "maximum", "minimum", "rint", "select_positive", "splat", "sqrt", "store", "total", "where_less",
 ]  # fmt: skip
 
 LANES = 16

@@ -64,11 +64,11 @@ def squared_error(
     """Sum over the points of blocks first..last - 1 of weight * mean over channels of (output - target)^2.
 
     plane: samples of one index of the first axis; they are cut into blocks of 64, the last of which may be part of one.
-    lines: float32, flat: lines of `plane` values, with 64 more at the end. Feature f at index i of the first axis is the sum
-    over t < n_taps[f] of taps[f, i, t] times line rows[f, i] + t; without taps 0. target (C, M), weight (M,) with M a
+    lines: float32, flat: lines of `plane` values, with 64 more at the end. Feature f at index i of the first axis is the
+    sum over t < n_taps[f] of taps[f, i, t] times line rows[f, i] + t; without taps 0. target (C, M), weight (M,) with M a
     multiple of plane, all float32; flat, widths: the network as in `blocks`; skip: (C * F,), padded like them. Adds price
-    times the gradients to d_lines (as long as lines), d_flat and d_skip; without d_flat of its length no gradients, without d_lines
-    of its length none to lines. Blocks whose weights are all 0 take no time.
+    times the gradients to d_lines (as long as lines), d_flat and d_skip; without d_flat of its length no gradients, without
+    d_lines of its length none to lines. Blocks whose weights are all 0 take no time.
     """
     n_features, n_channels = len(n_taps), target.shape[0]
     blocks_of_plane = -(-plane // POINTS)

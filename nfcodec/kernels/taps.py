@@ -37,8 +37,9 @@ def offset(kernel: Kernel) -> float:
 class AxisTaps:
     """Interpolation of M samples along an axis: a run of vertices, and 4 taps in it for each sample.
 
-    start, count: the run, not clamped to the axis: it may begin before its first vertex and end after its last vertex. first (M,) int32: the
-    first tap of every sample in the run; weights (M, 4) float32. is_run: the samples are the vertices of the run.
+    start, count: the run, not clamped to the axis: it may begin before its first vertex and end after its last vertex.
+    first (M,) int32: the first tap of every sample in the run; weights (M, 4) float32. is_run: the samples are the vertices
+    of the run.
     """
 
     start: int

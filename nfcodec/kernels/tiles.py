@@ -103,8 +103,8 @@ def sums_of_vectors(typingctx, array, index):
 
 @intrinsic
 def locate(typingctx, coords, at, n, shift, stride, places, fractions, to):
-    """For 16 coordinates x in [0, 1], float64, on an axis of n vertices: with u = n x - 1/2 + shift, adds stride * floor(u) to
-    places[:16] (int32), and leaves u - floor(u) in fractions[to : to + 16] (float32)."""
+    """For 16 coordinates x in [0, 1], float64, on an axis of n vertices: with u = n x - 1/2 + shift, adds stride * floor(u)
+    to places[:16] (int32), and leaves u - floor(u) in fractions[to : to + 16] (float32)."""
 
     def generate(context, builder, sig, args):
         index, to = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (1, 7))

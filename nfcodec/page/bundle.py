@@ -1,7 +1,7 @@
 """ES modules that import each other by relative paths -> one script without imports, which runs in pages and in workers.
 
-Each module becomes a function that is called when it is first asked for: `nfld("viewer/main.js")`. That takes the few forms of
-import and export that nfcodec/view/ uses, each at the beginning of a line, and no cycles; anything else is refused.
+Each module becomes a function that is called when it is first asked for: `nfld("viewer/main.js")`. That takes the few forms
+of import and export that nfcodec/view/ uses, each at the beginning of a line, and no cycles; anything else is refused.
 """
 
 from __future__ import annotations

@@ -24,9 +24,10 @@ _ENTRIES = ("viewer/main.js", "viewer/worker.js")
 def page(data: bytes, name: str, signal: Signal | None = None, source_bytes: int | None = None) -> str:
     """An HTML file that shows a field.
 
-    data: a whole .nfld file. name: the page's title. signal: the field's source, to be shown beside it and measured against;
-    source_bytes: the size of its file.
-    Raises FormatError for a broken file, UsageError for a field of one axis and for a signal that is not the field's source.
+    data: a whole .nfld file. name: the page's title. signal: the field's source, to be shown beside it and measured
+    against; source_bytes: the size of its file.
+    Raises FormatError for a broken file, UsageError for a field of one axis and for a signal that is not the field's
+    source.
     """
     from ..decode import open as open_field
 

@@ -21,9 +21,9 @@ _MAX_FACES, _MAX_SPLIT = 120_000, 8  # of a mesh with textures
 def packed_source(field: Field, signal: Signal) -> tuple[dict[str, Any], bytes]:
     """What the page says of the source of a field, and its bytes.
 
-    A picture is a PNG; a volume a byte for each sample and channel, as parts of the channel's range; a mesh the positions of its vertices
-    (float32 x, y, z, in units of the box's longest edge), normals (int8), colours (uint8, if there are any) and faces (uint32).
-    The last two are deflated.
+    A picture is a PNG; a volume a byte for each sample and channel, as parts of the channel's range; a mesh the positions
+    of its vertices (float32 x, y, z, in units of the box's longest edge), normals (int8), colours (uint8, if there are any)
+    and faces (uint32). The last two are deflated.
     """
     if signal.mesh is not None:
         return _mesh(field, signal.mesh)
@@ -66,7 +66,9 @@ def _normals(mesh: Mesh) -> np.ndarray:
     """Unit normals (V, 3) of the vertices: means over their faces by area."""
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
-    sums = np.stack([np.bincount(mesh.faces.reshape(-1), np.repeat(across[:, k], 3), len(mesh.vertices)) for k in range(3)], 1)
+    sums = np.stack(
+        [np.bincount(mesh.faces.reshape(-1), np.repeat(across[:, k], 3), len(mesh.vertices)) for k in range(3)], 1
+    )
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-30)
 
 

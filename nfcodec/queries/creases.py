@@ -27,8 +27,8 @@ def next_passes(
     end: np.ndarray,
     offset: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-    """Of rays `which` within the shell at distances t, with these offsets, those that pass the surface before they leave it,
-    and at what distances; and which, t, end and offset of those that leave."""
+    """Of rays `which` within the shell at distances t, with these offsets, those that pass the surface before they leave
+    it, and at what distances; and which, t, end and offset of those that leave."""
     step, small = _STEP * surface.cell, _SMALL * surface.cell
     hits, left = [], []
     before = np.full(len(which), -np.inf)  # a ray that starts in the shell has to come nearer first

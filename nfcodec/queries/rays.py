@@ -3,7 +3,8 @@
 A ray goes on by a part of the offset at hand, which for a distance cannot lead through the surface, and at least by a
 part of a source cell. Fields are distances near their surface, about distances elsewhere, and cut off beyond a truncation,
 where rays make steps of that length. A hit is where the sign changes: it is bracketed by the last step and
-closed in on by false position; of unsigned distances see `creases`. Where a trim cuts the surface off, the ray goes on behind the change of sign.
+closed in on by false position; of unsigned distances see `creases`. Where a trim cuts the surface off, the ray goes on
+behind the change of sign.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def _first_crossings(
 def _crossings(
     surface: Surface, start: np.ndarray, along: np.ndarray, *marks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-    """The next crossings of rays at marks (which, t, end, offset): which, at what distances, and marks of those that go on."""
+    """The next crossings of rays at marks (which, t, end, offset): which, at what distances, and marks of those that go
+    on."""
     which, near, far, low, high, end = _next_changes(surface, start, along, *marks)
     at = near + _zeros(surface, start[which], along[which], near, far, low, high) * (far - near)
     there = surface.is_there(start[which] + at[:, None] * along[which])

@@ -48,7 +48,8 @@ class Surface:
         return self.slopes(points)[:2]
 
     def slopes(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-        """Offsets and derivatives as `slope`, and those of the trim (N,), (N, 3), at most 0 on the surface; None without."""
+        """Offsets and derivatives as `slope`, and those of the trim (N,), (N, 3), at most 0 on the surface; None
+        without."""
         coords = np.clip((points - self.low) / self.size, 0.0, 1.0)
         values, slopes = self.field._evaluation.gradient(coords, self.n_levels, shared=False)
         offset = self.sign * (values[:, 0].astype(np.float64) - self.iso)

@@ -28,8 +28,8 @@ _ROUNDED = 1e-6  # how far from 1 the square of a quaternion's length may be
 
 @dataclass(frozen=True)
 class Node:
-    """One node. name: any text, "" for none. parent: the number of an earlier node, None for the world. field: the number of
-    the field that the node places, None for none. placement: in the parent."""
+    """One node. name: any text, "" for none. parent: the number of an earlier node, None for the world. field: the number
+    of the field that the node places, None for none. placement: in the parent."""
 
     name: str = ""
     parent: int | None = None
@@ -129,7 +129,9 @@ def _placement(reader: Reader, number: int) -> Similarity:
 def _name(reader: Reader, number: int) -> str:
     length = reader.varint()
     if length > MAX_NAME_BYTES:
-        raise LimitError(f"reading node {number}: got a name of {length} bytes, expected up to {MAX_NAME_BYTES}", "limit-name")
+        raise LimitError(
+            f"reading node {number}: got a name of {length} bytes, expected up to {MAX_NAME_BYTES}", "limit-name"
+        )
     try:
         return reader.bytes(length).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -2,8 +2,8 @@
 
     world point = translation + scale * R(rotation) local point
 
-A negative scale mirrors. Points are (x, y, z); rotations unit quaternions (x, y, z, w) as in glTF 2.0. Spec/scene.md, section 3,
-has the same formulas; products are summed from left to right, so that every decoder gets the same numbers.
+A negative scale mirrors. Points are (x, y, z); rotations unit quaternions (x, y, z, w) as in glTF 2.0. Spec/scene.md,
+section 3, has the same formulas; products are summed from left to right, so that every decoder gets the same numbers.
 """
 
 from __future__ import annotations

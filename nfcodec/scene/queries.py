@@ -65,8 +65,8 @@ class Part:
         return None if level is None else min(level, self.field.n_levels - 1)
 
     def distance(self, points: np.ndarray, level: int | None) -> np.ndarray:
-        """(N,) float64, by spec/scene.md, section 4: in its box the field's value v, beyond it the root of g^2 + max(v, 0)^2,
-        where g is the distance from the box and v the value at the box's closest point."""
+        """(N,) float64, by spec/scene.md, section 4: in its box the field's value v, beyond it the root of
+        g^2 + max(v, 0)^2, where g is the distance from the box and v the value at the box's closest point."""
         coords = self.field.from_world(self.world.to_local(points))
         inside = np.clip(coords, 0.0, 1.0)
         beyond = (coords - inside) * self.field.box_size
@@ -89,7 +89,9 @@ class Parts:
         """As `Scene.distance`."""
         for part in self.parts:
             if part.field.kind == "occupancy":
-                raise UsageError("finding distances: got a part of kind occupancy, whose values are none; use closest_point")
+                raise UsageError(
+                    "finding distances: got a part of kind occupancy, whose values are none; use closest_point"
+                )
         out = np.full(len(points), np.inf)
 
         def ask(item: int, rows: np.ndarray) -> None:

@@ -24,8 +24,9 @@ _WHITE = 1.0  # what a part without colours has beside painted ones
 class Scene:
     """Fields of surfaces, each in its own box, placed in the world by the nodes of a tree.
 
-    nodes: as `Node`, parents first; several may place one field. fields: None where a file that was cut off lacks one. Points,
-    meshes and distances are in world coordinates, (x, y, z). `level=k` uses levels 0..k of each field, or all where it has fewer.
+    nodes: as `Node`, parents first; several may place one field. fields: None where a file that was cut off lacks one.
+    Points, meshes and distances are in world coordinates, (x, y, z). `level=k` uses levels 0..k of each field, or all where
+    it has fewer.
     """
 
     def __init__(self, nodes: list[Node], fields: list[Field | None], meta: dict[str, Any], sizes: dict[str, Any]):
@@ -45,7 +46,9 @@ class Scene:
         else:
             found = [k for k, node in enumerate(self.nodes) if node.name == name]
         if len(found) != 1:
-            raise UsageError(f"finding a node: got {name!r}, which {len(found)} of {len(self.nodes)} nodes have; expected one")
+            raise UsageError(
+                f"finding a node: got {name!r}, which {len(found)} of {len(self.nodes)} nodes have; expected one"
+            )
         return found[0]
 
     # ------------------------------------------------------------ queries
@@ -55,8 +58,8 @@ class Scene:
 
         In a part's box it is the value of its field. Beyond it is a distance that a ray may safely go: never more than that
         from the surface, which lies in the box, if the field's values are distances, and at least that from the box. It is
-        root(g^2 + max(v, 0)^2) with g the distance from the box and v the value at the point of the box next to it. Trims do not
-        count. UsageError for parts of kind occupancy, whose values are no distances.
+        root(g^2 + max(v, 0)^2) with g the distance from the box and v the value at the point of the box next to it. Trims
+        do not count. UsageError for parts of kind occupancy, whose values are no distances.
         """
         return self._found().distance(self._points(points, "finding distances"), self._level(level))
 
@@ -89,8 +92,9 @@ class Scene:
     ) -> Mesh:  # fmt: skip
         """All parts, or that of one node, as one mesh in the world; of parts that overlap all faces.
 
-        resolution: samples along the longest axis of the largest part, 256 by default; smaller parts get fewer, in proportion
-        to their size, but 32 at least. level, iso, method: as in `Field.to_mesh`. With `paint` where any part has colours.
+        resolution: samples along the longest axis of the largest part, 256 by default; smaller parts get fewer, in
+        proportion to their size, but 32 at least. level, iso, method: as in `Field.to_mesh`. With `paint` where any part
+        has colours.
         """
         meshes = self.meshes(resolution, level, iso, method)
         chosen = self.parts if node is None else [part for part in self.parts if part.node == self.node(node)]
@@ -101,7 +105,8 @@ class Scene:
     def meshes(
         self, resolution: int | None = None, level: int | None = None, iso: float | None = None, method: str = MESH_METHOD
     ) -> list[Mesh | None]:
-        """For each field its mesh in its own coordinates; None where it has no surface at this level, or no node places it."""
+        """For each field its mesh in its own coordinates; None where it has no surface at this level, or no node places
+        it."""
         level, largest = self._level(level), max((part.size for part in self._found().parts), default=0.0)
         wanted = MESH_RESOLUTION if resolution is None else resolution
         out: list[Mesh | None] = []
@@ -118,7 +123,10 @@ class Scene:
 
     def own_mesh(self) -> Mesh:
         """As `to_mesh`, each part at the resolution of its own source: what is measured."""
-        meshes = [None if field is None else _mesh(field, max(field.spec.extent), None, None, MESH_METHOD) for field in self.fields]
+        meshes = [
+            None if field is None else _mesh(field, max(field.spec.extent), None, None, MESH_METHOD)
+            for field in self.fields
+        ]
         return joined([placed(meshes[self.nodes[part.node].field], part) for part in self._found().parts])
 
     # ------------------------------------------------------------ description
@@ -132,7 +140,15 @@ class Scene:
         fields = [None if field is None else field.info() for field in self.fields]
         low, high = (None, None) if self._parts is None else (self._parts.low.min(axis=0), self._parts.high.max(axis=0))
         box = None if low is None else {"low": low.tolist(), "high": high.tolist()}
-        return {"kind": "scene", "n_parts": len(self.parts), "nodes": nodes, "fields": fields, "box": box, **self.sizes, "meta": self.meta}
+        return {
+            "kind": "scene",
+            "n_parts": len(self.parts),
+            "nodes": nodes,
+            "fields": fields,
+            "box": box,
+            **self.sizes,
+            "meta": self.meta,
+        }
 
     # ------------------------------------------------------------ arguments
 
@@ -193,7 +209,8 @@ def joined(meshes: list[Mesh | None]) -> Mesh:
     paint = None
     if any(mesh.paint is not None for mesh in found):
         corners = [
-            np.full((len(mesh.faces), 3, 3), _WHITE, np.float32) if mesh.paint is None else mesh.paint.corners for mesh in found
+            np.full((len(mesh.faces), 3, 3), _WHITE, np.float32) if mesh.paint is None else mesh.paint.corners
+            for mesh in found
         ]
         paint = Paint(np.concatenate(corners))
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(found, starts)])

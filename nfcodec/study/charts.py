@@ -18,7 +18,8 @@ _FLOOR = 1e-16  # of power: nothing is drawn below
 
 
 def convergence(name: str, rows: Sequence[tuple[int, Row]], label: str) -> str:
-    """Error over steps as a <figure>. name: of letters, for ids; rows: with their numbers in the legend; label: of the error."""
+    """Error over steps as a <figure>. name: of letters, for ids; rows: with their numbers in the legend; label: of the
+    error."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -31,7 +32,9 @@ def convergence(name: str, rows: Sequence[tuple[int, Row]], label: str) -> str:
             (line,) = axes.plot([m.step for m in moments], [m.psnr_db for m in moments], color=ink, linewidth=1.6)
             line.set_gid(f"line-{number}")
             for m in moments:
-                (mark,) = axes.plot([m.step], [m.psnr_db], marker=marker(number), color=ink, markersize=4.5, markeredgewidth=0)
+                (mark,) = axes.plot(
+                    [m.step], [m.psnr_db], marker=marker(number), color=ink, markersize=4.5, markeredgewidth=0
+                )
                 gid = f"point-{len(texts)}"
                 mark.set_gid(gid)
                 texts[gid] = number, f"{row.member.name}\nstep {m.step}, {m.psnr_db:.1f} dB\nafter {m.seconds:.2g} s"
@@ -55,8 +58,8 @@ def convergence(name: str, rows: Sequence[tuple[int, Row]], label: str) -> str:
 
 
 def spectrum(name: str, number: int, course: Course, limits: tuple[float, float]) -> str:
-    """The power of what is fitted, dashed, and of the error after some steps, the later the darker, as inline SVG. limits: of
-    the power drawn, in dB."""
+    """The power of what is fitted, dashed, and of the error after some steps, the later the darker, as inline SVG. limits:
+    of the power drawn, in dB."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -68,7 +71,9 @@ def spectrum(name: str, number: int, course: Course, limits: tuple[float, float]
         shown = some(course)
         for k, moment in enumerate(shown):
             alpha = 0.25 + 0.75 * k / max(len(shown) - 1, 1)
-            (line,) = axes.plot(frequencies, density_db(course, moment.power), color=colour(number), linewidth=1.8, alpha=alpha)
+            (line,) = axes.plot(
+                frequencies, density_db(course, moment.power), color=colour(number), linewidth=1.8, alpha=alpha
+            )
             line.set_gid(f"step-{moment.step}")
         axes.set_xscale("log")
         axes.set_ylim(*limits)

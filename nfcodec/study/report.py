@@ -19,13 +19,15 @@ __all__ = ["html", "require"]
 
 _HEAD = ("bytes", "of target", "error", "low", "middle", "high", "network", "steps", "encode", "decode")
 _TABLE_NOTE = (
-    "All with the same effort; qualities were searched for the bytes. Encode: of the one fit that gave the file. Low, middle, high: "
-    "power of the error at the end of the fit by that of the signal, at frequencies below 1/8 of Nyquist's, below 1/2, and above."
+    "All with the same effort; qualities were searched for the bytes. Encode: of the one fit that gave the file. Low, "
+    "middle, high: power of the error at the end of the fit by that of the signal, at frequencies below 1/8 of Nyquist's, "
+    "below 1/2, and above."
 )
 _SPECTRA_NOTE = (
-    "Power of the error by frequency, of a whole signal's mean in dB, from one cycle over the signal to half a cycle a sample (1/1 is "
-    "Nyquist's). Dashed: the signal. Lines: the error after the steps named below, the later the stronger. Where a line has left the "
-    "dashed one, the field has learned that frequency: networks of plain coordinates learn low ones first (spectral bias)."
+    "Power of the error by frequency, of a whole signal's mean in dB, from one cycle over the signal to half a cycle a "
+    "sample (1/1 is Nyquist's). Dashed: the signal. Lines: the error after the steps named below, the later the stronger. "
+    "Where a line has left the dashed one, the field has learned that frequency: networks of plain coordinates learn low "
+    "ones first (spectral bias)."
 )
 
 
@@ -102,7 +104,10 @@ def _cells(study: Study, row: Row) -> list[Cell]:
 
 
 def _how(study: Study) -> list[str]:
-    error = "Root of the mean squared distance from 100,000 samples of the source to the closest point of the decoded surface, by the "
+    error = (
+        "Root of the mean squared distance from 100,000 samples of the source to the closest point of the decoded surface, "
+        "by the "
+    )
     error += "diagonal of the source's bounding box." if study.is_surface else ""
     if not study.is_surface:
         error = "Of decoded files: 10 log10(peak^2 / mean squared error) over all samples and channels."

@@ -16,8 +16,8 @@ __all__ = ["Course", "Moment", "Row", "Skipped", "Study"]
 
 @dataclass(frozen=True)
 class Moment:
-    """A fit after some of its steps. psnr_db: as `Report.psnr_db`, of the field as it would be rounded then, on the fit's own
-    lattice; power: of its error, as `spectrum.radial_power`."""
+    """A fit after some of its steps. psnr_db: as `Report.psnr_db`, of the field as it would be rounded then, on the fit's
+    own lattice; power: of its error, as `spectrum.radial_power`."""
 
     step: int
     seconds: float
@@ -41,8 +41,8 @@ class Course:
 
 @dataclass(frozen=True)
 class Row:
-    """One finished file, decoded and measured. quality: as of `encode`; network: neurons and hidden layers; encode_s: of the
-    one fit that gave it, without the looks at its course."""
+    """One finished file, decoded and measured. quality: as of `encode`; network: neurons and hidden layers; encode_s: of
+    the one fit that gave it, without the looks at its course."""
 
     member: Member
     quality: float

@@ -60,10 +60,11 @@ def study(
     """Fits a signal with each of several encodings, and with each of several activations on the encoding `on`, all with the
     same effort, until files have the same size.
 
-    source: a path or a Signal. encodings, activations: as of `encode`, "all" for all there are. size: bytes of the files; without
-    it those of a dense grid at `quality`, which is also where the search for the size begins. effort, seed, device, kind, read_options: as of `encode`. time_limit: seconds after
-    which nothing new is begun and a fit is given up. store: where results are kept and looked up. Ctrl-C ends the work as the
-    time limit does: what is done is returned, and `Study.unfinished` says why that is all.
+    source: a path or a Signal. encodings, activations: as of `encode`, "all" for all there are. size: bytes of the files;
+    without it those of a dense grid at `quality`, which is also where the search for the size begins. effort, seed, device,
+    kind, read_options: as of `encode`. time_limit: seconds after which nothing new is begun and a fit is given up. store:
+    where results are kept and looked up. Ctrl-C ends the work as the time limit does: what is done is returned, and
+    `Study.unfinished` says why that is all.
 
     Raises what `io.read` raises, UsageError for unknown names, what `encode` raises where not even the size is known, and
     KeyboardInterrupt where nothing is done yet. A member that does not suit the signal is named in `Study.skipped`.
@@ -203,8 +204,8 @@ class _Run:
 
 
 def next_quality(tried: dict[float, float]) -> float | None:
-    """The quality to try next for a size, or None where that is settled. tried: of qualities the logarithm of how many times
-    too many bytes they gave; more quality takes more bytes, mostly."""
+    """The quality to try next for a size, or None where that is settled. tried: of qualities the logarithm of how many
+    times too many bytes they gave; more quality takes more bytes, mostly."""
     near = min(tried, key=lambda q: abs(tried[q]))
     if abs(tried[near]) <= _CLOSE or len(tried) >= _MAX_FITS:
         return None

@@ -17,8 +17,8 @@ _PER_OCTAVE = 2
 def radial_power(values: np.ndarray) -> tuple[list[float], list[float], list[int]]:
     """values (*extent, C) -> (frequencies, power, counts), one entry for each ring of frequencies, half an octave wide.
 
-    frequencies: middles of the rings, 1 is Nyquist's (half a cycle a sample), whatever lies beyond it on diagonals is in the
-    last ring, a constant in the first; power: the mean square of what values have there, whose sum is that of values;
+    frequencies: middles of the rings, 1 is Nyquist's (half a cycle a sample), whatever lies beyond it on diagonals is in
+    the last ring, a constant in the first; power: the mean square of what values have there, whose sum is that of values;
     counts: how many coefficients a ring has. By cosine transforms along all axes, which see no edge where a signal ends.
     """
     extent = values.shape[:-1]

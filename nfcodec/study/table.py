@@ -39,7 +39,8 @@ def as_lines(study: Study) -> list[str]:
     lines += ["", *sentences(study)]
     if study.rows:
         lines.append(
-            "low, middle, high: power of the error by that of the signal, below 1/8 of the Nyquist frequency, below 1/2, above."
+            "low, middle, high: power of the error by that of the signal, below 1/8 of the Nyquist frequency, below 1/2, "
+            "above."
         )
     lines += [f"without {skipped.codec}: {skipped.why}" for skipped in study.skipped]
     if study.unfinished:
@@ -91,11 +92,15 @@ def sentences(study: Study) -> list[str]:
     if best:
         first = max(best.values(), key=lambda row: row.report.psnr_db)
         level = [
-            row.member.name for row in study.rows if row is not first and first.report.psnr_db - row.report.psnr_db < _LEVEL_DB
+            row.member.name
+            for row in study.rows
+            if row is not first and first.report.psnr_db - row.report.psnr_db < _LEVEL_DB
         ]
         also = f", level with {', '.join(dict.fromkeys(level))}" if level else ""
         lines.append(f"Best at {size_text(study.n_bytes, 3)}: {first.member.name}, {error_text(study, first)}{also}.")
-        others = [f"of {GROUPS[g]} {row.member.name} ({error_text(study, row)})" for g, row in best.items() if row is not first]
+        others = [
+            f"of {GROUPS[g]} {row.member.name} ({error_text(study, row)})" for g, row in best.items() if row is not first
+        ]
         if others:
             lines.append(f"Best {', '.join(others)}.")
     far = [f"{row.member.name} ({percent_text(study.excess(row))})" for row in study.rows if abs(study.excess(row)) > _FAR]

@@ -68,8 +68,8 @@ class Watch:
         return Course(*seen.rings, tuple(seen.moments))
 
     def _look(self, fit: Fit) -> tuple[np.ndarray, np.ndarray, float]:
-        """(errors, what was to be fitted less its mean, both (*extent, C), and the RMS error as a share of the peak, or of the
-        diagonal)."""
+        """(errors, what was to be fitted less its mean, both (*extent, C), and the RMS error as a share of the peak, or of
+        the diagonal)."""
         from ..fit.look import errors_of
 
         seen = errors_of(fit)

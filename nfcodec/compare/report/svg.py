@@ -1,4 +1,5 @@
-"""Drawings by matplotlib as parts of a page: inline SVG, whose colours are CSS variables, so that one serves light and dark."""
+"""Drawings by matplotlib as parts of a page: inline SVG, whose colours are CSS variables, so that one serves light and
+dark."""
 
 from __future__ import annotations
 
@@ -77,7 +78,9 @@ def inline(figure: Figure, name: str, title: str, group: Callable[[str], str] = 
     """A figure as <svg>: no header, no fonts, own names for ids, classes and texts for the script. name: of letters, unlike
     that of any other drawing on the page. group: the tag, and what it begins with, of the group that was given this gid."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)

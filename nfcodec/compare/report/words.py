@@ -86,8 +86,9 @@ def _peak(comparison: Comparison) -> str:
 def _of_surfaces(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
     judged = {
         True: "A closed source is judged by the symmetric RMS, the root of the mean of both squared ones.",
-        False: "An open source is judged each way apart, since some codecs close holes: curves and tables are of the error from "
-        "the source to the decoded surface, the last sentence is of the error back, which the table of all files has too.",
+        False: "An open source is judged each way apart, since some codecs close holes: curves and tables are of the error "
+        "from the source to the decoded surface, the last sentence is of the error back, which the table of all files has "
+        "too.",
     }
     states = dict.fromkeys(comparison.is_closed for comparison in comparisons)
     return [

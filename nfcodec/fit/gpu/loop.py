@@ -171,7 +171,9 @@ class Loop:
         self._follow_kernels()
         self._gradients(tile, Stage(self.model.shifts is not None, False))
         cut = self.decoder.size + 1
-        total = torch.cat([part * factor for part, factor in zip(self.gradients.split([cut, len(self.flat) - cut]), tile.factors)])
+        total = torch.cat(
+            [part * factor for part, factor in zip(self.gradients.split([cut, len(self.flat) - cut]), tile.factors)]
+        )
         add_price(self.model, self.price)
         for t in [t for layer in _layers(self.model) for t in layer]:
             at = offset(t, self.flat)
@@ -211,8 +213,9 @@ class Loop:
         self._gradients(tile, stage)
         if not stage.is_hard:
             adam(
-                self.theta, self.means, self.squares, tile.places, self.d_space, self.slope, tile.share, self.table, self.counter
-            )
+                self.theta, self.means, self.squares, tile.places, self.d_space, self.slope, tile.share, self.table,
+                self.counter,
+            )  # fmt: skip
         values_at = self.decoder.size, len(self.flat) - 1
         self.networks.step(self.gradients, tile.factors, self.price, self.table, self.counter, self.log, values_at)
         self.counter += 1

@@ -1,4 +1,5 @@
-"""All small networks moved in one launch, a program a layer. The meaning is `fit.optimizer.Soap` and `fit.weights.add_price`.
+"""All small networks moved in one launch, a program a layer. The meaning is `fit.optimizer.Soap` and
+`fit.weights.add_price`.
 
 The networks lie in one array, `flat`, the decoder's in the order of `network.Network` with a place for its squared error
 behind, then the context network's likewise; gradients and values come in an array of the same places.
@@ -135,8 +136,8 @@ def _rounded(x, parts):
 
 @triton.jit
 def _move_kernel(
-    flat, effective, gradients, factors, index, info, settings, left_side, right_side, left_basis, right_basis, means, squares,
-    table, counter, log, first_value, second_value, price, beta, eps, every,
+    flat, effective, gradients, factors, index, info, settings, left_side, right_side, left_basis, right_basis, means,
+    squares, table, counter, log, first_value, second_value, price, beta, eps, every,
     SCHEDULE: tl.constexpr, N_SETTINGS: tl.constexpr, N_INFO: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """A layer. Some 8 products of 64 x 64 matrices, and in every `every`-th step 64 reflections twice: all of it waits for

@@ -113,9 +113,10 @@ def launch(
     _points_error_kernel[(programs,)](
         values, values if d_values is None else d_values, lookup.index, lookup.info, lookup.first, lookup.weights,
         lookup.sizes, lookup.index if samples is None else samples, target, target if weight is None else weight, flat,
-        factor, partial, m, lookup.n_samples, len(lookup.first), lookup.n_values, lookup.n_few, programs, lookup.n_samples / m,
-        net.widths, net.padded, d, lookup.n_taps, lookup.n_taps**d, samples is not None, weight is not None, wanted,
-        d_values is not None, _COPIES, _POINTS, num_warps=_WARPS, num_stages=_STAGES, **operand_types(precision),
+        factor, partial, m, lookup.n_samples, len(lookup.first), lookup.n_values, lookup.n_few, programs,
+        lookup.n_samples / m, net.widths, net.padded, d, lookup.n_taps, lookup.n_taps**d, samples is not None,
+        weight is not None, wanted, d_values is not None, _COPIES, _POINTS, num_warps=_WARPS, num_stages=_STAGES,
+        **operand_types(precision),
     )  # fmt: skip
     if copies is not None:
         d_values[: lookup.n_few] += copies.view(_COPIES, -1).sum(0)

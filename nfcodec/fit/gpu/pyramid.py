@@ -1,7 +1,8 @@
 """All reads of a dense pyramid interpolated along one axis after another: one launch an axis for all levels together.
 
 A level alone is too small for a GPU: with products of matrices, as in `fit.model.FieldModel.features`, which says what is
-meant here, a step is a hundred launches that each wait for the last. Backward is the same with the axes' matrices transposed.
+meant here, a step is a hundred launches that each wait for the last. Backward is the same with the axes' matrices
+transposed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _SHAPES = {4: (4, 4, 256, 2), 8: (8, 2, 256, 2), math.inf: (16, 1, 256, 2)}
 _LONG_ROWS = (16, 128)  # taps at once and entries a program, where taps beyond 8 lie side by side
 _N_FIELDS = 10  # of a job
 _SHAPE_STEP = 1 / 32
-_ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)  # how a job backward ends: several reads have their values in common; features' gradients are scaled
+# how a job backward ends: several reads have their values in common; features' gradients are scaled
+_ADDS, _SCALES = tl.constexpr(1), tl.constexpr(2)
 
 
 @dataclass
@@ -61,7 +63,9 @@ class Pyramid:
         last: list[_Pass] = []  # of every read, whose result is features
         for block in blocks:
             shape, source, gain = list(block.box), block.start, steps[block.read.level]
-            axes = [k for k in reversed(range(n_axes)) if block.weights[k] is not None or _inside(block)[k] != block.box[k + 1]]
+            axes = [
+                k for k in reversed(range(n_axes)) if block.weights[k] is not None or _inside(block)[k] != block.box[k + 1]
+            ]
             for k in axes or [0]:
                 inner, outer, n_in = math.prod(shape[k + 2 :]), math.prod(shape[: k + 1]), shape[k + 1]
                 start = block.inside[k + 1].start or 0
@@ -169,7 +173,9 @@ class _Weighed:
         self._levels.append(torch.full((weights.shape[1],), p.level, device=self.device))
         self._n_first += len(taps.first)
         self._n_weights += weights.shape[1]
-        source, target, n_in, n_out = (p.target, p.source, p.n_out, p.n_in) if is_back else (p.source, p.target, p.n_in, p.n_out)
+        source, target, n_in, n_out = (
+            (p.target, p.source, p.n_out, p.n_in) if is_back else (p.source, p.target, p.n_in, p.n_out)
+        )
         how = _ADDS.value * (target < n_values) + _SCALES.value * p.is_last if is_back else 0
         return [source, target, n_in, n_out, p.inner, first_at, weights_at, taps.width, p.outer * n_out * p.inner, how]
 

@@ -38,7 +38,9 @@ class _NoisyRound(torch.autograd.Function):
         x = x.detach().contiguous()
         noise, out, slope = torch.randn_like(x), torch.empty_like(x), torch.empty_like(x)
         with torch.cuda.device_of(x):
-            _noisy_round_kernel[(-(-len(x) // _VALUES),)](x, noise, out, slope, len(x), *soft_terms(temperature), float(sigma), _VALUES)
+            _noisy_round_kernel[(-(-len(x) // _VALUES),)](
+                x, noise, out, slope, len(x), *soft_terms(temperature), float(sigma), _VALUES
+            )
         ctx.slope = slope
         return out
 
