@@ -269,6 +269,8 @@ def _streams() -> dict[str, bytes]:
         "level-flags": level_0(lambda level: b"\2" + level[1:]),
         "context-net": changed("tiny", CTXN, lambda _: next(c.data for c in chunks_of("volume-1d") if c.type == CTXN)),
         "context-net.bounds": changed("tiny", CTXN, put(4, b"\x0d")),
+        # neurons without a layer, before a stream of an odd length
+        "context-net.layers": changed("tiny", CTXN, lambda data: data[:2] + b"\5" + data[3:-1]),
     }
 
 

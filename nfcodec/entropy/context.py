@@ -147,6 +147,12 @@ class ContextNet:
                 f"most {MAX_DIMS}, {MAX_HIDDEN_LAYERS} x {MAX_NEURONS}",
                 "context-net",
             )
+        if (n_neurons == 0) != (n_hidden_layers == 0):
+            raise FormatError(
+                f"reading the context network: got {n_hidden_layers} hidden layers of {n_neurons} neurons, expected both 0 or "
+                "neither",
+                "context-net",
+            )
         shifts = [reader.u8() for _ in range(n_hidden_layers + 2)]
         shapes = cls.tensor_shapes(n_dims, bool(multi), n_neurons, n_hidden_layers)
         return cls.assemble(n_dims, bool(multi), n_neurons, n_hidden_layers, decode_tensors(reader, shapes), shifts)
