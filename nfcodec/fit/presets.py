@@ -27,7 +27,7 @@ from ..spec import (
 from .source import SURFACE_ALIGNMENT, Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
-_STEPS = {1: 60, 2: 160, 3: 500, 4: 1400, 5: 4000, 6: 9000, 7: 20000, 8: 60000, 9: 200000}
+_STEPS = {1: 60, 2: 160, 3: 500, 4: 1400, 5: 4000, 6: 7500, 7: 20000, 8: 60000, 9: 200000}
 _LARGER_FROM = 6  # the effort from which larger networks have the time to learn
 _LEAST_TILES = 1 / 8  # below, steps cost more than they do
 _SHORT_FIT = 30  # visits a tile
