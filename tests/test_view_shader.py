@@ -13,7 +13,7 @@ from nfcodec.page.bundle import bundle
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "spec" / "golden"
-WITHOUT = ("points", "spherical-harmonics", "super-gaussian")  # encodings that have no shader
+WITHOUT = ("points", "mesh", "spherical-harmonics", "super-gaussian")  # encodings that have no shader
 EXACT = ("relu", "identity", "prelu", "quadratic")
 WAVES = ("frequency", "random-fourier", "one-blob")  # a GPU's own exponentials, sines and cosines have errors of up to 2^-11
 FILES = sorted(path.stem for path in GOLDEN.glob("*.nfld"))
