@@ -65,8 +65,8 @@ def trimmed(mesh: Mesh, values: np.ndarray) -> Mesh:
 
 
 def without_specks(mesh: Mesh, size: float) -> Mesh:
-    """The mesh without its pieces, of faces that share vertices, that are smaller than size along every axis; all of it where
-    there is nothing else. Far from a surface with rims a field may pass through 0 where its trim has no say."""
+    """The mesh without its pieces, of faces that share vertices, that are smaller than size along every axis; all of it
+    where there is nothing else. Far from a surface with rims a field may pass through 0 where its trim has no say."""
     label, before = np.arange(len(mesh.vertices)), None
     while before is None or (label != before).any():
         before = label.copy()

@@ -449,7 +449,6 @@ def test_targets_steer_lmbda_the_right_way():
 
 
 def test_latents_rest_while_rounding_is_hard():
-    fit = small_fit()
     end = recipe(40)
     assert end.rates(0.96)[1] == 0 and end.rates(0.96)[0] > 0 and end.rates(0.5)[1] > 0
     assert end.rounding(0.96).hard and not end.rounding(0.5).hard

@@ -25,15 +25,6 @@ class C(Dialect):
     def constant(self, type: str, name: str, value: str) -> str:
         return f"const {self.types[type]} {name} = {value};"
 
-    def variable(self, type: str, name: str, value: str) -> str:
-        return f"{self.types[type]} {name} = {value};"
-
-    def array(self, type: str, name: str, length: int) -> str:
-        return f"{self.types[type]} {name}[{length}];"
-
-    def loop(self, name: str, length: int) -> str:
-        return f"for (int {name} = 0; {name} < {length}; {name}++) {{"
-
     def function(self, name: str, parameters: Sequence[Parameter], result: str | None = None) -> str:
         shown = ", ".join(f"{self.types[p.type]} {'*' * (p.length > 0)}{p.name}" for p in parameters)
         return f"static inline {'void' if result is None else self.types[result]} {name}({shown}) {{"

@@ -43,23 +43,23 @@ class Dialect(ABC):
     def __init__(self, prefix: str):
         self.prefix = prefix
 
-    # ---- statements
+    # ---- statements, which most languages write as C does
 
-    @abstractmethod
     def constant(self, type: str, name: str, value: str) -> str:
         """A name for a value."""
+        return self.variable(type, name, value)
 
-    @abstractmethod
     def variable(self, type: str, name: str, value: str) -> str:
         """A name whose value changes."""
+        return f"{self.types[type]} {name} = {value};"
 
-    @abstractmethod
     def array(self, type: str, name: str, length: int) -> str:
         """So many of them, of any values."""
+        return f"{self.types[type]} {name}[{length}];"
 
-    @abstractmethod
     def loop(self, name: str, length: int) -> str:
         """The beginning of a block in which an index runs from 0."""
+        return f"for (int {name} = 0; {name} < {length}; {name}++) {{"
 
     @abstractmethod
     def function(self, name: str, parameters: Sequence[Parameter], result: str | None = None) -> str:

@@ -30,18 +30,6 @@ class GLSL(Shader):
     types = {REAL: "float", PRECISE: "float", INT: "int", UINT: "uint"}
     functions = {**Shader.functions, "rint": "roundEven"}
 
-    def constant(self, type: str, name: str, value: str) -> str:
-        return self.variable(type, name, value)
-
-    def variable(self, type: str, name: str, value: str) -> str:
-        return f"{self.types[type]} {name} = {value};"
-
-    def array(self, type: str, name: str, length: int) -> str:
-        return f"{self.types[type]} {name}[{length}];"
-
-    def loop(self, name: str, length: int) -> str:
-        return f"for (int {name} = 0; {name} < {length}; {name}++) {{"
-
     def function(self, name: str, parameters: Sequence[Parameter], result: str | None = None) -> str:
         shown = [
             f"inout {self.types[p.type]} {p.name}[{p.length}]" if p.length else f"{self.types[p.type]} {p.name}"

@@ -110,10 +110,11 @@ def compare(
         "seconds": time.monotonic() - start,
     }
     n_samples = math.prod(signal.extent) if signal.mesh is None else len(signal.mesh.vertices)
+    name, source_bytes = name_and_bytes(source, signal)
     return Comparison(
-        name=signal.meta.get("source", signal.kind) if isinstance(source, Signal) else Path(source).name,
+        name=name,
         signal=signal,
-        source_bytes=_n_bytes(signal) if isinstance(source, Signal) else os.path.getsize(source),
+        source_bytes=source_bytes,
         n_samples=n_samples,
         codecs=(run.codec(ours), *(codec for name, codec in run.codecs.items() if name != NFCODEC)),
         rows=tuple(run.rows),
@@ -137,9 +138,12 @@ def _chosen(kind: str, names: Iterable[str] | None) -> list[Peer]:
     return [folded[name.casefold()] for name in names]
 
 
-def _n_bytes(signal: Signal) -> int:
+def name_and_bytes(source: str | os.PathLike[str] | Signal, signal: Signal) -> tuple[str, int]:
+    """What a source is called, and the bytes of its file or, of a signal, of its arrays."""
+    if not isinstance(source, Signal):
+        return Path(source).name, os.path.getsize(source)
     arrays = [signal.values] if signal.mesh is None else [signal.mesh.vertices, signal.mesh.faces]
-    return sum(array.nbytes for array in arrays)
+    return signal.meta.get("source", signal.kind), sum(array.nbytes for array in arrays)
 
 
 class _Run:

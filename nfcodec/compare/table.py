@@ -9,20 +9,29 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..spec import Signal
 from ..text import quality_text, ratio_text, seconds_text, size_text
 from .match import Match, matches, quality_of, sentences
 from .rows import NFCODEC, Comparison, Row
 from .sets import SetComparison, by_kind, means
 
-__all__ = ["as_csv", "as_dict", "as_lines", "columns", "describe", "error_text", "row_dict", "set_dict", "set_lines"]
+__all__ = [
+    "as_csv", "as_dict", "as_lines", "columns", "describe", "error_text", "row_dict", "set_dict", "set_lines",
+    "signal_text",
+]  # fmt: skip
+
+
+def signal_text(signal: Signal) -> str:
+    """`image 512x768x3 uint8`; `surface of 69,451 faces`."""
+    if signal.mesh is not None:
+        return f"surface of {len(signal.mesh.faces):,} faces"
+    return f"{signal.kind} {'x'.join(map(str, signal.values.shape))} {signal.values.dtype}"
 
 
 def describe(comparison: Comparison) -> str:
     """`image 512x768x3 uint8`; `surface of 69,451 faces, open`."""
-    signal = comparison.signal
-    if signal.mesh is not None:
-        return f"surface of {len(signal.mesh.faces):,} faces, {'closed' if comparison.is_closed else 'open'}"
-    return f"{signal.kind} {'x'.join(map(str, signal.values.shape))} {signal.values.dtype}"
+    way = f", {'closed' if comparison.is_closed else 'open'}" if comparison.signal.mesh is not None else ""
+    return signal_text(comparison.signal) + way
 
 
 def as_lines(comparison: Comparison) -> list[str]:

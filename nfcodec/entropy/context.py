@@ -149,8 +149,8 @@ class ContextNet:
             )
         if (n_neurons == 0) != (n_hidden_layers == 0):
             raise FormatError(
-                f"reading the context network: got {n_hidden_layers} hidden layers of {n_neurons} neurons, expected both 0 or "
-                "neither",
+                f"reading the context network: got {n_hidden_layers} hidden layers of {n_neurons} neurons, expected both 0 "
+                "or neither",
                 "context-net",
             )
         shifts = [reader.u8() for _ in range(n_hidden_layers + 2)]

@@ -140,11 +140,11 @@ def _tiles(source: Source, preset: Preset, twin: GridTwin, device: str) -> list[
         cuts.append([(i * n // k, (i + 1) * n // k) for i in range(k)])
     boxes = [tuple(zip(*box)) for box in itertools.product(*cuts)]
     tiles = []
-    for (start, stop), plan in zip(boxes, twin.plans(boxes, source.extent)):
-        block = tuple(map(slice, start, stop))
+    for (first, stop), plan in zip(boxes, twin.plans(boxes, source.extent)):
+        block = tuple(map(slice, first, stop))
         target = torch.from_numpy(np.ascontiguousarray(np.moveaxis(source.target[block], -1, 0)))
         weight = None if source.weight is None else torch.from_numpy(np.ascontiguousarray(source.weight[block]))
         quiet = twin.uses_context and len(plan.rows[-1]) == 0
         visits = _QUIET_VISITS if quiet else 1.0
-        tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits, start))
+        tiles.append(Tile(plan.to(device), target.to(device), None if weight is None else weight.to(device), visits, first))
     return tiles

@@ -8,12 +8,13 @@ from ..compare.report.curves import Series, legend
 from ..compare.report.markup import Cell, definitions, escape, paragraphs, section, table
 from ..compare.report.page import document, facts_text, require
 from ..compare.report.svg import swatch
+from ..compare.table import signal_text
 from ..text import seconds_text, size_text
 from .charts import convergence, limits_of, some, spectrum
 from .members import GROUPS
 from .rows import Row, Study
 from .spectrum import BANDS
-from .table import describe, error_text, missing_text, network_text, percent_text, sentences
+from .table import error_text, missing_text, network_text, percent_text, sentences
 
 __all__ = ["html", "require"]
 
@@ -35,7 +36,7 @@ def html(study: Study) -> str:
     """The whole file. The same study gives the same text. MissingExtraError as `require`."""
     require()
     unfinished = f"Not finished ({study.unfinished}): some members are not here." if study.unfinished else ""
-    about = f"{describe(study)}, {size_text(study.source_bytes)}; files of {study.n_bytes:,} bytes"
+    about = f"{signal_text(study.signal)}, {size_text(study.source_bytes)}; files of {study.n_bytes:,} bytes"
     body = [
         f"<header><h1>{escape(study.name)}</h1>",
         paragraphs(about, kind="about"),

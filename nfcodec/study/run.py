@@ -8,7 +8,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from .. import decode, io
 from ..compare.machine import machine, timed
 from ..compare.peers import package_version
-from ..compare.run import MEASURING_CODE, OUR_CODE
+from ..compare.run import MEASURING_CODE, OUR_CODE, name_and_bytes
 from ..compare.store import Store, code_hash, key_of, signal_hash
 from ..encoder import encode, import_session
 from ..errors import NfldError
@@ -92,13 +91,12 @@ def study(
             raise
         unfinished = "interrupted"
     run.store.prune()
-    name = signal.meta.get("source", signal.kind) if isinstance(source, Signal) else Path(source).name
-    arrays = [signal.values] if signal.mesh is None else [signal.mesh.vertices, signal.mesh.faces]
+    name, source_bytes = name_and_bytes(source, signal)
     facts = {"machine": machine(), "python": platform.python_version(), **fixed, "seconds": time.monotonic() - start}
     return Study(
         name=name,
         signal=signal,
-        source_bytes=sum(a.nbytes for a in arrays) if isinstance(source, Signal) else os.path.getsize(source),
+        source_bytes=source_bytes,
         n_bytes=n_bytes or 0,
         rows=tuple(run.rows),
         skipped=tuple(run.skipped),

@@ -8,29 +8,22 @@ import io
 import math
 from typing import Any
 
-from ..compare.table import columns
+from ..compare.table import columns, signal_text
 from ..text import quality_text, seconds_text, size_text
 from .members import GROUPS
 from .rows import Moment, Row, Study
 from .spectrum import BANDS
 
-__all__ = ["as_csv", "as_dict", "as_lines", "describe", "missing_text", "percent_text", "row_dict", "sentences"]
+__all__ = ["as_csv", "as_dict", "as_lines", "missing_text", "percent_text", "row_dict", "sentences"]
 
 _FAR = 0.1  # share of the bytes from which sizes are not matched
 _LEVEL_DB = 0.1  # between members that are level
 
 
-def describe(study: Study) -> str:
-    """`image 512x768x3 uint8`; `surface of 69,451 faces`."""
-    signal = study.signal
-    if signal.mesh is not None:
-        return f"surface of {len(signal.mesh.faces):,} faces"
-    return f"{signal.kind} {'x'.join(map(str, signal.values.shape))} {signal.values.dtype}"
-
-
 def as_lines(study: Study) -> list[str]:
     """What a terminal shows."""
-    lines = [f"{study.name}: {describe(study)}, {size_text(study.source_bytes)}; files of {size_text(study.n_bytes, 3)}"]
+    source = f"{signal_text(study.signal)}, {size_text(study.source_bytes)}"
+    lines = [f"{study.name}: {source}; files of {size_text(study.n_bytes, 3)}"]
     head = ["", "bytes", "of target", "error", "low", "middle", "high", "network", "steps", "encode", "decode"]
     for group, title in GROUPS.items():
         rows = study.rows_of(group)
@@ -117,7 +110,7 @@ def as_dict(study: Study) -> dict[str, Any]:
     return {
         "input": study.name,
         "kind": study.signal.kind,
-        "what": describe(study),
+        "what": signal_text(study.signal),
         "source_bytes": study.source_bytes,
         "target_bytes": study.n_bytes,
         "unfinished": study.unfinished or None,
