@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .encodings import Encoding, LatticeEncoding
+from .encodings.factors import FactoredEncoding
 from .encodings.interpolate import n_taps
 from .fixed import blocks_of
 from .kernels import is_loaded, use_numba
@@ -102,7 +103,7 @@ class Evaluation:
     def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp):
         self.spec, self.grid, self.mlp = spec, grid, mlp
         self.values = Values(spec)
-        self._has_kernels = isinstance(grid, LatticeEncoding) and mlp.spec.activation in PLAIN_ACTIVATIONS
+        self._has_kernels = isinstance(grid, (LatticeEncoding, FactoredEncoding)) and mlp.spec.activation in PLAIN_ACTIVATIONS
         self._kernels = None
         self._lock = threading.Lock()
 

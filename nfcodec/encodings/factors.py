@@ -11,7 +11,7 @@ import functools
 import itertools
 import operator
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +76,17 @@ class FactoredEncoding(Encoding):
         return concatenate([part for level in levels for part in level], -1)
 
     @classmethod
+    def sources(cls, spec: GridSpec) -> np.ndarray:
+        """What `join` makes every input of: (n_inputs, terms, factors of a term, 2) int64, a factor and which of its
+        features, counted over all levels."""
+        found = [np.empty(sum(spec.n_features), object) for _ in cls.factors(spec)]
+        for k, row in enumerate(found):
+            for f in range(len(row)):
+                row[f] = [[(k, f)]]  # a list of terms, each a list of factors: lists are added end to end
+        times = np.frompyfunc(lambda a, b: [x + y for x in a for y in b], 2, 1)
+        return np.array(cls.join(spec, found, times).tolist(), np.int64)
+
+    @classmethod
     def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:
         resolution, f = spec.resolutions[level], spec.n_features[level]
         return {name_of(k): (f, *(resolution[axis] for axis in axes)) for k, axes in enumerate(cls.factors(spec))}
@@ -97,15 +108,15 @@ class FactoredEncoding(Encoding):
         return out
 
     def features(self, coords: np.ndarray, n_levels: int) -> np.ndarray:
-        return self.join(self.spec, [grid.features(coords[:, axes], n_levels) for grid, axes in self._parts()])
+        return self.join(self.spec, [grid.features(coords[:, axes], n_levels) for grid, axes in self.parts()])
 
     def jacobian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
-        joined = self._jets(coords, [grid.jacobian(coords[:, axes], n_levels) for grid, axes in self._parts()])
+        joined = self._jets(coords, [grid.jacobian(coords[:, axes], n_levels) for grid, axes in self.parts()])
         return joined[:, 0], joined[:, 1:]
 
     def hessian(self, coords: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         n, d = coords.shape
-        joined = self._jets(coords, [grid.hessian(coords[:, axes], n_levels) for grid, axes in self._parts()])
+        joined = self._jets(coords, [grid.hessian(coords[:, axes], n_levels) for grid, axes in self.parts()])
         return joined[:, 0], joined[:, 1 : 1 + d], joined[:, 1 + d :].reshape(n, d, d, -1)
 
     def _jets(self, coords: np.ndarray, found: list[tuple[np.ndarray, ...]]) -> np.ndarray:
@@ -116,7 +127,7 @@ class FactoredEncoding(Encoding):
         """
         n, d = coords.shape
         jets = []
-        for (_, axes), (v, slope, *bend) in zip(self._parts(), found):
+        for (_, axes), (v, slope, *bend) in zip(self.parts(), found):
             jet = np.zeros((n, 1 + d + d * d * len(bend), v.shape[-1]), np.float32)
             jet[:, 0] = v
             jet[:, 1 : 1 + d][:, axes] = slope
@@ -137,11 +148,12 @@ class FactoredEncoding(Encoding):
     def lattice(self, axes: list[np.ndarray], n_levels: int) -> np.ndarray:
         """As `Encoding.lattice`: every factor at the product of its own axes, and the rest by broadcasting."""
         shape = tuple(map(len, axes))
-        found = [spread(grid.lattice([axes[k] for k in own], n_levels), own, len(shape)) for grid, own in self._parts()]
+        found = [spread(grid.lattice([axes[k] for k in own], n_levels), own, len(shape)) for grid, own in self.parts()]
         whole = [np.broadcast_to(x, (*shape, x.shape[-1])) for x in found] if self.spec.n_parts > 1 else found
         return np.ascontiguousarray(np.broadcast_to(self.join(self.spec, whole), (*shape, self.spec.n_inputs)))
 
-    def _parts(self):
+    def parts(self) -> Iterator[tuple[dense.Grid, list[int]]]:
+        """Every factor's lattice and its axes."""
         return zip(self.lattices, map(list, self.factors(self.spec)))
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..encodings import LatticeEncoding
+from ..encodings.factors import FactoredEncoding
 from ..mlp import Mlp
 from ..spec import LINEAR, NEAREST, Read
-from . import gradients, lattice, points
+from . import factors, gradients, lattice, points
 from .blocks import POINTS, pack, pad
 from .simd import LANES
 from .taps import N_TAPS, AxisTaps, axis_taps, coefficients, offset
@@ -38,12 +39,17 @@ class Evaluator:
     transform: knees, scale, offset, least and greatest value, each (C,) float32: what `lattice.finish` does to outputs.
     """
 
-    def __init__(self, grid: LatticeEncoding, mlp: Mlp, transform: Transform):
+    def __init__(self, grid: LatticeEncoding | FactoredEncoding, mlp: Mlp, transform: Transform):
         self.grid = grid
         self.transform = transform
-        self.network = _packed(mlp)
+        self.network = packed(mlp)
         self.coefficients = [coefficients(grid.spec.kernel(level)) for level in range(grid.spec.n_levels)]
-        size = sum(_plane_size(grid, level) for level in range(len(grid.levels)))
+        # the lattices that are interpolated, with their axes
+        self.parts: list[tuple[LatticeEncoding, list[int]]] = [(grid, list(range(grid.spec.n_dims)))]
+        if isinstance(grid, FactoredEncoding):
+            self.parts = list(grid.parts())
+        self.products = factors.products_of_rows(grid)
+        size = sum(_plane_size(part, level) for part, _ in self.parts for level in range(len(part.levels)))
         stored = sum(array.size for data in grid.levels for array in data.values())
         # whether `sample` is there for this field: its planes take not much more memory than its integers
         self.can_sample = size <= min(max(_SMALL_PLANES, _PLANES_PER_INTEGER * stored), _MAX_PLANES)
@@ -62,7 +68,7 @@ class Evaluator:
         out = np.empty((n, self.n_channels), np.float32)
         points.sample_points(
             np.ascontiguousarray(coords).reshape(-1), n, 4 - d, *planes.below(n_levels), planes.values, planes.lanes,
-            planes.taps, *self.network, *self.transform, out.reshape(-1),
+            planes.taps, self.products, *self.network, *self.transform, out.reshape(-1),
         )  # fmt: skip
         return out
 
@@ -72,8 +78,8 @@ class Evaluator:
         values, out = np.empty((n, self.n_channels), np.float32), np.empty((n, self.n_channels, d), np.float32)
         gradients.sample_gradients(
             np.ascontiguousarray(coords).reshape(-1), n, 4 - d, *planes.below(n_levels), planes.values, planes.lanes,
-            planes.lane_slopes, planes.taps, planes.slopes, *self.network, *self.transform, values.reshape(-1),
-            out.reshape(-1),
+            planes.lane_slopes, planes.taps, planes.slopes, self.products, *self.network, *self.transform,
+            values.reshape(-1), out.reshape(-1),
         )  # fmt: skip
         return values, out
 
@@ -81,15 +87,17 @@ class Evaluator:
         if self._planes is None:
             with self._lock:
                 if self._planes is None:
-                    self._planes = _Planes.of(self.grid, self.coefficients)
+                    self._planes = _Planes.of(self.parts, self.grid.spec.n_dims, self.coefficients)
         return self._planes
 
-    def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice":
+    def lattice(self, axes: Sequence[np.ndarray], n_levels: int) -> "Lattice | factors.Lattice":
         """The product of coordinates axes[k] (M_k,) float64, none of them empty, of levels below n_levels."""
+        if len(self.products):
+            return factors.Lattice(self.grid, self.network, self.transform, axes, n_levels)
         return Lattice(self, axes, min(n_levels, len(self.grid.levels)))
 
 
-def _packed(mlp: Mlp) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def packed(mlp: Mlp) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(flat, widths, skip) as `blocks` and `lattice.sample_planes` take them."""
     weights, biases, skip = mlp.weights, mlp.biases, mlp.skip
     if not weights or mlp.spec.activation == "identity":
@@ -128,8 +136,9 @@ def _plane_size(grid: LatticeEncoding, level: int) -> int:
 @dataclass(frozen=True)
 class _Planes:
     """The arguments of `points.sample_points` and `gradients.sample_gradients` that a field's levels are, with a row of
-    info for each read."""
+    info for each read, whose levels are `levels`."""
 
+    levels: np.ndarray
     info: np.ndarray
     shifts: np.ndarray
     values: np.ndarray
@@ -139,47 +148,71 @@ class _Planes:
     slopes: np.ndarray
 
     @classmethod
-    def of(cls, grid: LatticeEncoding, tables: Sequence[np.ndarray]) -> "_Planes":
-        d, n_levels, is_linear = grid.spec.n_dims, len(grid.levels), grid.spec.interpolation in (LINEAR, NEAREST)
-        sizes = [_plane_size(grid, level) for level in range(n_levels)]
+    def of(
+        cls, parts: Sequence[tuple[LatticeEncoding, list[int]]], n_dims: int, tables: Sequence[np.ndarray]
+    ) -> "_Planes":
+        """parts: lattices over some of n_dims axes, one after the other. tables: of each level its `coefficients`."""
+        sizes = [_plane_size(grid, level) for grid, _ in parts for level in range(len(grid.levels))]
         starts = np.cumsum([0, *sizes])
         values = np.zeros(starts[-1] + LANES, np.float32)
-        for level, (start, size) in enumerate(zip(starts, sizes)):
-            here = values[start : start + size]
-            if _is_hashed(grid, level):
-                table = grid.levels[level]["table"].reshape(-1)
-                np.multiply(table, np.float32(grid.steps[level]), out=here, casting="unsafe")
-            else:
-                counts = [n + 2 * _BEYOND for n in grid.spec.resolutions[level]]
-                here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
-        reads = list(grid.reads(n_levels))
-        info, shifts = np.zeros((len(reads), points.N_COLUMNS), np.int64), np.zeros((len(reads), 4))
-        for row, shift, (read, part) in zip(info, shifts, reads):
-            level, shift[4 - d :] = read.level, _shift(grid, read)
-            resolution = grid.spec.resolutions[level]
-            row[points.LEVEL], row[points.TO] = level, part.start * POINTS
-            row[points.HASHED], row[points.LINEAR] = _is_hashed(grid, level), is_linear
-            row[points.FEATURES], row[points.START] = grid.spec.n_features[level], starts[level]
-            row[points.RESOLUTION : points.RESOLUTION + 4] = [1] * (4 - d) + list(resolution)
-            row[points.MASK] = (1 << grid.spec.log2_size) - 1
-            if not _is_hashed(grid, level):
-                counts = [n + 2 * _BEYOND for n in resolution]
-                strides = [math.prod(counts[k + 1 :]) for k in range(d)]
-                row[points.STRIDE : points.STRIDE + 4] = [0] * (4 - d) + strides
-                first = _BEYOND if is_linear else _BEYOND - 1
-                row[points.START] += first * sum(strides)
-                row[points.PLANE] = math.prod(counts)
-        lanes = np.stack([_lanes(table, d, is_linear) for table in tables[:n_levels]])
-        taps = np.stack(tables[:n_levels]).astype(np.float32)
+        infos, shifts, lanes, first_row = [], [], [], 0
+        for number, (grid, axes) in enumerate(parts):
+            own = slice(number * len(grid.levels), (number + 1) * len(grid.levels))
+            info, shift = _reads(grid, [4 - n_dims + k for k in axes], first_row, starts[own], values)
+            info[:, points.LEVEL] += own.start
+            infos.append(info), shifts.append(shift)
+            is_linear = grid.spec.interpolation in (LINEAR, NEAREST)
+            lanes += [_lanes(table, len(axes), is_linear) for table in tables[: len(grid.levels)]]
+            first_row += grid.spec.n_inputs
+        taps = np.concatenate([np.stack(tables[: len(grid.levels)]) for grid, _ in parts]).astype(np.float32)
+        lanes = np.stack(lanes)
         lane_slopes = gradients.derived(lanes.reshape(-1, N_TAPS, LANES))
         slopes = gradients.derived(taps.swapaxes(1, 2)).swapaxes(1, 2)
         flat = (a.astype(np.float32).reshape(-1) for a in (lanes, taps, lane_slopes, slopes))
-        return cls(info, shifts, values, *flat)
+        info = np.concatenate(infos)
+        levels = info[:, points.LEVEL] % max(len(parts[0][0].levels), 1)
+        return cls(levels, info, np.concatenate(shifts), values, *flat)
 
     def below(self, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
         """(info, shifts, flat) of the reads of levels below n_levels."""
-        here = self.info[:, points.LEVEL] < n_levels
+        here = self.levels < n_levels
         return self.info[here], self.shifts[here].reshape(-1)
+
+
+def _reads(
+    grid: LatticeEncoding, axes: list[int], first_row: int, starts: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of info and shifts of `_Planes`, of a lattice over these of the axes (t, z, y, x), whose levels are laid out in
+    values from `starts` on, and whose features begin at first_row."""
+    d, is_linear = len(axes), grid.spec.interpolation in (LINEAR, NEAREST)
+    for level, start in enumerate(starts):
+        here = values[start : start + _plane_size(grid, level)]
+        if _is_hashed(grid, level):
+            table = grid.levels[level]["table"].reshape(-1)
+            np.multiply(table, np.float32(grid.steps[level]), out=here, casting="unsafe")
+        else:
+            counts = [n + 2 * _BEYOND for n in grid.spec.resolutions[level]]
+            here[:] = grid.block(level, [-_BEYOND] * d, counts).reshape(-1)
+    reads = list(grid.reads(len(grid.levels)))
+    info, shifts = np.zeros((len(reads), points.N_COLUMNS), np.int64), np.zeros((len(reads), 4))
+    for row, shift, (read, part) in zip(info, shifts, reads):
+        level, shift[4 - d :] = read.level, _shift(grid, read)
+        resolution = grid.spec.resolutions[level]
+        row[points.LEVEL], row[points.TO] = level, (first_row + part.start) * POINTS
+        row[points.HASHED], row[points.LINEAR] = _is_hashed(grid, level), is_linear
+        row[points.FEATURES], row[points.START] = grid.spec.n_features[level], starts[level]
+        row[points.FIRST] = 4 - d
+        row[points.AXIS + 4 - d : points.AXIS + 4] = axes
+        row[points.RESOLUTION : points.RESOLUTION + 4] = [1] * (4 - d) + list(resolution)
+        row[points.MASK] = (1 << grid.spec.log2_size) - 1
+        if not _is_hashed(grid, level):
+            counts = [n + 2 * _BEYOND for n in resolution]
+            strides = [math.prod(counts[k + 1 :]) for k in range(d)]
+            row[points.STRIDE : points.STRIDE + 4] = [0] * (4 - d) + strides
+            first = _BEYOND if is_linear else _BEYOND - 1
+            row[points.START] += first * sum(strides)
+            row[points.PLANE] = math.prod(counts)
+    return info, shifts
 
 
 def _lanes(table: np.ndarray, d: int, is_linear: bool) -> np.ndarray:

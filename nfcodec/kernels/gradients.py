@@ -13,7 +13,9 @@ from numba import njit
 from .blocks import POINTS, add_product, add_transposed, forward
 from .lattice import MAX_BENT, finish
 from .points import (
+    AXIS,
     FEATURES,
+    FIRST,
     HASHED,
     LEVEL,
     LINEAR,
@@ -35,10 +37,11 @@ from .points import (
     Z,
     tap,
 )  # fmt: skip
+from .products import gather
 from .simd import LANES, exp2, fma, load, maximum, minimum, select_positive, splat, store
 from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
-__all__ = ["derived", "sample_gradients"]
+__all__ = ["derived", "finish_gradients", "sample_gradients"]
 
 N_SUMS = 5  # of a feature: its value and its derivatives along t, z, y and x
 _SQUARE = LANES * LANES
@@ -53,8 +56,9 @@ def derived(table: np.ndarray) -> np.ndarray:
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _outer(info, read, first, taps, slopes, fractions, outer, offsets):
+def _outer(info, read, taps, slopes, fractions, outer, offsets):
     """As `points._outer`, with the derivatives along t and z behind the weights; returns the number of taps."""
+    first = info[read, FIRST]
     n, lowest, level = 0, 0, info[read, LEVEL]
     n_t, n_z = (4 if first <= T else 1), (4 if first <= Z else 1)
     if info[read, LINEAR]:
@@ -88,11 +92,12 @@ def _along(lanes, p, f):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def _lattice_level(
-    info, shifts, read, first, planes, lanes, lane_slopes, taps, slopes, where, fractions, places, offsets, outer, products,
+    info, shifts, read, planes, lanes, lane_slopes, taps, slopes, where, fractions, places, offsets, outer, weighted,
     activations, rises, step,
 ):  # fmt: skip
     """Features of 64 points on a level of planes, to activations[TO :] (F, 64), and their derivatives along axis k to
     rises[k * step + TO :] (F, 64)."""
+    first = info[read, FIRST]
     n_features, plane, is_linear, to = info[read, FEATURES], info[read, PLANE], info[read, LINEAR], info[read, TO]
     row_1 = info[read, STRIDE + Y]
     row_2, row_3 = 2 * row_1, 3 * row_1
@@ -106,8 +111,9 @@ def _lattice_level(
             places[j] = info[read, START]
         for axis in range(first, 4):
             n, stride = info[read, RESOLUTION + axis], info[read, STRIDE + axis]
-            locate(where, axis * POINTS + group, n, shifts[4 * read + axis], stride, places, fractions, axis * LANES)
-        n_outer = _outer(info, read, first, taps, slopes, fractions, outer, offsets)
+            at = info[read, AXIS + axis] * POINTS + group
+            locate(where, at, n, shifts[4 * read + axis], stride, places, fractions, axis * LANES)
+        n_outer = _outer(info, read, taps, slopes, fractions, outer, offsets)
         for j in range(LANES):
             fx, fy = splat_at(fractions, X * LANES + j), splat_at(fractions, Y * LANES + j)
             of_x, of_y = _along(lanes, x, fx), _along(lanes, y, fy)
@@ -133,25 +139,26 @@ def _lattice_level(
                 else:
                     along_z = along_z * w
                 q = (f * N_SUMS * LANES + j) * LANES
-                store(products, q, value * w)
+                store(weighted, q, value * w)
                 if first == T:
-                    store(products, q + _SQUARE, along_t * w)
-                store(products, q + 2 * _SQUARE, along_z)
-                store(products, q + 3 * _SQUARE, value * w_y)
-                store(products, q + 4 * _SQUARE, value * w_x)
+                    store(weighted, q + _SQUARE, along_t * w)
+                store(weighted, q + 2 * _SQUARE, along_z)
+                store(weighted, q + 3 * _SQUARE, value * w_y)
+                store(weighted, q + 4 * _SQUARE, value * w_x)
                 at += plane
         for f in range(n_features):
             q = f * N_SUMS * _SQUARE
             p = to + f * POINTS + group
-            store(activations, p, sums_of_vectors(products, q))
+            store(activations, p, sums_of_vectors(weighted, q))
             for axis in range(first, 4):
                 scale = splat(np.float32(info[read, RESOLUTION + axis]))
-                store(rises, axis * step + p, scale * sums_of_vectors(products, q + (1 + axis) * _SQUARE))
+                store(rises, info[read, AXIS + axis] * step + p, scale * sums_of_vectors(weighted, q + (1 + axis) * _SQUARE))
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def _hashed_level(info, read, first, tables, taps, slopes, where, weights, hashes, activations, rises, step):
+def _hashed_level(info, read, tables, taps, slopes, where, weights, hashes, activations, rises, step):
     """As `_lattice_level` for a hashed level."""
+    first = info[read, FIRST]
     n_features, start, mask, to = info[read, FEATURES], info[read, START], info[read, MASK], info[read, TO]
     level = info[read, LEVEL]
     lowest, highest = (1, 3) if info[read, LINEAR] else (0, 4)
@@ -216,9 +223,70 @@ def _to_inputs(flat, widths, skip, channel, activations, stride, back):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
+def _gather_rises(found, rows_step, found_rises, products, first, rises, step):
+    """The derivatives of the features that `products.gather` makes of found, by the rule for products: along axis k those of
+    the factors are found_rises[k * rows_step :]."""
+    n_inputs, n_terms, n_factors = products.shape[:3]
+    for f in range(n_inputs):
+        for axis in range(first, 4):
+            for group in range(0, POINTS, LANES):
+                sums = splat(0.0)
+                if products[f, 0, 0, 0] >= 0:
+                    for t in range(n_terms):
+                        for q in range(n_factors):
+                            rise = load(found_rises, axis * rows_step + products[f, t, q, 1] + group)
+                            for other in range(n_factors):
+                                if other != q:
+                                    rise = rise * load(found, products[f, t, other, 1] + group)
+                            sums = sums + rise
+                store(rises, axis * step + f * POINTS + group, sums)
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def finish_gradients(
+    activations, rises, within, start, m, first, flat, widths, skip, factors, back, line, knees, scale, offset, low, high,
+    values, gradients,
+):  # fmt: skip
+    """Of a block of m points, of which the first is number `start`, from features in layer 0 of activations and their
+    derivatives along axis k in rises[k * inputs * 64 :] to values and gradients as in `sample_gradients`.
+
+    within (4 * 64,): 0 beyond the box along an axis, else 1. factors (C * 64,), back (as activations), line (16,): overwritten.
+    """
+    d, n_layers, n_channels = 4 - first, len(widths) - 1, len(scale)
+    zero = np.int64(0)  # functions are compiled again for the literal
+    stride = widths.max() * POINTS
+    outputs, step = n_layers * stride, widths[0] * POINTS
+    forward(flat, widths, activations, stride)
+    add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
+    for c in range(n_channels):
+        p = c * POINTS
+        for j in range(p, p + POINTS, LANES):
+            if knees[c] > 0:
+                bent = load(activations, outputs + j) * splat(scale[c] / knees[c])
+                power = exp2(minimum(maximum(bent, splat(-MAX_BENT)), splat(MAX_BENT)) * splat(_LOG2_E))
+                store(factors, j, splat(0.5 * scale[c]) * (power + splat(1.0) / power))
+            else:
+                store(factors, j, splat(scale[c]))
+    finish(activations, outputs, m, knees, scale, offset, low, high, values, start * n_channels)
+    for c in range(n_channels):
+        _to_inputs(flat, widths, skip, c, activations, stride, back)
+        for axis in range(first, 4):
+            for group in range(0, POINTS, LANES):
+                sums = splat(0.0)
+                for i in range(widths[0]):
+                    p = i * POINTS + group
+                    sums = fma(load(back, p), load(rises, axis * step + p), sums)
+                store(line, zero, sums * load(factors, c * POINTS + group) * load(within, axis * POINTS + group))
+                q = ((start + group) * n_channels + c) * d + axis - first
+                for j in range(min(LANES, m - group)):
+                    gradients[q] = line[j]
+                    q += n_channels * d
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
 def sample_gradients(
-    coords, n, first, info, shifts, planes, lanes, lane_slopes, taps, slopes, flat, widths, skip, knees, scale, offset, low,
-    high, values, gradients,
+    coords, n, first, info, shifts, planes, lanes, lane_slopes, taps, slopes, products, flat, widths, skip, knees, scale,
+    offset, low, high, values, gradients,
 ):  # fmt: skip
     """values (n * C,) as of `points.sample_points`, gradients (n * C * d,) float32: their derivatives before clipping.
 
@@ -227,14 +295,15 @@ def sample_gradients(
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
     knees, scale, offset, low, high = knees.copy(), scale.copy(), offset.copy(), low.copy(), high.copy()
-    d, n_layers, n_channels = 4 - first, len(widths) - 1, len(scale)
-    zero = np.int64(0)  # functions are compiled again for the literal
-    stride = widths.max() * POINTS
-    outputs = n_layers * stride
-    activations, back = np.zeros((n_layers + 1) * stride, np.float32), np.zeros((n_layers + 1) * stride, np.float32)
-    step = widths[0] * POINTS
-    rises, factors = np.zeros(4 * step, np.float32), np.empty(n_channels * POINTS, np.float32)
-    products = np.empty(max(1, info[:, FEATURES].max() if len(info) else 1) * N_SUMS * _SQUARE, np.float32)
+    d, stride, step = 4 - first, widths.max() * POINTS, widths[0] * POINTS
+    activations, back = np.zeros(len(widths) * stride, np.float32), np.zeros(len(widths) * stride, np.float32)
+    rises, factors = np.zeros(4 * step, np.float32), np.empty(len(scale) * POINTS, np.float32)
+    found, found_rises, rows_step = activations, rises, step
+    if len(products):
+        rows_step = products[:, :, :, 1].max() + POINTS
+        found, found_rises = np.zeros(rows_step, np.float32), np.zeros(4 * rows_step, np.float32)
+    starts, singles = np.arange(0, POINTS, LANES).reshape(-1, 1), np.zeros(1, np.bool_)
+    weighted = np.empty(max(1, info[:, FEATURES].max() if len(info) else 1) * N_SUMS * _SQUARE, np.float32)
     outer, fractions = np.zeros(3 * N_OUTER * LANES, np.float32), np.zeros(4 * LANES, np.float32)
     places, offsets = np.zeros(LANES, np.int32), np.zeros(N_OUTER, np.int64)
     weights, hashes = np.ones(32, np.float32), np.zeros(16, np.int64)
@@ -250,34 +319,16 @@ def sample_gradients(
                 at += d
         for read in range(len(info)):
             if info[read, HASHED]:
-                _hashed_level(info, read, first, planes, taps, slopes, where, weights, hashes, activations, rises, step)
+                _hashed_level(info, read, planes, taps, slopes, where, weights, hashes, found, found_rises, rows_step)
             else:
                 _lattice_level(
-                    info, shifts, read, first, planes, lanes, lane_slopes, taps, slopes, where, fractions, places, offsets,
-                    outer, products, activations, rises, step,
+                    info, shifts, read, planes, lanes, lane_slopes, taps, slopes, where, fractions, places, offsets, outer,
+                    weighted, found, found_rises, rows_step,
                 )  # fmt: skip
-        forward(flat, widths, activations, stride)
-        add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
-        for c in range(n_channels):
-            p = c * POINTS
-            for j in range(p, p + POINTS, LANES):
-                if knees[c] > 0:
-                    bent = load(activations, outputs + j) * splat(scale[c] / knees[c])
-                    power = exp2(minimum(maximum(bent, splat(-MAX_BENT)), splat(MAX_BENT)) * splat(_LOG2_E))
-                    store(factors, j, splat(0.5 * scale[c]) * (power + splat(1.0) / power))
-                else:
-                    store(factors, j, splat(scale[c]))
-        finish(activations, outputs, m, knees, scale, offset, low, high, values, start * n_channels)
-        for c in range(n_channels):
-            _to_inputs(flat, widths, skip, c, activations, stride, back)
-            for axis in range(first, 4):
-                for group in range(0, POINTS, LANES):
-                    total = splat(0.0)
-                    for i in range(widths[0]):
-                        p = i * POINTS + group
-                        total = fma(load(back, p), load(rises, axis * step + p), total)
-                    store(fractions, zero, total * load(factors, c * POINTS + group) * load(within, axis * POINTS + group))
-                    q = ((start + group) * n_channels + c) * d + axis - first
-                    for j in range(min(LANES, m - group)):
-                        gradients[q] = fractions[j]
-                        q += n_channels * d
+        if len(products):
+            gather(found, starts, singles, products, 0, activations)
+            _gather_rises(found, rows_step, found_rises, products, first, rises, step)
+        finish_gradients(
+            activations, rises, within, start, m, first, flat, widths, skip, factors, back, fractions, knees, scale, offset,
+            low, high, values, gradients,
+        )  # fmt: skip

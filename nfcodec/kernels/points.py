@@ -3,7 +3,8 @@
 
 Levels on lattices are kept as planes that repeat their edges, so that the taps of a point are rows of 4 numbers at fixed
 distances from its first one: 4 rows are one vector, whose 16 weights are polynomials of the fractions, lane by lane. The
-sums of 16 points are taken together. Hashed levels go tap by tap.
+sums of 16 points are taken together. Hashed levels go tap by tap. Of encodings of factors every factor is such a level, of
+some of the axes, and features are sums of products of what is found there.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from numba import njit
 from ..spec import HASH_PRIMES
 from .blocks import POINTS, add_product, forward, scratch
 from .lattice import finish
+from .products import gather
 from .simd import LANES, fma, load, splat, store
 from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
 __all__ = ["N_COLUMNS", "N_ROWS", "sample_points", "tap"]
 
-# columns of the table of reads; axes are (t, z, y, x), those that a field has not are the first ones
-HASHED, LINEAR, FEATURES, START, PLANE, MASK, LEVEL, TO, RESOLUTION, STRIDE, N_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16
+# columns of the table of reads; axes are (t, z, y, x), those that a level has not are the first ones, before FIRST; AXIS: of
+# each that of the field
+HASHED, LINEAR, FEATURES, START, PLANE, MASK, LEVEL, TO = range(8)
+RESOLUTION, STRIDE, AXIS, FIRST, N_COLUMNS = 8, 12, 16, 20, 21
 N_ROWS = 12  # vectors of a level's polynomials: 4 powers for x, for y, and for z
 T, Z, Y, X = 0, 1, 2, 3
 PRIME_X, PRIME_Y, PRIME_Z, PRIME_T = HASH_PRIMES
@@ -35,8 +39,9 @@ def tap(taps, p, f):
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _outer(info, read, first, taps, fractions, outer, offsets):
+def _outer(info, read, taps, fractions, outer, offsets):
     """Weights of 16 points (n, 16) and offsets (n,) of the taps along the axes that are not inside a vector; returns n."""
+    first = info[read, FIRST]
     n, lowest, level = 0, 0, info[read, LEVEL]
     n_t, n_z = (4 if first <= T else 1), (4 if first <= Z else 1)
     if info[read, LINEAR]:
@@ -57,9 +62,10 @@ def _outer(info, read, first, taps, fractions, outer, offsets):
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
 def _lattice_level(
-    info, shifts, read, first, planes, lanes, taps, where, fractions, places, offsets, outer, products, activations, to
+    info, shifts, read, planes, lanes, taps, where, fractions, places, offsets, outer, weighted, activations, to
 ):
     """Features of 64 points on a level of planes, to activations[to :] (F, 64)."""
+    first = info[read, FIRST]
     n_features, plane, is_linear = info[read, FEATURES], info[read, PLANE], info[read, LINEAR]
     row_1 = info[read, STRIDE + Y]
     row_2, row_3 = 2 * row_1, 3 * row_1
@@ -73,8 +79,9 @@ def _lattice_level(
             places[j] = info[read, START]
         for axis in range(first, 4):
             n, stride = info[read, RESOLUTION + axis], info[read, STRIDE + axis]
-            locate(where, axis * POINTS + group, n, shifts[4 * read + axis], stride, places, fractions, axis * LANES)
-        n_outer = _outer(info, read, first, taps, fractions, outer, offsets)
+            at = info[read, AXIS + axis] * POINTS + group
+            locate(where, at, n, shifts[4 * read + axis], stride, places, fractions, axis * LANES)
+        n_outer = _outer(info, read, taps, fractions, outer, offsets)
         x0, x1, x2, x3 = load(lanes, x), load(lanes, x + LANES), load(lanes, x + 2 * LANES), load(lanes, x + 3 * LANES)
         y0, y1, y2, y3 = load(lanes, y), load(lanes, y + LANES), load(lanes, y + 2 * LANES), load(lanes, y + 3 * LANES)
         next_1, next_2, next_3 = offsets[1], offsets[2], offsets[3]
@@ -104,15 +111,16 @@ def _lattice_level(
                         p = at + offsets[o]
                         rows = load_rows(planes, p, p + row_1, p + row_2, p + row_3)
                         value = fma(splat_at(outer, o * LANES + j), rows, value)
-                store(products, (f * LANES + j) * LANES, value * w)
+                store(weighted, (f * LANES + j) * LANES, value * w)
                 at += plane
         for f in range(n_features):
-            store(activations, to + f * POINTS + group, sums_of_vectors(products, f * LANES * LANES))
+            store(activations, to + f * POINTS + group, sums_of_vectors(weighted, f * LANES * LANES))
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def _hashed_level(info, read, first, tables, taps, where, weights, hashes, activations, to):
+def _hashed_level(info, read, tables, taps, where, weights, hashes, activations, to):
     """Features of 64 points on a hashed level, to activations[to :] (F, 64)."""
+    first = info[read, FIRST]
     n_features, start, mask = info[read, FEATURES], info[read, START], info[read, MASK]
     level = info[read, LEVEL]
     lowest, highest = (1, 3) if info[read, LINEAR] else (0, 4)
@@ -145,7 +153,7 @@ def _hashed_level(info, read, first, tables, taps, where, weights, hashes, activ
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def sample_points(
-    coords, n, first, info, shifts, planes, lanes, taps, flat, widths, skip, knees, scale, offset, low, high, out
+    coords, n, first, info, shifts, planes, lanes, taps, products, flat, widths, skip, knees, scale, offset, low, high, out
 ):
     """out (n * C,) float32: values of n points, channels last.
 
@@ -153,7 +161,9 @@ def sample_points(
     counts: its features begin at activations[TO], START is of the taps of floor(u) = 0 for planes, and of the table for
     hashed levels. shifts (R, 4), flat float64: of the reads of planes, in vertices. planes: flat float32, with 16 more at
     the end. lanes (L, N_ROWS, 16), flat: coefficients of the weights of a vector's lanes. taps (L, 4, 4), flat:
-    coefficients of the taps of an axis. flat, widths, skip: the network as in `blocks`; the rest as in `lattice.finish`.
+    coefficients of the taps of an axis. products: as in `products.gather`, of rows of 64 points, which features are then
+    made of; without any, reads give features. flat, widths, skip: the network as in `blocks`; the rest as in
+    `lattice.finish`.
     """
     # numba counts references of what functions are given; a thread's own counters are not waited for
     flat, widths, skip = flat.copy(), widths.copy(), skip.copy()
@@ -163,7 +173,9 @@ def sample_points(
     stride = widths.max() * POINTS
     outputs = n_layers * stride
     activations = scratch((n_layers + 1) * stride)
-    products = np.empty(max(1, info[:, FEATURES].max()) * LANES * LANES, np.float32)
+    found = activations if len(products) == 0 else scratch(products[:, :, :, 1].max() + POINTS)
+    starts, singles = np.arange(0, POINTS, LANES).reshape(-1, 1), np.zeros(1, np.bool_)
+    weighted = np.empty(max(1, info[:, FEATURES].max()) * LANES * LANES, np.float32)
     outer, fractions = scratch(N_OUTER * LANES), scratch(4 * LANES)
     places, offsets = np.zeros(LANES, np.int32), np.zeros(N_OUTER, np.int64)
     weights, hashes = np.ones(16, np.float32), np.zeros(16, np.int64)
@@ -178,12 +190,13 @@ def sample_points(
         for read in range(len(info)):
             to = info[read, TO]
             if info[read, HASHED]:
-                _hashed_level(info, read, first, planes, taps, where, weights, hashes, activations, to)
+                _hashed_level(info, read, planes, taps, where, weights, hashes, found, to)
             else:
                 _lattice_level(
-                    info, shifts, read, first, planes, lanes, taps, where, fractions, places, offsets, outer, products,
-                    activations, to,
-                )  # fmt: skip
+                    info, shifts, read, planes, lanes, taps, where, fractions, places, offsets, outer, weighted, found, to
+                )
+        if len(products):
+            gather(found, starts, singles, products, 0, activations)
         forward(flat, widths, activations, stride)
         add_product(skip, zero, widths[n_layers], widths[0], activations, zero, activations, outputs)
         finish(activations, outputs, m, knees, scale, offset, low, high, out, start * len(scale))
