@@ -1,13 +1,23 @@
 """The kernels of encodings of factors equal numpy: points, lattices and gradients; and their steps equal autograd."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from field_cases import FACTORED, make_field, suits
 
+torch = pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("numba", reason="the kernels need numba")
 
+from nfcodec.fit import presets, step  # noqa: E402
+from nfcodec.fit.build import build  # noqa: E402
+from nfcodec.fit.encodings import Rounding  # noqa: E402
+from nfcodec.fit.source import from_lattice  # noqa: E402
+from nfcodec.fit.step import Look, PlainStep  # noqa: E402
 from nfcodec.kernels import factors  # noqa: E402
+from nfcodec.spec import Signal  # noqa: E402
 
+SOFT = Rounding(0.3, 0.0)  # without noise, which the two draw in different ways
 CASES = [(name, d) for name in FACTORED for d in (2, 3, 4) if suits(name, d)]
 EXTENTS = {2: (13, 70), 3: (9, 7, 21), 4: (3, 5, 4, 18)}
 
@@ -80,3 +90,52 @@ def test_blocks_of_a_lattice_share_factors_or_have_their_own(both, monkeypatch):
     own, _ = both(lambda: field.sample_lattice(axes))
     assert_close(shared, plain)
     assert_close(own, plain)
+
+
+# ---------------------------------------------------------------- steps
+
+
+def step_of(name, shape, look, kernels, monkeypatch, generator=None):
+    """[error, bits, gradients of networks and latents] of a step on the second tile of a signal with weights."""
+    monkeypatch.setenv("NFCODEC_KERNELS", kernels)
+    rng, axes = np.random.default_rng(0), np.meshgrid(*(np.linspace(0, 3, n) for n in shape[:-1]), indexing="ij")
+    values = sum(np.sin((k + 1) * a) for k, a in enumerate(axes))[..., None] + 0.1 * rng.normal(size=shape)
+    signal = Signal("image" if len(shape) == 3 else "volume", np.clip(128 + 40 * values, 0, 255).astype(np.uint8))
+    source = from_lattice(signal)
+    preset = presets.choose(source, 1e-3, name, 5, max(1 << 14, source.target[..., 0].size))
+    fit = build(source, replace(preset, tile_edge=23))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for p in [*fit.model.tensors, *fit.model.grid.theta]:
+            p += 0.1 * torch.randn_like(p)
+    tile = fit.tiles[-1]
+    tile.weight = torch.rand(tile.target.shape[1:])
+    stepper = PlainStep(fit.model, generator)
+    found = stepper.gradients(tile, look, (700.0, 0.01), wants_latents=True)
+    return [*found, *(t.grad.numpy() for t in fit.model.tensors), *(leaf.grad.numpy() for leaf in stepper._picked)]
+
+
+STEPS = {
+    "triplane": ((26, 30, 35, 1), Look(SOFT, (0, 1, 1), 2, slope=0.5)),
+    "kplanes": ((26, 30, 35, 2), Look(SOFT, (0, 0, 0), 1)),
+    "cp": ((26, 30, 2), Look(SOFT, (0, 0), 1, depth=2)),
+    "vm": ((6, 7, 8, 26, 1), Look(SOFT, (1, 1, 0, 0), 2)),
+    "hash": ((26, 30, 35, 1), Look(SOFT, (0, 1, 0), 2, slope=2.0)),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_are_those_of_autograd(name, monkeypatch):
+    fast, plain = (step_of(name, *STEPS[name], kernels, monkeypatch) for kernels in ("numba", "numpy"))
+    for found, expected in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4 * np.abs(expected).max())
+
+
+def test_blocks_that_hardly_count_are_seen_seldom_with_more_weight(monkeypatch):
+    seen = []
+    monkeypatch.setattr(step, "FAR_WEIGHT", 2.0)  # all are far
+    for seed in range(40):
+        seen.append(step_of("triplane", *STEPS["triplane"], "numba", monkeypatch, np.random.default_rng(seed))[0])
+    whole = step_of("triplane", *STEPS["triplane"], "numba", monkeypatch)[0]
+    assert np.std(seen) > 0.02 * whole
+    assert np.mean(seen) == pytest.approx(whole, abs=4 * np.std(seen) / 40**0.5)

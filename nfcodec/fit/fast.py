@@ -23,12 +23,11 @@ from .gathers import LANES
 from .lines import AxisBands, Lines, make_lines, shape_of
 from .model import FieldModel
 from .optimizer import BETAS, EPS
-from .step import SLOPES_FROM, Look, Tile
+from .step import FAR_SHARE, FAR_WEIGHT, SLOPES_FROM, Look, Tile
 
 __all__ = ["FastStep"]
 
 _NOISE = 1 << 20
-_FAR_WEIGHT, _FAR_SHARE = 0.02, 0.125  # blocks of samples whose weights are all below it are looked at this often
 
 
 @dataclass(frozen=True)
@@ -268,12 +267,12 @@ class FastStep:
         weight = tile.weight[look.pick()].numpy().reshape(-1, plane)
         if look.phase not in layout.is_far:
             largest = np.maximum.reduceat(weight, np.arange(0, plane, POINTS), axis=1)
-            layout.is_far[look.phase] = largest < _FAR_WEIGHT
+            layout.is_far[look.phase] = largest < FAR_WEIGHT
         is_far = layout.is_far[look.phase]
         if not is_far.any():
             return weight.reshape(-1)
-        is_seen = self.generator.random(is_far.shape, np.float32) < _FAR_SHARE
-        factor = np.where(is_far, is_seen * np.float32(1 / _FAR_SHARE), np.float32(1))
+        is_seen = self.generator.random(is_far.shape, np.float32) < FAR_SHARE
+        factor = np.where(is_far, is_seen * np.float32(1 / FAR_SHARE), np.float32(1))
         return (weight * np.repeat(factor, POINTS, axis=1)[:, :plane]).reshape(-1)
 
     def _layout(self, tile: Tile) -> _Layout:

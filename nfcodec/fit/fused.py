@@ -16,12 +16,18 @@ import torch
 
 from ..entropy.tables import SCALES_PER_OCTAVE
 from ..kernels import use_numba
+from ..kernels.vectors import LANES, VECTORS
 from . import gpu
 from .plan import Block, Plan
+from .products import Products
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
-__all__ = ["LIMITS", "context_bits", "interpolate", "interpolates", "is_available", "noisy_round", "pool", "squared_error"]
+__all__ = [
+    "LIMITS", "SAMPLES", "context_bits", "first_output", "interpolate", "interpolates", "is_available", "noisy_round", "pool",
+    "squared_error",
+]  # fmt: skip
 
+SAMPLES = LANES * VECTORS  # of a block of the kernels
 _REPEATS = 256  # a fit does the same hundreds of times, so that numba pays for small work too
 # what `kernels.rate` wants to know beside the network, by whether it rounds as the coder does
 LIMITS = {
@@ -57,7 +63,7 @@ def context_bits(
 
 
 def squared_error(
-    features: torch.Tensor,
+    features: torch.Tensor | Products,
     target: torch.Tensor,
     weight: torch.Tensor | None,
     weights: Sequence[torch.Tensor],
@@ -65,11 +71,42 @@ def squared_error(
     skip: torch.Tensor,
 ) -> torch.Tensor:
     """Sum over the points of weight * mean over channels of squared error. features (F, M), target (C, M), skip (C, F)."""
+    if isinstance(features, Products):
+        return _ErrorOfProducts.apply(features, target, weight, len(weights), features.values, skip, *weights, *biases)
     if gpu.is_available(features):
         from .gpu.synthesis import squared_error as kernel
 
         return kernel(features, target, weight, weights, biases, skip)
     return _SquaredError.apply(target, weight, len(weights), features, skip, *weights, *biases)
+
+
+@torch.no_grad()
+def first_output(
+    features: torch.Tensor | Products,
+    weight: torch.Tensor,
+    least: float,
+    weights: Sequence[torch.Tensor],
+    biases: Sequence[torch.Tensor],
+    skip: torch.Tensor,
+) -> torch.Tensor:
+    """(M,) output 0 of the network in those blocks of samples that have a weight (M,) above `least`, on a CPU."""
+    from ..kernels import products, synthesis
+    from ..kernels.blocks import pack, pad
+
+    arrays = [t.detach().numpy() for t in weights], [t.detach().numpy() for t in biases]
+    network = *pack(*arrays), pad(skip.detach().numpy()).reshape(-1)
+    out = torch.zeros(features.shape[1])
+    if isinstance(features, Products):
+        kernel, fixed, n_blocks = products.first_output, *_of_products(features)
+    else:
+        kernel, fixed, n_blocks = synthesis.first_output, *_of_features(features)
+
+    def part(first: int, last: int) -> float:
+        kernel(first, last, *fixed, weight.numpy(), least, *network, out.numpy())
+        return 0.0
+
+    _shared_out(part, n_blocks, ())
+    return out
 
 
 def noisy_round(x: torch.Tensor, temperature: float, sigma: float) -> torch.Tensor:
@@ -150,34 +187,73 @@ class _ContextBits(torch.autograd.Function):
 class _SquaredError(torch.autograd.Function):
     @staticmethod
     def forward(ctx, target, weight, n_layers, features, skip, *tensors):
-        from ..kernels.blocks import POINTS, pack, pad
-        from ..kernels.synthesis import MAX_TAPS
         from ..kernels.synthesis import squared_error as kernel
 
-        layers = [t.detach().numpy() for t in tensors]
-        flat, widths = pack(layers[:n_layers], layers[n_layers:])
-        wanted, (n_features, m) = any(ctx.needs_input_grad), features.shape
-        # one plane of all samples, one tap of weight 1 a feature
-        lines = np.zeros(n_features * m + POINTS, np.float32)
-        lines[:-POINTS] = features.detach().numpy().reshape(-1)
-        rows, taps = np.arange(n_features, dtype=np.int32)[:, None], np.ones((n_features, 1, MAX_TAPS), np.float32)
-        scale = np.ones(m, np.float32) if weight is None else weight.numpy()
-        padded = pad(skip.detach().numpy())
-        fixed = (m, lines, rows, taps, np.ones(n_features, np.int32), target.numpy(), scale, 1.0)
-        sizes = (len(lines), len(flat), padded.size) if wanted else (0, 0, padded.size)
-
-        def part(first: int, last: int, d_lines: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
-            return kernel(first, last, *fixed, flat, widths, padded.reshape(-1), d_lines, d_flat, d_skip)
-
-        error, d_lines, d_flat, d_skip = _shared_out(part, -(-m // POINTS), sizes)
-        if wanted:
-            d_skip = d_skip.reshape(padded.shape)[: len(skip), : skip.shape[1]]
-            ctx.gradients = (d_lines[:-POINTS].reshape(n_features, m), d_skip, *_unpacked(d_flat, layers, n_layers))
+        of_samples, n_blocks = _of_features(features)
+        error, gradients = _error(ctx, kernel, of_samples, n_blocks, of_samples[1], target, weight, n_layers, skip, tensors)
+        if gradients is not None:
+            d_lines, *others = gradients
+            ctx.gradients = (d_lines[:-SAMPLES].reshape(features.shape), *others)
         return features.new_tensor(error)
 
     @staticmethod
     def backward(ctx, grad):
         return None, None, None, *_scaled(ctx.gradients, grad)
+
+
+class _ErrorOfProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, target, weight, n_layers, values, skip, *tensors):
+        from ..kernels.products import squared_error as kernel
+
+        of_samples, n_blocks = _of_products(features)
+        error, ctx.gradients = _error(
+            ctx, kernel, of_samples, n_blocks, values.detach().numpy(), target, weight, n_layers, skip, tensors
+        )
+        return values.new_tensor(error)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, None, None, None, *_scaled(ctx.gradients, grad)
+
+
+def _of_features(features: torch.Tensor) -> tuple[tuple, int]:
+    """The arguments of `kernels.synthesis` that say what features (F, M) are, and the number of blocks: one plane of all
+    samples, one tap of weight 1 a feature."""
+    from ..kernels.synthesis import MAX_TAPS
+
+    n_features, m = features.shape
+    lines = np.zeros(n_features * m + SAMPLES, np.float32)
+    lines[:-SAMPLES].reshape(n_features, m)[:] = features.detach().numpy()
+    rows, taps = np.arange(n_features, dtype=np.int32)[:, None], np.ones((n_features, 1, MAX_TAPS), np.float32)
+    return (m, lines, rows, taps, np.ones(n_features, np.int32)), -(-m // SAMPLES)
+
+
+def _of_products(features: Products) -> tuple[tuple, int]:
+    """As `_of_features` for `kernels.products`."""
+    where, values = features.where, features.values.detach().numpy()
+    return (where.starts, where.counts, values, where.places, where.singles, features.table), -(-len(where.starts) // VECTORS)
+
+
+def _error(ctx, kernel, of_samples, n_blocks, values, target, weight, n_layers, skip, tensors):
+    """The squared error and, if they are wanted, its gradients: of values, skip, weights and biases."""
+    from ..kernels.blocks import pack, pad
+
+    layers = [t.detach().numpy() for t in tensors]
+    flat, widths = pack(layers[:n_layers], layers[n_layers:])
+    wanted, padded = any(ctx.needs_input_grad), pad(skip.detach().numpy())
+    scale = np.ones(target.shape[1], np.float32) if weight is None else weight.numpy()
+    fixed = (*of_samples, target.numpy(), scale, 1.0)
+    sizes = (len(values), len(flat), padded.size) if wanted else (0, 0, padded.size)
+
+    def part(first: int, last: int, d_values: np.ndarray, d_flat: np.ndarray, d_skip: np.ndarray) -> float:
+        return kernel(first, last, *fixed, flat, widths, padded.reshape(-1), d_values, d_flat, d_skip)
+
+    error, d_values, d_flat, d_skip = _shared_out(part, n_blocks, sizes)
+    if not wanted:
+        return error, None
+    d_skip = d_skip.reshape(padded.shape)[: len(skip), : skip.shape[1]]
+    return error, (d_values, d_skip, *_unpacked(d_flat, layers, n_layers))
 
 
 def _scaled(gradients: Sequence[np.ndarray | None], grad: torch.Tensor) -> list[torch.Tensor | None]:

@@ -16,6 +16,7 @@ from ..spec import SHAPE_PARTS, FieldSpec
 from . import activations, fused
 from .encodings import GridTwin, Rounding
 from .plan import Plan
+from .products import Products
 from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
@@ -120,6 +121,16 @@ class FieldModel(nn.Module):
         shapes = self.rounded_shapes() if shapes is None else shapes
         return self.grid.features(v, plan, phase, stride, shapes)
 
+    def seen(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor | Products:
+        """`features` as `squared_error` and `first_output` take them."""
+        if isinstance(v, list) or not self.is_fused(v):  # a list of encodings side by side
+            return self.features(v, plan, phase, stride)
+        return self.grid.seen(v, plan, phase, stride, self.rounded_shapes())
+
+    def is_fused(self, x: torch.Tensor) -> bool:
+        """Whether kernels run the network, on what lies where x does."""
+        return self.spec.mlp.n_hidden_layers > 0 and self.is_plain and fused.is_available(x)
+
     def mlp(self, features: torch.Tensor) -> torch.Tensor:
         """Features (F, M) -> outputs (C, M)."""
         *layers, skip = self.network()
@@ -131,13 +142,20 @@ class FieldModel(nn.Module):
             h = self.activation(torch.addmm(b[:, None], w, h), *own)
         return torch.addmm(torch.addmm(layers[-1][:, None], skip, features), layers[-2], h)
 
-    def squared_error(self, features: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def squared_error(
+        self, features: torch.Tensor | Products, target: torch.Tensor, weight: torch.Tensor | None
+    ) -> torch.Tensor:
         """Sum over the points of weight * mean over channels of squared error; target (C, M), weight (M,) or None."""
-        if self.spec.mlp.n_hidden_layers and self.is_plain and fused.is_available(features):
+        if isinstance(features, Products) or self.is_fused(features):
             *layers, skip = self.network()
             return fused.squared_error(features, target, weight, layers[::2], layers[1::2], skip)
         error = (self.mlp(features) - target).square().mean(0)
         return (error if weight is None else error * weight).sum()
+
+    def first_output(self, features: torch.Tensor | Products, weight: torch.Tensor, least: float) -> torch.Tensor:
+        """(M,) output 0, where the kernels run the network: of blocks of samples, those with a weight above `least`."""
+        *layers, skip = self.network()
+        return fused.first_output(features, weight, least, layers[::2], layers[1::2], skip)
 
     def forward(self, plan: Plan, rounding: Rounding, phase: tuple[int, ...], stride: int):
         """(outputs (C, M), integer values of the step as `Plan` lays them out)."""

@@ -7,17 +7,20 @@ CPU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from .encodings import Rounding
 from .model import FieldModel
 from .optimizer import RowAdam
 from .plan import Plan
+from .products import Products
 
-__all__ = ["SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient", "slope_error"]
+__all__ = ["FAR_SHARE", "FAR_WEIGHT", "SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient", "slope_error"]
 
+FAR_WEIGHT, FAR_SHARE = 0.02, 0.125  # blocks of samples whose weights are all below it are looked at this often
 SLOPES_FROM = 0.1  # the weight above which a sample's differences from its neighbours count
 
 
@@ -35,26 +38,29 @@ class Tile:
 @dataclass(frozen=True)
 class Look:
     """What of a tile a step sees: every stride-th sample from `phase` on, of the first `depth` levels (None for all).
-    slope: the weight of `slope_error`."""
+    slope: the weight of `slope_error`. weight: (*samples) of squared errors, if not the tile's."""
 
     rounding: Rounding
     phase: tuple[int, ...]
     stride: int
     depth: int | None = None
     slope: float = 0.0
+    weight: torch.Tensor | None = None
 
     def pick(self) -> tuple[slice, ...]:
         """The samples, for each axis of a block."""
         return tuple(slice(p, None, self.stride) for p in self.phase)
 
 
-def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
+def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[torch.Tensor, torch.Tensor | Products]:
     """(integers as the plan lays them out, features (F, M) at the samples seen)."""
     integers, values = model.grid.values(tile.plan, look.rounding, picked)
-    found = model.features(values, tile.plan, look.phase, look.stride)
+    found = model.seen(values, tile.plan, look.phase, look.stride)
     if look.depth is not None:
-        seen = torch.arange(len(found)) < sum(map(model.spec.grid.width, range(look.depth)))
-        found = found * seen.to(found)[:, None]
+        n_seen = sum(map(model.spec.grid.width, range(look.depth)))
+        if isinstance(found, Products):
+            return integers, found.first(n_seen)
+        found = found * (torch.arange(len(found)) < n_seen).to(found)[:, None]
     return integers, found
 
 
@@ -67,13 +73,42 @@ def shape_gradient(model: FieldModel, tile: Tile, look: Look) -> torch.Tensor:
     return torch.autograd.grad(error(model, tile, found, look), shapes)[0]
 
 
-def error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:
+def error(model: FieldModel, tile: Tile, found: torch.Tensor | Products, look: Look) -> torch.Tensor:
     """Summed squared error (mean over channels) of the whole tile, as estimated from the samples seen."""
-    pick = look.pick()
-    target = tile.target[(slice(None), *pick)]
-    weight = None if tile.weight is None else tile.weight[pick].reshape(-1)
-    seen = model.squared_error(found, target.reshape(len(target), -1), weight)
+    return _error(model, tile, found, look, _target(tile, look))
+
+
+def _error(model: FieldModel, tile: Tile, found, look: Look, target: torch.Tensor) -> torch.Tensor:
+    weight = tile.weight[look.pick()] if look.weight is None and tile.weight is not None else look.weight
+    seen = model.squared_error(found, target, None if weight is None else weight.reshape(-1))
     return seen * (tile.target[0].numel() / found.shape[1])
+
+
+def _target(tile: Tile, look: Look) -> torch.Tensor:
+    """(C, M)."""
+    return tile.target[(slice(None), *look.pick())].reshape(len(tile.target), -1)
+
+
+def _whole_error(
+    model: FieldModel, tile: Tile, found: torch.Tensor | Products, look: Look
+) -> tuple[torch.Tensor, float]:
+    """(error and, as the look says, errors of slopes, of which the gradient is wanted; how much of it is that of slopes)."""
+    if not look.slope:
+        return error(model, tile, found, look), 0.0
+    if not isinstance(found, Products) and not (found.device.type == "cpu" and model.is_fused(found)):
+        slopes = look.slope * slope_error(model, tile, found, look)
+        return error(model, tile, found, look) + slopes, slopes.item()
+    from ..kernels.slopes import shift_targets
+
+    weight, target = tile.weight[look.pick()], _target(tile, look)
+    outputs = model.first_output(found, weight.reshape(-1), SLOPES_FROM)
+    aimed, (n_planes, *shape) = target.clone(), weight.shape
+    excess = shift_targets(
+        0, n_planes, *shape, outputs.numpy(), target[0].numpy(), weight.reshape(-1).numpy(), look.slope, SLOPES_FROM,
+        aimed[0].numpy(),
+    )  # fmt: skip
+    share = tile.target[0].numel() / found.shape[1]
+    return _error(model, tile, found, look, aimed), share * excess / len(target)
 
 
 def slope_error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) -> torch.Tensor:
@@ -93,10 +128,13 @@ def slope_error(model: FieldModel, tile: Tile, found: torch.Tensor, look: Look) 
 
 
 class PlainStep:
-    """Gradients by autograd; latents follow by `RowAdam`."""
+    """Gradients by autograd; latents follow by `RowAdam`.
 
-    def __init__(self, model: FieldModel):
-        self.model, self.latents = model, RowAdam(model.grid.theta)
+    generator: draws which blocks of samples that hardly count are seen, with as much more weight; all are without one.
+    """
+
+    def __init__(self, model: FieldModel, generator: np.random.Generator | None = None):
+        self.model, self.generator, self.latents = model, generator, RowAdam(model.grid.theta)
         self._picked: list[torch.Tensor] = []
 
     def gradients(
@@ -108,11 +146,24 @@ class PlainStep:
         self._picked = self.latents.pick(tile.plan)
         if not wants_latents:
             self._picked = [leaf.detach() for leaf in self._picked]
+        look = self._thinned(tile, look)
         integers, found = features(self.model, tile, look, self._picked)
-        d, b = error(self.model, tile, found, look), self.model.grid.bits(tile.plan, integers)
-        whole = d + look.slope * slope_error(self.model, tile, found, look) if look.slope else d
-        (weights[0] * whole + weights[1] * b).backward()
-        return d.item(), b.item()
+        bits = self.model.grid.bits(tile.plan, integers)
+        whole, excess = _whole_error(self.model, tile, found, look)
+        (weights[0] * whole + weights[1] * bits).backward()
+        return whole.item() - excess, bits.item()
+
+    def _thinned(self, tile: Tile, look: Look) -> Look:
+        """The look with weights of 0 for most blocks of samples that hardly count, which kernels then pass over."""
+        if tile.weight is None or self.generator is None or not self.model.is_fused(tile.weight):
+            return look
+        weight = tile.weight[look.pick()]
+        starts = self.model.grid.block_starts(tuple(weight.shape))
+        is_far = np.maximum.reduceat(weight.reshape(-1).numpy(), starts) < FAR_WEIGHT
+        is_seen = self.generator.random(is_far.shape, np.float32) < FAR_SHARE
+        factor = np.where(is_far, is_seen * np.float32(1 / FAR_SHARE), np.float32(1))
+        thin = np.repeat(factor, np.diff(starts, append=weight.numel())).reshape(weight.shape)
+        return replace(look, weight=weight * torch.from_numpy(thin))
 
     def move(self, index: int, tile: Tile, rate: float) -> Callable[[], object]:
         """Moves the latents of tile number `index`; what it returns has to be called before the next step."""

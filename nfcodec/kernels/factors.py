@@ -1,23 +1,21 @@
-"""Encodings of factors for `products`: which values are multiplied, where the vectors of a lattice find them, and values on
-lattices.
-"""
+"""Encodings of factors on lattices: every factor is interpolated along its own axes, and `products` does the rest."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..encodings import Encoding
-from ..encodings.factors import Factor, FactoredEncoding
+from ..encodings.factors import FactoredEncoding
 from . import products
 from .blocks import POINTS
 from .simd import LANES
+from .vectors import distances, vectors
 
-__all__ = ["Lattice", "Vectors", "distances", "products_of_rows", "vectors"]
+__all__ = ["Lattice", "products_of_rows"]
 
 _MOST_WHOLE = 1 << 24  # numbers of all factors, up to which they are interpolated once for all blocks of a lattice
 
@@ -32,46 +30,6 @@ def products_of_rows(grid: Encoding) -> np.ndarray:
     sources = grid.sources(grid.spec)
     rows = sources[..., 0] * sum(grid.spec.n_features) + sources[..., 1]
     return np.stack([np.zeros_like(rows), rows * POINTS], -1)
-
-
-def distances(sources: np.ndarray, sizes: Sequence[tuple[int, ...]]) -> np.ndarray:
-    """As `products.gather` takes them, of `FactoredEncoding.sources`, where factor k has arrays of these sizes, one after
-    the other."""
-    lengths = np.array([math.prod(size) for size in sizes], np.int64)
-    kinds = sources[..., 0]
-    return np.stack([kinds, sources[..., 1] * lengths[kinds]], -1)
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Samples of a lattice by vectors, as `products` takes them."""
-
-    starts: np.ndarray
-    counts: np.ndarray
-    places: np.ndarray
-    singles: np.ndarray
-
-
-def vectors(
-    block: Sequence[slice], axes: Sequence[Factor], sizes: Sequence[tuple[int, ...]], firsts: Sequence[int]
-) -> Vectors:
-    """The samples of a block. axes, sizes: of each factor its axes and its samples along them, of which the block is a part;
-    firsts: where its values begin."""
-    shape = tuple(s.stop - s.start for s in block)
-    n_along = -(-shape[-1] // LANES)
-    *outer, along = np.indices((*shape[:-1], n_along)).reshape(len(shape), -1)
-    index = [*outer, along * LANES]
-    starts = np.zeros(len(along), np.int64)
-    for n, i in zip(shape, index):
-        starts = starts * n + i
-    places = np.empty((len(along), len(axes)), np.int64)
-    for place, own, size, first in zip(places.T, axes, sizes, firsts):
-        place[:] = 0
-        for axis, n in zip(own, size):
-            place[:] = place * n + block[axis].start + index[axis]
-        place += first
-    singles = np.array([len(shape) - 1 not in own for own in axes])
-    return Vectors(starts, np.minimum(shape[-1] - index[-1], LANES), places, singles)
 
 
 class Lattice:

@@ -14,10 +14,9 @@ from .blocks import POINTS, add_outer, add_product, add_transposed, backward, fo
 from .lattice import finish
 from .simd import LANES, load, splat, store, total
 from .tiles import splat_at
+from .vectors import VECTORS
 
 __all__ = ["first_output", "gather", "sample_vectors", "squared_error"]
-
-VECTORS = POINTS // LANES  # of a block
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")

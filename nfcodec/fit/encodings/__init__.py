@@ -7,6 +7,7 @@ as its numpy meaning in `nfcodec.encodings`.
 from __future__ import annotations
 
 import importlib
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ...spec import InputSpec
 from .. import fused
 from ..context import ContextModel
 from ..plan import Box, Plan, Planner, share_out
+from ..products import Products
 from ..quantizers import hard_round, noisy_round
 
 
@@ -66,6 +68,23 @@ class GridTwin(nn.Module):
     ) -> torch.Tensor:
         """Features (F, M) at the tile's samples phase, phase + stride, ... along each axis, from the second of `values`.
         shapes: (L, 2) of the levels' kernels, where they have any."""
+        return self.join(self.interpolated(v, plan, phase, stride, shapes))
+
+    def seen(
+        self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
+    ) -> torch.Tensor | Products:
+        """`features` as `FieldModel.squared_error` takes them, where that is sooner done."""
+        return self.features(v, plan, phase, stride, shapes)
+
+    def block_starts(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The first sample, in raster order, of each block that `FieldModel.squared_error` looks at as a whole, of a lattice
+        of this shape."""
+        return np.arange(0, math.prod(shape), fused.SAMPLES)
+
+    def interpolated(
+        self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """What `join` takes, of the arguments of `features`."""
         parts = []
         for block in plan.blocks:
             shape = None if shapes is None else shapes[block.read.level]
@@ -81,7 +100,7 @@ class GridTwin(nn.Module):
                     continue
                 x = weights.along(x, k + 1, shape, first[k], stride)
             parts.append(x)
-        return self.join(parts)
+        return parts
 
     def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
         """The plans of tiles, which are boxes (start, stop) of samples that cover a lattice of this extent."""

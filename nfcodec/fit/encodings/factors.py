@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,11 @@ from torch import nn
 
 from ...encodings import load as load_grid
 from ...encodings.factors import factor_spec, name_of
+from ...kernels.vectors import LANES, block_starts, distances, vectors
 from ...spec import GridSpec
-from ..plan import Block, Plan, Planner
+from .. import fused
+from ..plan import Block, Planner
+from ..products import FactorPlan, Products
 from .tables import Tables
 
 
@@ -32,6 +36,29 @@ class FactoredTwin(Tables):
 
     def planner(self) -> "FactorPlanner":
         return FactorPlanner(self.spec, self.factors, self.row_maps)
+
+    def seen(
+        self, v: torch.Tensor, plan: FactorPlan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
+    ) -> torch.Tensor | Products:
+        if v.device.type != "cpu" or not fused.is_available(v):
+            return self.features(v, plan, phase, stride, shapes)
+        parts = self.interpolated(v, plan, phase, stride, shapes)
+        key = (*phase, stride)
+        if key not in plan.known:
+            plan.known[key] = self._laid_out([part.shape[1:] for part in parts[:: self.spec.n_levels]])
+        values = torch.cat([*(part.reshape(-1) for part in parts), v.new_zeros(LANES)])
+        return Products(values, *plan.known[key], lambda: self.join(parts))
+
+    def block_starts(self, shape: tuple[int, ...]) -> np.ndarray:
+        return block_starts(shape)
+
+    def _laid_out(self, sizes: list[tuple[int, ...]]):
+        """Where the samples of a tile find factors of these sizes, and the table of products."""
+        extent = {axis: n for axes, size in zip(self.factors, sizes) for axis, n in zip(axes, size)}
+        n_rows = sum(self.spec.n_features)
+        firsts = np.cumsum([0, *(n_rows * math.prod(size) for size in sizes)])[:-1].tolist()
+        block = [slice(0, extent[axis]) for axis in range(self.spec.n_dims)]
+        return vectors(block, self.factors, sizes, firsts), distances(self.numpy_twin.sources(self.spec), sizes)
 
     def join(self, parts: list[torch.Tensor]) -> torch.Tensor:
         d, n_levels = self.spec.n_dims, self.spec.n_levels
@@ -65,9 +92,9 @@ class FactorPlanner:
             Planner(factor_spec(spec, axes), row_maps[k * n : (k + 1) * n], False) for k, axes in enumerate(factors)
         ]
 
-    def block(self, start: tuple[int, ...], stop: tuple[int, ...], extent: tuple[int, ...]) -> Plan:
+    def block(self, start: tuple[int, ...], stop: tuple[int, ...], extent: tuple[int, ...]) -> FactorPlan:
         """A plan for the samples [start, stop) of a source lattice."""
-        whole, offset = Plan([]), 0
+        whole, offset = FactorPlan([]), 0
         for axes, planner in zip(self.factors, self.planners):
             box = (tuple(x[k] for k in axes) for x in (start, stop, extent))
             part = planner.block(*box)
