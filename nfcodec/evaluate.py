@@ -12,6 +12,7 @@ import numpy as np
 from .encodings import Encoding, LatticeEncoding
 from .encodings.factors import FactoredEncoding
 from .encodings.interpolate import n_taps
+from .encodings.points import Grid as Cloud
 from .fixed import blocks_of
 from .kernels import is_loaded, use_numba
 from .mlp import Mlp
@@ -103,7 +104,8 @@ class Evaluation:
     def __init__(self, spec: FieldSpec, grid: Encoding, mlp: Mlp):
         self.spec, self.grid, self.mlp = spec, grid, mlp
         self.values = Values(spec)
-        self._has_kernels = isinstance(grid, (LatticeEncoding, FactoredEncoding)) and mlp.spec.activation in PLAIN_ACTIVATIONS
+        is_known = isinstance(grid, (LatticeEncoding, FactoredEncoding)) or type(grid) is Cloud  # of which meshes are
+        self._has_kernels = is_known and mlp.spec.activation in PLAIN_ACTIVATIONS
         self._kernels = None
         self._lock = threading.Lock()
 
@@ -191,11 +193,11 @@ class Evaluation:
         if not use_numba(_n_done) and not is_loaded(_KERNELS):
             return None
         if self._kernels is None:
-            from .kernels.evaluate import Evaluator
+            from .kernels.evaluate import evaluator_of
 
             with self._lock:
                 if self._kernels is None:
-                    self._kernels = Evaluator(self.grid, self.mlp, self.values.arrays())
+                    self._kernels = evaluator_of(self.grid, self.mlp, self.values.arrays())
         return self._kernels
 
 

@@ -1,4 +1,4 @@
-"""The kernels of encodings of factors equal numpy: points, lattices and gradients; and their steps equal autograd."""
+"""The kernels of factors and clouds equal numpy: points, lattices and gradients; and their steps equal autograd."""
 
 from dataclasses import replace
 
@@ -14,15 +14,16 @@ from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.source import from_lattice  # noqa: E402
 from nfcodec.fit.step import Look, PlainStep  # noqa: E402
-from nfcodec.kernels import factors  # noqa: E402
+from nfcodec.kernels import entries, factors  # noqa: E402
 from nfcodec.spec import Signal  # noqa: E402
 
 SOFT = Rounding(0.3, 0.0)  # without noise, which the two draw in different ways
-CASES = [(name, d) for name in FACTORED for d in (2, 3, 4) if suits(name, d)]
+CASES = [(name, d) for name in (*FACTORED, "points") for d in (2, 3, 4) if suits(name, d)]
 EXTENTS = {2: (13, 70), 3: (9, 7, 21), 4: (3, 5, 4, 18)}
 
 
 def make(d, name, interpolation="cubic", **settings):
+    settings = {"log2_size": 7, **settings} if name == "points" else settings
     """A field with a level of one vertex an axis, one of odd sizes and one as fine as its extent."""
     resolutions = ((1,) * d, (2, 5, 3, 4)[:d], EXTENTS[d])
     return make_field(
@@ -60,6 +61,8 @@ def points(d, n=130):
 @pytest.mark.parametrize("interpolation", ["nearest", "linear", "smoothstep", "mitchell"])
 @pytest.mark.parametrize("level", [None, 1])
 def test_points_and_lattices(name, d, interpolation, level, both):
+    if name == "points" and interpolation != "linear":
+        pytest.skip("a cloud is not interpolated")
     field = make(d, name, interpolation, **({"joining": "concatenation"} if name == "triplane" and level else {}))
     assert_close(*both(lambda: field.sample(points(d), level)))
     axes = [np.linspace(-0.1, 1.1, n) for n in (6, 9, 7, 21)[-d:]]
@@ -68,7 +71,7 @@ def test_points_and_lattices(name, d, interpolation, level, both):
 
 @pytest.mark.parametrize("name, d", CASES)
 def test_gradients(name, d, both):
-    field = make(d, name)
+    field = make(d, name, "linear" if name == "points" else "cubic")
     fast, plain = both(lambda: field.gradient(points(d)))
     scale = np.abs(plain).max()
     np.testing.assert_allclose(fast, plain, rtol=0, atol=scale * 2.0**-14)
@@ -102,7 +105,7 @@ def step_of(name, shape, look, kernels, monkeypatch, generator=None):
     values = sum(np.sin((k + 1) * a) for k, a in enumerate(axes))[..., None] + 0.1 * rng.normal(size=shape)
     signal = Signal("image" if len(shape) == 3 else "volume", np.clip(128 + 40 * values, 0, 255).astype(np.uint8))
     source = from_lattice(signal)
-    preset = presets.choose(source, 1e-3, name, 5, max(1 << 14, source.target[..., 0].size))
+    preset = presets.choose(source, 1e-3, name.split()[0], 5, max(1 << 14, source.target[..., 0].size))
     fit = build(source, replace(preset, tile_edge=23))
     torch.manual_seed(1)
     with torch.no_grad():
@@ -120,6 +123,8 @@ STEPS = {
     "kplanes": ((26, 30, 35, 2), Look(SOFT, (0, 0, 0), 1)),
     "cp": ((26, 30, 2), Look(SOFT, (0, 0), 1, depth=2)),
     "vm": ((6, 7, 8, 26, 1), Look(SOFT, (1, 1, 0, 0), 2)),
+    "points": ((26, 30, 35, 1), Look(SOFT, (0, 1, 1), 2, slope=0.5)),
+    "points of an image": ((26, 30, 3), Look(SOFT, (0, 0), 1, depth=2)),
     "hash": ((26, 30, 35, 1), Look(SOFT, (0, 1, 0), 2, slope=2.0)),
 }
 
@@ -139,3 +144,12 @@ def test_blocks_that_hardly_count_are_seen_seldom_with_more_weight(monkeypatch):
     whole = step_of("triplane", *STEPS["triplane"], "numba", monkeypatch)[0]
     assert np.std(seen) > 0.02 * whole
     assert np.mean(seen) == pytest.approx(whole, abs=4 * np.std(seen) / 40**0.5)
+
+
+def test_cells_of_large_lattices_are_searched(both, monkeypatch):
+    field = make(3, "points", "linear")
+    whole, plain = both(lambda: field.sample(points(3)))
+    monkeypatch.setattr(entries, "_MOST_CELLS", 0)
+    searched = make(3, "points", "linear").sample(points(3))
+    assert_close(whole, plain)
+    assert np.array_equal(searched, whole)

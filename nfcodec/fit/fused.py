@@ -18,8 +18,8 @@ from ..entropy.tables import SCALES_PER_OCTAVE
 from ..kernels import use_numba
 from ..kernels.vectors import LANES, VECTORS
 from . import gpu
+from .deferred import Deferred
 from .plan import Block, Plan
-from .products import Products
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
 __all__ = [
@@ -63,7 +63,7 @@ def context_bits(
 
 
 def squared_error(
-    features: torch.Tensor | Products,
+    features: torch.Tensor | Deferred,
     target: torch.Tensor,
     weight: torch.Tensor | None,
     weights: Sequence[torch.Tensor],
@@ -71,8 +71,8 @@ def squared_error(
     skip: torch.Tensor,
 ) -> torch.Tensor:
     """Sum over the points of weight * mean over channels of squared error. features (F, M), target (C, M), skip (C, F)."""
-    if isinstance(features, Products):
-        return _ErrorOfProducts.apply(features, target, weight, len(weights), features.values, skip, *weights, *biases)
+    if isinstance(features, Deferred):
+        return _ErrorOfDeferred.apply(features, target, weight, len(weights), features.values, skip, *weights, *biases)
     if gpu.is_available(features):
         from .gpu.synthesis import squared_error as kernel
 
@@ -82,7 +82,7 @@ def squared_error(
 
 @torch.no_grad()
 def first_output(
-    features: torch.Tensor | Products,
+    features: torch.Tensor | Deferred,
     weight: torch.Tensor,
     least: float,
     weights: Sequence[torch.Tensor],
@@ -90,14 +90,14 @@ def first_output(
     skip: torch.Tensor,
 ) -> torch.Tensor:
     """(M,) output 0 of the network in those blocks of samples that have a weight (M,) above `least`, on a CPU."""
-    from ..kernels import products, synthesis
+    from ..kernels import synthesis
     from ..kernels.blocks import pack, pad
 
     arrays = [t.detach().numpy() for t in weights], [t.detach().numpy() for t in biases]
     network = *pack(*arrays), pad(skip.detach().numpy()).reshape(-1)
     out = torch.zeros(features.shape[1])
-    if isinstance(features, Products):
-        kernel, fixed, n_blocks = products.first_output, *_of_products(features)
+    if isinstance(features, Deferred):
+        kernel, fixed, n_blocks = features.kernels().first_output, *_of_deferred(features)
     else:
         kernel, fixed, n_blocks = synthesis.first_output, *_of_features(features)
 
@@ -201,15 +201,14 @@ class _SquaredError(torch.autograd.Function):
         return None, None, None, *_scaled(ctx.gradients, grad)
 
 
-class _ErrorOfProducts(torch.autograd.Function):
+class _ErrorOfDeferred(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features, target, weight, n_layers, values, skip, *tensors):
-        from ..kernels.products import squared_error as kernel
-
-        of_samples, n_blocks = _of_products(features)
-        error, ctx.gradients = _error(
-            ctx, kernel, of_samples, n_blocks, values.detach().numpy(), target, weight, n_layers, skip, tensors
-        )
+        kernel, (of_samples, n_blocks) = features.kernels().squared_error, _of_deferred(features)
+        error, gradients = _error(ctx, kernel, of_samples, n_blocks, of_samples[-1], target, weight, n_layers, skip, tensors)
+        if gradients is not None:
+            d_values, *others = gradients
+            ctx.gradients = (features.gradient(d_values), *others)
         return values.new_tensor(error)
 
     @staticmethod
@@ -229,10 +228,10 @@ def _of_features(features: torch.Tensor) -> tuple[tuple, int]:
     return (m, lines, rows, taps, np.ones(n_features, np.int32)), -(-m // SAMPLES)
 
 
-def _of_products(features: Products) -> tuple[tuple, int]:
-    """As `_of_features` for `kernels.products`."""
-    where, values = features.where, features.values.detach().numpy()
-    return (where.starts, where.counts, values, where.places, where.singles, features.table), -(-len(where.starts) // VECTORS)
+def _of_deferred(features: Deferred) -> tuple[tuple, int]:
+    """As `_of_features`, for the kernels of these."""
+    arguments = features.arguments()
+    return arguments, -(-len(arguments[0]) // VECTORS)
 
 
 def _error(ctx, kernel, of_samples, n_blocks, values, target, weight, n_layers, skip, tensors):

@@ -14,9 +14,9 @@ from ..header import MAX_SHIFT, mlp_shapes
 from ..pack import Frozen
 from ..spec import SHAPE_PARTS, FieldSpec
 from . import activations, fused
+from .deferred import Deferred
 from .encodings import GridTwin, Rounding
 from .plan import Plan
-from .products import Products
 from .quantizers import straight_through
 
 MAX_NETWORK_SHIFT = 16
@@ -121,7 +121,7 @@ class FieldModel(nn.Module):
         shapes = self.rounded_shapes() if shapes is None else shapes
         return self.grid.features(v, plan, phase, stride, shapes)
 
-    def seen(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor | Products:
+    def seen(self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int) -> torch.Tensor | Deferred:
         """`features` as `squared_error` and `first_output` take them."""
         if isinstance(v, list) or not self.is_fused(v):  # a list of encodings side by side
             return self.features(v, plan, phase, stride)
@@ -143,16 +143,16 @@ class FieldModel(nn.Module):
         return torch.addmm(torch.addmm(layers[-1][:, None], skip, features), layers[-2], h)
 
     def squared_error(
-        self, features: torch.Tensor | Products, target: torch.Tensor, weight: torch.Tensor | None
+        self, features: torch.Tensor | Deferred, target: torch.Tensor, weight: torch.Tensor | None
     ) -> torch.Tensor:
         """Sum over the points of weight * mean over channels of squared error; target (C, M), weight (M,) or None."""
-        if isinstance(features, Products) or self.is_fused(features):
+        if isinstance(features, Deferred) or self.is_fused(features):
             *layers, skip = self.network()
             return fused.squared_error(features, target, weight, layers[::2], layers[1::2], skip)
         error = (self.mlp(features) - target).square().mean(0)
         return (error if weight is None else error * weight).sum()
 
-    def first_output(self, features: torch.Tensor | Products, weight: torch.Tensor, least: float) -> torch.Tensor:
+    def first_output(self, features: torch.Tensor | Deferred, weight: torch.Tensor, least: float) -> torch.Tensor:
         """(M,) output 0, where the kernels run the network: of blocks of samples, those with a weight above `least`."""
         *layers, skip = self.network()
         return fused.first_output(features, weight, least, layers[::2], layers[1::2], skip)

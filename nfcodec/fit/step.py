@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from .deferred import Deferred
 from .encodings import Rounding
 from .model import FieldModel
 from .optimizer import RowAdam
 from .plan import Plan
-from .products import Products
 
 __all__ = ["FAR_SHARE", "FAR_WEIGHT", "SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient", "slope_error"]
 
@@ -52,14 +52,14 @@ class Look:
         return tuple(slice(p, None, self.stride) for p in self.phase)
 
 
-def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[torch.Tensor, torch.Tensor | Products]:
+def features(model: FieldModel, tile: Tile, look: Look, picked=None) -> tuple[torch.Tensor, torch.Tensor | Deferred]:
     """(integers as the plan lays them out, features (F, M) at the samples seen)."""
     integers, values = model.grid.values(tile.plan, look.rounding, picked)
     found = model.seen(values, tile.plan, look.phase, look.stride)
     if look.depth is not None:
+        if isinstance(found, Deferred):
+            return integers, found.first(look.depth)
         n_seen = sum(map(model.spec.grid.width, range(look.depth)))
-        if isinstance(found, Products):
-            return integers, found.first(n_seen)
         found = found * (torch.arange(len(found)) < n_seen).to(found)[:, None]
     return integers, found
 
@@ -73,7 +73,7 @@ def shape_gradient(model: FieldModel, tile: Tile, look: Look) -> torch.Tensor:
     return torch.autograd.grad(error(model, tile, found, look), shapes)[0]
 
 
-def error(model: FieldModel, tile: Tile, found: torch.Tensor | Products, look: Look) -> torch.Tensor:
+def error(model: FieldModel, tile: Tile, found: torch.Tensor | Deferred, look: Look) -> torch.Tensor:
     """Summed squared error (mean over channels) of the whole tile, as estimated from the samples seen."""
     return _error(model, tile, found, look, _target(tile, look))
 
@@ -90,12 +90,12 @@ def _target(tile: Tile, look: Look) -> torch.Tensor:
 
 
 def _whole_error(
-    model: FieldModel, tile: Tile, found: torch.Tensor | Products, look: Look
+    model: FieldModel, tile: Tile, found: torch.Tensor | Deferred, look: Look
 ) -> tuple[torch.Tensor, float]:
     """(error and, as the look says, errors of slopes, of which the gradient is wanted; how much of it is that of slopes)."""
     if not look.slope:
         return error(model, tile, found, look), 0.0
-    if not isinstance(found, Products) and not (found.device.type == "cpu" and model.is_fused(found)):
+    if not isinstance(found, Deferred) and not (found.device.type == "cpu" and model.is_fused(found)):
         slopes = look.slope * slope_error(model, tile, found, look)
         return error(model, tile, found, look) + slopes, slopes.item()
     from ..kernels.slopes import shift_targets

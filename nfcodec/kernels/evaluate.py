@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..encodings import LatticeEncoding
+from ..encodings import Encoding, LatticeEncoding
 from ..encodings.factors import FactoredEncoding
+from ..encodings.points import Grid as Cloud
 from ..mlp import Mlp
 from ..spec import LINEAR, NEAREST, Read
-from . import factors, gradients, lattice, points
+from . import clouds, factors, gradients, lattice, points
 from .blocks import POINTS, pack, pad
 from .simd import LANES
 from .taps import N_TAPS, AxisTaps, axis_taps, coefficients, offset
 
-__all__ = ["Evaluator", "Lattice"]
+__all__ = ["Evaluator", "Lattice", "evaluator_of"]
 
 _BEYOND = 3  # vertices that planes repeat at either end of an axis: the taps of a read that is shifted
 _MAX_PLANES = 1 << 30  # floats of all levels: indices are int32
@@ -31,6 +32,13 @@ _MAX_NUMBERS_PER_SAMPLE = 32  # of one level on the way to a lattice
 _SMALL_BLOCK = 1 << 20
 
 Transform = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def evaluator_of(grid: Encoding, mlp: Mlp, transform: Transform) -> "Evaluator | clouds.Evaluator":
+    """The evaluator of a field; the arguments are those of `Evaluator`."""
+    if type(grid) is Cloud:  # not a mesh, which is one too
+        return clouds.Evaluator(grid, packed(mlp), transform)
+    return Evaluator(grid, mlp, transform)
 
 
 class Evaluator:

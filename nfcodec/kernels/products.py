@@ -16,7 +16,7 @@ from .simd import LANES, load, splat, store, total
 from .tiles import splat_at
 from .vectors import VECTORS
 
-__all__ = ["first_output", "gather", "sample_vectors", "squared_error"]
+__all__ = ["error_of_block", "first_output", "gather", "largest_weight", "sample_vectors", "squared_error"]
 
 
 @njit(error_model="numpy", nogil=True, cache=True, inline="always")
@@ -77,9 +77,9 @@ def _scatter(values, places, singles, products, first, gradients, d_values):
                         store(d_values, p, load(d_values, p) + slope)
 
 
-@njit(error_model="numpy", nogil=True, cache=True, inline="always")
-def _largest(weight, starts, counts, first):
-    """The largest weight of a block."""
+@njit(error_model="numpy", nogil=True, cache=True)
+def largest_weight(weight, starts, counts, first):
+    """The largest weight of the block whose first vector that is."""
     largest = np.float32(0)
     for vector in range(first, min(first + VECTORS, len(starts))):
         for j in range(starts[vector], starts[vector] + counts[vector]):
@@ -88,7 +88,29 @@ def _largest(weight, starts, counts, first):
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-def first_output(first, last, starts, counts, values, places, singles, products, weight, least, flat, widths, skip, out):
+def error_of_block(first, starts, counts, target, weight, price, activations, gradients, outputs):
+    """The squared error, as in `squared_error`, of the block whose first vector that is; leaves its gradients by the outputs,
+    activations[outputs :] (C, 64), times price, at the same place in gradients."""
+    n_channels, error = target.shape[0], 0.0
+    scale, price = np.float32(1 / n_channels), np.float32(price)
+    for c in range(n_channels):
+        part = np.float32(0)
+        for k in range(VECTORS):
+            at = outputs + c * POINTS + k * LANES
+            store(gradients, at, splat(0.0))
+            if first + k < len(starts):
+                start = starts[first + k]
+                for j in range(counts[first + k]):
+                    e = activations[at + j] - target[c, start + j]
+                    w = scale * weight[start + j]
+                    part += w * e * e
+                    gradients[at + j] = 2 * price * w * e
+        error += part
+    return error
+
+
+@njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+def first_output(first, last, starts, counts, places, singles, products, values, weight, least, flat, widths, skip, out):
     """Fills out (M,) with output 0 at those vectors of blocks first..last - 1 that have a weight above `least`; the rest as
     in `squared_error`."""
     n_layers = len(widths) - 1
@@ -97,7 +119,7 @@ def first_output(first, last, starts, counts, values, places, singles, products,
     outputs = n_layers * stride
     for block in range(first, last):
         v = block * VECTORS
-        if _largest(weight, starts, counts, v) <= least:
+        if largest_weight(weight, starts, counts, v) <= least:
             continue
         gather(values, places, singles, products, v, activations)
         forward(flat, widths, activations, stride)
@@ -110,44 +132,31 @@ def first_output(first, last, starts, counts, values, places, singles, products,
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 def squared_error(
-    first, last, starts, counts, values, places, singles, products, target, weight, price, flat, widths, skip, d_values,
+    first, last, starts, counts, places, singles, products, values, target, weight, price, flat, widths, skip, d_values,
     d_flat, d_skip,
 ):  # fmt: skip
     """Sum over the samples of blocks first..last - 1, of 4 vectors each, of weight * mean over channels of
     (output - target)^2.
 
-    starts, counts (V,): the samples of a vector, of target (C, M) and weight (M,) float32. values, places, singles,
-    products: as in `gather`; flat, widths: the network as in `blocks`; skip: (C * F,), padded like them. Adds price times
+    starts, counts (V,): the samples of a vector, of target (C, M) and weight (M,) float32. places, singles, products,
+    values: as in `gather`; flat, widths: the network as in `blocks`; skip: (C * F,), padded like them. Adds price times
     the gradients to d_values (as long as values), d_flat and d_skip; without d_flat of its length no gradients, without
     d_values of its length none to values. Blocks whose weights are all 0 take no time.
     """
-    n_channels, n_layers = target.shape[0], len(widths) - 1
+    n_layers = len(widths) - 1
     wants_gradients, wants_values = len(d_flat) == len(flat), len(d_values) == len(values)
     stride = widths.max() * POINTS
     activations, gradients = scratch((n_layers + 1) * stride), scratch((n_layers + 1) * stride)
     outputs, n_in, n_out = n_layers * stride, widths[0], widths[n_layers]
-    scale, price = np.float32(1 / n_channels), np.float32(price)
     error = 0.0
     for block in range(first, last):
         v = block * VECTORS
-        if _largest(weight, starts, counts, v) == np.float32(0):
+        if largest_weight(weight, starts, counts, v) == np.float32(0):
             continue
         gather(values, places, singles, products, v, activations)
         forward(flat, widths, activations, stride)
         add_product(skip, 0, n_out, n_in, activations, 0, activations, outputs)
-        for c in range(n_channels):
-            part = np.float32(0)
-            for k in range(VECTORS):
-                at = outputs + c * POINTS + k * LANES
-                store(gradients, at, splat(0.0))
-                if v + k < len(starts):
-                    start = starts[v + k]
-                    for j in range(counts[v + k]):
-                        e = activations[at + j] - target[c, start + j]
-                        w = scale * weight[start + j]
-                        part += w * e * e
-                        gradients[at + j] = 2 * price * w * e
-            error += part
+        error += error_of_block(v, starts, counts, target, weight, price, activations, gradients, outputs)
         if not wants_gradients:
             continue
         backward(flat, widths, activations, gradients, stride, d_flat, wants_values)

@@ -19,8 +19,8 @@ from ...entropy.context import ContextNet
 from ...spec import InputSpec
 from .. import fused
 from ..context import ContextModel
+from ..deferred import Deferred
 from ..plan import Box, Plan, Planner, share_out
-from ..products import Products
 from ..quantizers import hard_round, noisy_round
 
 
@@ -72,7 +72,7 @@ class GridTwin(nn.Module):
 
     def seen(
         self, v: torch.Tensor, plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
-    ) -> torch.Tensor | Products:
+    ) -> torch.Tensor | Deferred:
         """`features` as `FieldModel.squared_error` takes them, where that is sooner done."""
         return self.features(v, plan, phase, stride, shapes)
 

@@ -14,8 +14,8 @@ from ...encodings.factors import factor_spec, name_of
 from ...kernels.vectors import LANES, block_starts, distances, vectors
 from ...spec import GridSpec
 from .. import fused
+from ..deferred import FactorPlan, Products
 from ..plan import Block, Planner
-from ..products import FactorPlan, Products
 from .tables import Tables
 
 
@@ -47,7 +47,8 @@ class FactoredTwin(Tables):
         if key not in plan.known:
             plan.known[key] = self._laid_out([part.shape[1:] for part in parts[:: self.spec.n_levels]])
         values = torch.cat([*(part.reshape(-1) for part in parts), v.new_zeros(LANES)])
-        return Products(values, *plan.known[key], lambda: self.join(parts))
+        widths = tuple(map(self.spec.width, range(self.spec.n_levels)))
+        return Products(values, lambda: self.join(parts), *plan.known[key], widths)
 
     def block_starts(self, shape: tuple[int, ...]) -> np.ndarray:
         return block_starts(shape)

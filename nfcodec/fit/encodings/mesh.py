@@ -14,6 +14,8 @@ from .points import Twin as PointTwin
 class Twin(PointTwin):
     """theta[l] (V, F_l), the features of vertices; latents[l] has them with the mesh, which does not change."""
 
+    has_kernels = False
+
     def _cloud(self, level: dict[str, np.ndarray], resolution: tuple[int, ...]) -> Surface:
         return Surface(level, resolution)
 

@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 from ...encodings.points import Cloud
+from ...kernels.entries import Entries
 from ...spec import GridSpec
+from .. import fused
+from ..deferred import CloudFeatures
 from ..plan import Box, Plan, share_out
 from .tables import Tables
 
@@ -20,13 +23,17 @@ Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass
 class PointPlan(Plan):
-    """rows[l]: the points of a level that reach into the tile. pairs: for each phase and stride those of every level."""
+    """rows[l]: the points of a level that reach into the tile. pairs: for each phase and stride those of every level; entries:
+    of the points that reach into the tile, for the kernels."""
 
     pairs: dict[tuple, list[Pairs]] = field(default_factory=dict)
+    entries: Entries | None = None
 
 
 class Twin(Tables):
     """theta[l] (P, F_l), the features of points; latents[l] has them with the points that do not change."""
+
+    has_kernels = True
 
     def __init__(self, spec: GridSpec, steps, latents: list[dict[str, np.ndarray]]):
         """latents[l]: as the numpy encoding keeps a level, but for features, which are float, in units of steps."""
@@ -53,6 +60,21 @@ class Twin(Tables):
             found.append(PointPlan(rows, axes=axes))
         share_out(found, [theta.shape[1] for theta in self.theta])
         return found
+
+    def seen(
+        self, v: torch.Tensor, plan: PointPlan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
+    ) -> torch.Tensor | CloudFeatures:
+        def make() -> torch.Tensor:
+            return self.features(v, plan, phase, stride, shapes)
+
+        if not self.has_kernels or v.device.type != "cpu" or not fused.is_available(v):
+            return make()
+        if plan.entries is None:
+            own = zip(self.levels, self.spec.resolutions, plan.rows)
+            near = [({k: x[r.numpy()] if k != "reach" else x for k, x in level.items()}, n) for level, n, r in own]
+            plan.entries = Entries.of([self._cloud(*level) for level in near], self.spec.n_features)
+        coords = tuple(x[p::stride].numpy() for x, p in zip(plan.axes, phase))
+        return CloudFeatures(v, make, plan.entries, coords, tuple(map(len, plan.rows)), self.spec.n_levels)
 
     def features(
         self, v: torch.Tensor, plan: PointPlan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
