@@ -218,11 +218,14 @@ class CompositeSpec:
 
     parts: tuple[GridSpec | CoordinateSpec, ...]
 
-    shapes: ClassVar[tuple[tuple[float, float], ...]] = ()
-
     @property
     def encoding(self) -> str:
         return "+".join(part.encoding for part in self.parts)
+
+    @property
+    def shapes(self) -> tuple[tuple[float, float], ...]:
+        """Those of all levels that have some."""
+        return tuple(shape for part in self.parts for shape in part.shapes)
 
     @property
     def interpolation(self) -> str:

@@ -177,7 +177,7 @@ def picture(n=24):
     [
         dict(encoding="identity"), dict(encoding="super-gaussian:n_places=6", network="12x1"),
         dict(encoding="hash+one-blob:n_bins=4", activation="silu"), dict(encoding="random-fourier:sigma=2,n_frequencies=8", activation="prelu"),
-        dict(encoding="dense+frequency:n_frequencies=2"), dict(encoding="dense", activation="gabor"), dict(encoding="identity", bpp=6),
+        dict(encoding="dense+frequency:n_frequencies=2"), dict(encoding="dense+identity", interpolation="mitchell"), dict(encoding="dense", activation="gabor"), dict(encoding="identity", bpp=6),
     ],
     ids=str,
 )  # fmt: skip
@@ -192,8 +192,14 @@ def test_files_are_what_was_fitted(settings):
     assert abs(10 * np.log10(255**2 / error) - found.report.psnr_db) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["dense+super-gaussian:n_places=3", "frequency:n_frequencies=3+hash", "identity"])
-def test_a_tile_of_the_twins_is_the_decoded_field(name):
+@pytest.mark.parametrize(
+    "name, between",
+    [
+        ("dense+super-gaussian:n_places=3", None), ("frequency:n_frequencies=3+hash", None), ("identity", None),
+        ("frequency:n_frequencies=2+codebook+dense", "mitchell"),
+    ],
+)  # fmt: skip
+def test_a_tile_of_the_twins_is_the_decoded_field(name, between):
     torch = pytest.importorskip("torch", reason="fitting needs torch")
     from nfcodec.fit import presets
     from nfcodec.fit.build import build
@@ -201,9 +207,13 @@ def test_a_tile_of_the_twins_is_the_decoded_field(name):
     from nfcodec.fit.source import from_lattice
 
     source = from_lattice(Signal("image", picture(21)))
-    preset = presets.choose(source, 1e-3, name, 5, activation="finer:omega=3", network=(9, 2))
+    preset = presets.choose(source, 1e-3, name, 5, activation="finer:omega=3", network=(9, 2), interpolation=between)
     fit = build(source, preset, 0)
     model = fit.model
+    if between:  # kernels of all levels but the frequencies', each of another shape
+        assert model.shapes.shape == (model.spec.grid.n_levels - 1, 2)
+        model.shapes += 0.3 * torch.randn_like(model.shapes)
+        model.set_shapes()
     with torch.no_grad():
         for tensor in model.parameters():
             tensor += 0.1 * torch.randn_like(tensor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from ..activations import load
 from ..header import MAX_SHIFT, mlp_shapes
 from ..pack import Frozen
-from ..spec import SHAPE_PARTS, FieldSpec
+from ..spec import SHAPE_PARTS, CompositeSpec, FieldSpec, InputSpec
 from . import activations, fused
 from .deferred import Deferred
 from .encodings import GridTwin, Rounding
@@ -28,7 +29,8 @@ _WIDEST = 48  # neurons; of wider layers matrix products are the work
 class FieldModel(nn.Module):
     """spec and grid as in `Field`; the network's tensors are in the order of `header.mlp_shapes`.
 
-    `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded. Once `shifts` is set, every
+    `shapes` (L, 2), where the spec has any, are those of its kernels before they are rounded: of the levels that have some,
+    where encodings are side by side. Once `shifts` is set, every
     use of the network sees its tensors rounded to multiples of 2**-shift.
     """
 
@@ -105,7 +107,7 @@ class FieldModel(nn.Module):
             limits = self.shapes.new_tensor([-2.0, 2.0 - 1 / SHAPE_PARTS])
             self.shapes.clamp_(*limits)
             rounded = (torch.round(self.shapes * SHAPE_PARTS) / SHAPE_PARTS).tolist()
-            self.spec = replace(self.spec, grid=replace(self.spec.grid, shapes=tuple((b, c) for b, c in rounded)))
+            self.spec = replace(self.spec, grid=_with_shapes(self.spec.grid, [(b, c) for b, c in rounded]))
 
     def rounded_shapes(self) -> torch.Tensor | None:
         """(L, 2): the (b, c) of every level's kernel as a decoder has them, or None where kernels have none."""
@@ -174,6 +176,14 @@ class FieldModel(nn.Module):
             numbers = torch.round(self.numbers.detach() * 2.0**self.numbers_shift)
             tensors, shifts = [*tensors, numbers.cpu().numpy().astype(np.int32)], [*shifts, self.numbers_shift]
         return Frozen(self.grid.freeze(), tensors, shifts, self.grid.context_net())
+
+
+def _with_shapes(grid: InputSpec, shapes: list[tuple[float, float]]) -> InputSpec:
+    """The grid, or encodings side by side, with other shapes of the kernels of those levels that have one."""
+    if isinstance(grid, CompositeSpec):
+        rest = iter(shapes)
+        return replace(grid, parts=tuple(_with_shapes(p, list(islice(rest, len(p.shapes)))) for p in grid.parts))
+    return replace(grid, shapes=tuple(shapes)) if shapes else grid
 
 
 def network_shift(tensor: torch.Tensor, fineness: float) -> int:

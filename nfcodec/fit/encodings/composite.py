@@ -36,7 +36,11 @@ class Composite(GridTwin):
     def features(
         self, v: list[torch.Tensor], plan: Plan, phase: tuple[int, ...], stride: int, shapes: torch.Tensor | None
     ) -> torch.Tensor:
-        found = [twin.features(own, part, phase, stride, None) for twin, own, part in zip(self.parts, v, plan.parts)]
+        found, start = [], 0
+        for twin, own, part in zip(self.parts, v, plan.parts):
+            end = start + len(twin.spec.shapes)  # of a part all levels have one, or none
+            found.append(twin.features(own, part, phase, stride, shapes[start:end] if end > start else None))
+            start = end
         return torch.cat(found)
 
     def plans(self, boxes: list[Box], extent: tuple[int, ...]) -> list[Plan]:
