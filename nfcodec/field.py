@@ -15,6 +15,7 @@ from .encodings import Encoding
 from .errors import UsageError
 from .evaluate import Evaluation
 from .mlp import Mlp
+from .regions import Region, centres, own_samples
 from .residual import Residual
 from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
 
@@ -26,8 +27,6 @@ MAX_SUPERSAMPLES = {1: 65536, 2: 256, 3: 32, 4: 16}  # by axes, along each: at m
 MESH_RESOLUTION, MESH_METHOD = 256, "dual-contouring"
 _LEAST_MESH_RESOLUTION = 16
 UDF_ISO = 1.2  # source cells
-_ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
-Region = Sequence[tuple[float, float]]
 
 
 class Field:
@@ -189,13 +188,13 @@ class Field:
                 "ask for less or raise max_values"
             )
         dtype = dtype_of(self.spec.dtype if dtype is None else dtype)
-        own = self._own_samples(shape, region) if residual and self.residual is not None else None
+        own = own_samples(shape, region, self.spec.extent) if residual and self.residual is not None else None
         if own is not None and self._levels(level) == self.spec.grid.n_levels:
             return converted(self.residual.values[own], dtype)
         spans = [b - a for a, b in region]
         most = 1 if self.is_surface else MAX_SUPERSAMPLES[self.spec.n_dims]
         factors = [min(max(1, math.ceil(n * s / m - 1e-9)), most) for n, s, m in zip(self.spec.extent, spans, shape)]
-        axes = [a + (np.arange(m * k) + 0.5) / (m * k) * s for (a, _), s, m, k in zip(region, spans, shape, factors)]
+        axes = [centres(m * k, a, b, n) for (a, b), n, m, k in zip(region, self.spec.extent, shape, factors)]
         out = np.empty((*shape, self.spec.channels), dtype)
         lattice = self._evaluation.lattice(axes, self._levels(level))
 
@@ -400,16 +399,6 @@ class Field:
                 f"decoding: got a scale of {scale or factors[0]}, expected a positive number, and what fits memory"
             )
         return tuple(max(1, round(n * (b - a) * x)) for n, (a, b), x in zip(self.spec.extent, region, factors))
-
-    def _own_samples(self, shape: tuple[int, ...], region: list[tuple[float, float]]) -> tuple[slice, ...] | None:
-        """Which of the source's samples a lattice consists of, None where it has others."""
-        own = []
-        for m, n, (a, b) in zip(shape, self.spec.extent, region):
-            start, stop = round(a * n), round(b * n)
-            if stop - start != m or max(abs(a * n - start), abs(b * n - stop)) > _ON_BOUNDARY:
-                return None
-            own.append(slice(start, stop))
-        return tuple(own)
 
 
 def _is_integer(value: Any) -> bool:

@@ -165,6 +165,19 @@ def test_a_region_is_a_part_of_the_whole():
     np.testing.assert_allclose(part, whole[4:12, 6:], atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_region_takes_the_same_of_two_vertices_as_near(scale):
+    """Sample 5 of 11 lies between vertices 2 and 3 of 6."""
+    field = make_field(extent=(11, 7), resolutions=((6, 4), (11, 7)), interpolation="nearest")
+    assert field.grid.features(np.array([[5.5 / 11 - 1e-9, 0.5]]), 1) != pytest.approx(
+        field.grid.features(np.array([[5.5 / 11 + 1e-9, 0.5]]), 1)
+    )
+    whole = field.decode(scale=scale)
+    for first, last in itertools.combinations(range(12), 2):
+        part = field.decode(region=[(first / 11, last / 11), (0, 1)], scale=scale)
+        assert np.array_equal(part, whole[first * scale : last * scale])
+
+
 def test_enlarging_samples_between():
     field = make_field(extent=(6, 5), resolutions=((3, 3), (6, 5)))
     np.testing.assert_allclose(

@@ -172,7 +172,7 @@ def test_the_example_of_the_readme(tmp_path):
 
 def test_a_lattice_that_is_not_the_whole(tmp_path):
     """Regions, with and without a residual, as the decoder in Python gives them."""
-    for name in ("image-lossless", "volume-lossless-mitchell", "image-rgba", "sdf-colours"):
+    for name in ("image-lossless", "volume-lossless-mitchell", "image-rgba", "sdf-colours", "volume-reflect"):
         path = ROOT / "spec" / "golden" / f"{name}.nfld"
         field = nfcodec.open(path)
         extent = field.spec.extent

@@ -71,6 +71,9 @@ export class Field {
     });
     const axes = sizes.map((m, k) => {
       const n = m * boxes[k];
+      const own = wholeSamples(parts[k], extent[k]);
+      const whole = (j) => (own[0] * n + (j + 0.5) * (own[1] - own[0])) / (extent[k] * n);
+      if (own) return Float64Array.from({ length: n }, (_, j) => whole(j));
       const [a, b] = parts[k];
       return Float64Array.from({ length: n }, (_, j) => a + ((j + 0.5) / n) * (b - a));
     });
@@ -93,10 +96,9 @@ export class Field {
     const { sizes, parts } = this.#lattice(wanted);
     const first = [];
     for (let k = 0; k < extent.length; k++) {
-      const [a, b] = parts[k].map((x) => x * extent[k]);
-      const aligned = Math.abs(a - Math.round(a)) < 1e-6 && Math.abs(b - Math.round(b)) < 1e-6;
-      if (!aligned || Math.round(b) - Math.round(a) !== sizes[k]) return null;
-      first.push(Math.round(a));
+      const own = wholeSamples(parts[k], extent[k]);
+      if (!own || own[1] - own[0] !== sizes[k]) return null;
+      first.push(own[0]);
     }
     return { first, shape: sizes };
   }
@@ -106,6 +108,12 @@ export class Field {
     this.#exact ??= decodeResidual(this.spec, this.network, this.levels, this.residual);
     return this.#exact;
   }
+}
+
+/** [first, after the last] of the n samples of an axis that [a, b] covers, or null where it ends within some. */
+function wholeSamples([a, b], n) {
+  const [start, stop] = [Math.round(a * n), Math.round(b * n)];
+  return Math.abs(a * n - start) <= 1e-6 && Math.abs(b * n - stop) <= 1e-6 && start < stop ? [start, stop] : null;
 }
 
 function crop(data, { extent, nChannels, dtype }, { first, shape }) {
