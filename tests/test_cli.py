@@ -432,6 +432,21 @@ def test_verify(made, capsys):
     assert_refused(capsys, ["verify", made / "ball.nfld", made / "photo.png"], 1, "is not its source")
 
 
+def test_an_array_is_verified_as_what_it_was_encoded_as(made, here, capsys):
+    values = np.asarray(Image.open(made / "photo.png"))
+    np.save("photo.npy", values)
+    assert main(["encode", "photo.npy", "--kind", "image", "--effort", "1"]) == 0
+    assert main(["encode", str(made / "photo.png"), "-o", "flat.nfld", "--kind", "volume", "--effort", "1"]) == 0
+    capsys.readouterr()
+    for file, source in (("photo.nfld", "photo.npy"), ("flat.nfld", str(made / "photo.png"))):
+        assert main(["verify", file, source, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["max_error"] == np.abs(values.astype(int) - nfcodec.open(file).decode()).max()
+    assert main(["view", "photo.nfld", "--source", "photo.npy", "--html", "photo.html", "--quiet"]) == 0
+    assert_refused(capsys, ["verify", "photo.nfld", made / "scan.npy"], 1, "is not its source")
+    assert_refused(capsys, ["verify", made / "scan.nfld", "photo.npy"], 1, "is not its source")
+
+
 def test_damaged_files(made, here, capsys):
     data = (made / "photo.nfld").read_bytes()
     (here / "flipped.nfld").write_bytes(data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])

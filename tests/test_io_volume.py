@@ -104,8 +104,15 @@ def test_axes_default_and_errors(tmp_path):
     assert io.read(tmp_path / "a.npy").extent == (4, 5, 3)
     signal = io.read(tmp_path / "a.npy", "image", axes="yxc")
     assert (signal.kind, signal.extent, signal.channels) == ("image", (4, 5), 3)
-    with pytest.raises(UsageError, match="an image has 2 axes"):
-        io.read(tmp_path / "a.npy", "image")
+    assert np.array_equal(io.read(tmp_path / "a.npy", "image").values, signal.values)  # as an array given to `encode` is
+    assert io.read(tmp_path / "a.npy", "image", quantity="normals").quantity == "normals"
+    for shape in ((3, 5, 17), (2, 3, 4, 5)):
+        np.save(tmp_path / "b.npy", np.zeros(shape, np.uint8))
+        with pytest.raises(UsageError, match="an image has 2 axes.*; name its channels with axes, such as yxc"):
+            io.read(tmp_path / "b.npy", "image")
+    io.write_lattice(tmp_path / "c.png", np.zeros((4, 5, 1), np.uint8))
+    with pytest.raises(UsageError, match="store it as .npy and name its channels"):  # PNG takes no axes
+        io.read(tmp_path / "c.png", quantity="flow")
     for axes in ("yx", "yyx", "abc", "zyc"):
         with pytest.raises(UsageError, match="axes"):
             io.read(tmp_path / "a.npy", axes=axes)

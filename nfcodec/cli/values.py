@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
 
+if TYPE_CHECKING:
+    from ..field import Field
+    from ..scene import Scene
+    from ..spec import Signal
+
 __all__ = [
     "CHOICES", "NAMES", "NUMBERS", "REGION", "SCALE", "SHAPE", "SIZE", "SIZES", "fractions_of", "given", "read_options",
+    "read_source",
 ]  # fmt: skip
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
@@ -159,6 +166,17 @@ def read_options(command: Callable) -> Callable:
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the options of `nfcodec.io.read` that have a value."""
     return {name: options[name] for name in _READ_OPTIONS if options[name] is not None}
+
+
+def read_source(field: Field | Scene, path: str, options: dict[str, Any]) -> Signal:
+    """The signal that a field may be of, read as what it was encoded as: an array as an image, an image as a volume."""
+    from .. import io
+
+    signal, kind = io.read(path, **given(options)), getattr(field, "kind", "scene")
+    if {signal.kind, kind} == {"image", "volume"}:
+        with suppress(UsageError):  # not of that kind, so not of that field
+            return io.read(path, kind, **given(options))
+    return signal
 
 
 def fractions_of(

@@ -13,7 +13,7 @@ import click
 
 from ..text import size_text
 from .jobs import STREAM, stem_of
-from .values import given, read_options
+from .values import read_options, read_source
 
 
 @click.command()
@@ -52,13 +52,14 @@ def view(file: str, **options: Any) -> int:
 
 
 def _page(file: str, options: dict[str, Any]) -> str:
-    from .. import io
+    import nfcodec
+
     from ..page import page
 
     data = sys.stdin.buffer.read() if file == STREAM else _bytes_of(file)
     signal = size = None
     if options["source"] is not None:
-        signal = io.read(options["source"], **given(options))
+        signal = read_source(nfcodec.open(data), options["source"], options)
         size = Path(options["source"]).stat().st_size
     return page(data, "stdin" if file == STREAM else Path(file).name, signal, size)
 

@@ -70,6 +70,7 @@ from nfcodec.spec import KINDS, QUANTITIES, SURFACE_KINDS, Mesh, Signal
 
 from . import frames
 from .implied import compact_meta
+from .meaning import as_kind, as_quantity, may_have_channels
 from .placement import rescale_meta
 from .unreadable import unreadable
 
@@ -201,7 +202,8 @@ def read(
     kind: a key of spec.KINDS to override what the file suggests: "image" or "volume" for 2-D lattices, any surface kind
     for a mesh. dataset: name inside HDF5 or NPZ (default: the only or the largest suitable one). shape, dtype: of RAW
     data, shape in the order of `axes`, dtype default uint8. axes: letters of the file's array axes, such as "zyxc" or
-    "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", 4-D "tzyx" and 5-D "tzyxc".
+    "xyz", for HDF5, NPY, NPZ, NRRD and RAW; without it a 1-D array is "x", 2-D "yx", 3-D "zyx", or "yxc" where an image is
+    asked for and the last axis has 16 entries at most, 4-D "tzyx" and 5-D "tzyxc".
     texture: an image for a mesh's texture coordinates, where its file names none. part: the number of one part of a mesh's
     file, see `parts`. frame_rate: of a film of numbered images, such as "frame-%04d.png" or "frames/*.png": see `frames`.
     quantity: of spec.QUANTITIES to override what the file suggests, for lattices.
@@ -214,7 +216,7 @@ def read(
     if quantity is not None and quantity not in QUANTITIES:
         raise UsageError(f"reading {path.name!r}: got the quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
     if frames.is_pattern(path):
-        return _as_quantity(frames.read(path, read, frame_rate), quantity, path.name)
+        return as_quantity(frames.read(path, read, frame_rate), quantity, path.name, False)
     if path.is_dir():
         raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
     if not path.exists():
@@ -247,7 +249,10 @@ def read(
         raise SignalError(f"reading {path.name!r}: not enough memory; crop or downsample it") from err
     except Exception as err:
         raise SignalError(unreadable(path, format.name, err)) from err
-    return _as_quantity(signal if kind in (None, signal.kind) else _as_kind(signal, kind, path.name), quantity, path.name)
+    takes_axes = "axes" in format.options
+    if kind == "image" and takes_axes and axes is None and may_have_channels(signal):
+        return read(path, kind, **{**options, "axes": "yxc"}, quantity=quantity)
+    return as_quantity(as_kind(signal, kind, path.name, takes_axes), quantity, path.name, takes_axes)
 
 
 def n_bytes(path: str | os.PathLike) -> int:
@@ -279,29 +284,6 @@ def read_scene(path: str | os.PathLike, texture: str | os.PathLike | None = None
     from .scene import read as read_parts
 
     return read_parts(Path(path), whole.meta["format"], texture)
-
-
-def _as_kind(signal: Signal, kind: str, name: str) -> Signal:
-    if kind == "image" and len(signal.extent) != 2:
-        raise UsageError(
-            f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; name its channels with axes='yxc'"
-        )
-    return replace(signal, kind=kind)
-
-
-def _as_quantity(signal: Signal, quantity: str | None, name: str) -> Signal:
-    """The signal with its values taken as a quantity."""
-    if quantity is None:
-        return signal
-    n = {"normals": (3, 3), "flow": (2, 3), "vectors": (2, 4)}.get(quantity, (1, 16))
-    has_alpha = signal.meta.get("alpha") is True
-    if signal.values is None or not n[0] <= signal.channels - has_alpha <= n[1]:
-        raise UsageError(
-            f"reading {name!r}: got a {signal.kind} of {signal.channels} channels as {quantity}, expected a lattice of "
-            f"{n[0]} to {n[1]} channels; name them with axes='yxc' or 'zyxc'"
-        )
-    meta = {key: value for key, value in signal.meta.items() if quantity == "colour" or key != "colour_space"}
-    return replace(signal, meta={**meta, "quantity": quantity})
 
 
 def check_finite(signal: Signal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 __all__ = ["unreadable"]
@@ -43,7 +44,9 @@ def unreadable(path: Path, format: str, err: Exception) -> str:
     if looks and looks != format and not (format == "nifti" and looks == "gzip data"):
         return f"reading {path.name!r} as {format}: its content looks like {looks}; give the file the right suffix"
     lines = str(err).strip().splitlines()
-    detail = f"{type(err).__name__}: {lines[0][:160]}" if lines else type(err).__name__
+    # objects of a library are nothing to a reader
+    said = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", lines[0])[:160].strip() if lines else ""
+    detail = f"{type(err).__name__}: {said}" if said else type(err).__name__
     return (
         f"reading {path.name!r} as {format}: the content is damaged, cut short or of another format ({detail}); "
         "check the file"
