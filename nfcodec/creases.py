@@ -91,6 +91,7 @@ class Creases:
         share = np.exp((np.square(apart[:, :1]) - np.square(apart)) / scale**2)  # 0 for none
         share *= (alike(own, normals[0]) > _ALIKE) & (alike(other, normals[1]) > _ALIKE)
         share *= self.sense[ids] == self.sense[ids[:, :1]]
+        share[:, 0] = 1.0  # like itself, also where averaging has left its normals much shorter than 1
         share /= share.sum(axis=1, keepdims=True)
         return np.einsum("mn,kmni->kmi", share, normals), (share * offsets).sum(axis=2)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from distance_fields import CELL, CENTRE, SIZE, N, ball, block, field_of
 
-from nfcodec.creases import find_creases
+from nfcodec.creases import Creases, find_creases
 from nfcodec.errors import UsageError
 from nfcodec.export import export
 from nfcodec.geometry import count_edges
@@ -70,6 +70,16 @@ def test_planes_count_at_an_edge_and_end_beside_it():
     np.testing.assert_allclose(heights, [0, 0.2 * CELL, 0], atol=0.02 * CELL)
     np.testing.assert_allclose(normals[1], [0, 1, 0], atol=0.02)
     assert weights[0] > 0.99 and weights[1] > 0.9 and 0.05 < weights[2] < 0.95
+
+
+def test_planes_that_averaging_has_shortened_still_count():
+    fans = np.radians([[-28, 118], [0, 90], [28, 62]])  # three points of an edge whose planes turn along it
+    normals = np.stack([np.cos(fans), np.sin(fans), 0 * fans], 2).transpose(1, 0, 2)
+    points = np.array([[0, 0, 0.0], [0, 0, 0.5], [0, 0, 1.0]])
+    creases = Creases(points, 0.9 * normals, np.zeros((2, 3)), np.ones(3), 1.0)
+    rows, heights, found, weights = creases.near(points)
+    assert len(rows) == 3 and np.isfinite(found).all() and np.isfinite(heights).all() and (weights == 1).all()
+    assert np.isfinite(creases.smoothed().normals).all()
 
 
 def test_files_say_whether_edges_are_put_back():
