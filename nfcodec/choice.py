@@ -1,4 +1,4 @@
-"""Encodings and activations as people choose them: "dense+frequency:n_frequencies=6", "sine:omega=60"."""
+"""Encodings and activations as people choose them: "dense:n_levels=3+frequency:n_frequencies=6", "sine:omega=60"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from .errors import UsageError
 from .spec import ACTIVATIONS, ENCODINGS, MAX_MLP_LAYERS, MAX_MLP_WIDTH, MAX_PARTS, Parameter
 
-__all__ = ["Choice", "parse_activation", "parse_encoding", "parse_network", "numbers_of"]
+__all__ = ["Choice", "check_numbers", "parse_activation", "parse_encoding", "parse_network", "numbers_of"]
 
 
 class Choice(NamedTuple):
@@ -45,21 +45,24 @@ def parse_network(text: str) -> tuple[int, int]:
     )
 
 
-def numbers_of(parameters: tuple[Parameter, ...], given: dict[str, float], whose: str) -> tuple[float, ...]:
-    """The numbers that a file holds, in the order of `parameters`, from those given by name. UsageError."""
+def check_numbers(parameters: tuple[Parameter, ...], given: dict[str, float], whose: str) -> None:
+    """UsageError for numbers that are none of `parameters`, or beyond their limits."""
     known = {p.name: p for p in parameters}
-    for name in given:
+    for name, value in given.items():
         if name not in known:
             expected = ", ".join(known) or "no numbers"
             raise UsageError(f"choosing {whose}: got {name}, expected {expected}")
-    out = []
-    for p in parameters:
-        value = given.get(p.name, p.default)
+        p = known[name]
         if not p.low <= value <= p.high or (p.is_integer and value != int(value)):
-            kind = "an integer from " if p.is_integer else ""
-            raise UsageError(f"choosing {whose}: got {p.name} {value:g}, expected {kind}{p.low:g} to {p.high:g}")
-        out.append(int(value) if p.is_integer else float(np.float32(value)))
-    return tuple(out)
+            limits = f"an integer from {p.low} to {p.high}" if p.is_integer else f"{p.low:g} to {p.high:g}"
+            raise UsageError(f"choosing {whose}: got {name} {value:g}, expected {limits}")
+
+
+def numbers_of(parameters: tuple[Parameter, ...], given: dict[str, float], whose: str) -> tuple[float, ...]:
+    """The numbers that a file holds, in the order of `parameters`, from those given by name. UsageError."""
+    check_numbers(parameters, given, whose)
+    values = ((p, given.get(p.name, p.default)) for p in parameters)
+    return tuple(int(value) if p.is_integer else float(np.float32(value)) for p, value in values)
 
 
 def _parse(text: str, known: Collection[str], what: str) -> Choice:

@@ -15,7 +15,8 @@ import numpy as np
 
 from . import io
 from .atomic import check_output, write_atomic
-from .choice import Choice, parse_activation, parse_encoding, parse_network
+from .choice import Choice, parse_activation, parse_network
+from .encodings import checked
 from .encodings import load as load_encoding
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
@@ -94,7 +95,11 @@ def encode(
     source: a path, a Signal, a Mesh, or an array with its `kind`: (H, W) or (H, W, C) for "image", 1 to 4 axes and no
     channels for "volume". output: the file to write, or None to get the bytes only. encoding: a key of
     `spec.ENCODINGS`, several with "+" between them, whose features the network then sees side by side, or "auto"; numbers
-    may follow: "dense+frequency:n_frequencies=6". activation: a key of `spec.ACTIVATIONS`, likewise: "sine:omega=60".
+    may follow: "dense+frequency:n_frequencies=6". Grids have n_levels; n_features of every level; coarsest and finest,
+    vertices along the longest axis (levels halve from the finest on, or with `coarsest` grow by equal factors from there);
+    hash and codebook log2_size, points n_points, mesh n_vertices at most, of every level: "dense:n_levels=1" is a uniform
+    grid. What is not given follows the signal and the quality. activation: a key of `spec.ACTIVATIONS`, likewise:
+    "sine:omega=60".
     network: its neurons and hidden layers, such as "256x4", or None for what suits the signal. interpolation: of grids, a
     key of `spec.INTERPOLATIONS` or "auto". boundary: what lies beyond the ends of an image or volume, "clamp" (its edge),
     "wrap" (the image anew: panoramas, textures that tile) or "reflect"; one name, or one for each axis as in "clamp,wrap".
@@ -116,7 +121,7 @@ def encode(
     if output is not None:
         check_output(output, overwrite)
     encoding = "dense" if encoding == "auto" else encoding
-    parts = parse_encoding(encoding)
+    parts = checked(encoding)
     if activation != "auto":
         parse_activation(activation)
     if interpolation != "auto" and interpolation not in INTERPOLATIONS:

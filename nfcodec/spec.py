@@ -80,12 +80,13 @@ CATMULL_ROM: Kernel = (0.0, 0.5)
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that an encoding or an activation is made with: its name, its least and greatest value, the usual one."""
+    """A number that an encoding or an activation is made with: its name, its least and greatest value, and the usual one;
+    None where that follows the signal."""
 
     name: str
     low: float
     high: float
-    default: float
+    default: float | None
     is_integer: bool = False
 
 

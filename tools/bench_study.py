@@ -1,6 +1,7 @@
 """Every encoding, activation and structure on some signals at matched bytes: rows of `nfcodec study`, appended to a TSV.
 
-    python tools/bench_study.py SIGNAL:BYTES:EFFORT ... [--encodings all] [--activations all] [--jobs 2] [--seconds 3600] [-o OUT]
+    python tools/bench_study.py SIGNAL:BYTES:EFFORT ... [--encodings all] [--activations all] [--quality 50] [--jobs 2]
+        [--seconds 3600] [-o OUT]
 
 Members of a signal are shared out to processes of one thread each; signals that were named first are begun first. Rows that the table
 has already are not made again, so that a run that was ended, by --seconds or by hand, goes on where it was.
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--encodings", default="all")
     parser.add_argument("--activations", default="all")
     parser.add_argument("--on", default="identity")
+    parser.add_argument("--quality", type=float, default=50.0, help="where the search for the bytes begins")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e6, help="ends itself after so long")
@@ -35,7 +37,7 @@ def main() -> None:
     args = parser.parse_args()
     end = time.monotonic() + args.seconds
     table = Table(args.output, COLUMNS.split())
-    jobs = [job for job in _jobs(args) if _key(*job[:5]) not in _done(args.output)]
+    jobs = [job for job in _jobs(args) if _key(*job) not in _done(args.output)]
     os.environ["OMP_NUM_THREADS"] = "1"
     with multiprocessing.get_context("spawn").Pool(min(args.jobs, max(len(jobs), 1)), _prepare) as pool:
         waiting = pool.imap_unordered(_row, jobs)
@@ -49,7 +51,7 @@ def main() -> None:
 
 
 def _jobs(args) -> list[tuple]:
-    """(path, group, encoding, activation, effort, seed, bytes) of every member."""
+    """(path, group, encoding, activation, effort, seed, bytes, quality) of every member."""
     from nfcodec.cli.values import CHOICES
     from nfcodec.study import members_of
 
@@ -58,18 +60,18 @@ def _jobs(args) -> list[tuple]:
     for signal in args.signals:
         path, size, effort = signal.rsplit(":", 2)
         for member in members_of(encodings, activations, args.on):
-            found.append((path, member.group, member.encoding, member.activation, int(effort), args.seed, int(size)))
+            found.append((path, member.group, member.encoding, member.activation, int(effort), args.seed, int(size), args.quality))
     return found
 
 
-def _key(path, group, encoding, activation, effort) -> tuple[str, ...]:
-    return Path(path).name, group, encoding, activation, str(effort)
+def _key(path, group, encoding, activation, effort, seed, size, quality) -> tuple[str, ...]:
+    return Path(path).name, group, encoding, activation, str(effort), str(size)
 
 
 def _done(path: Path) -> set[tuple[str, ...]]:
     with path.open() as file:
         rows = csv.DictReader(file, delimiter="\t")
-        return {tuple(row[name] for name in "input group encoding activation effort".split()) for row in rows}
+        return {tuple(row[name] for name in "input group encoding activation effort target_bytes".split()) for row in rows}
 
 
 def _prepare() -> None:
@@ -89,11 +91,11 @@ def _row(job: tuple) -> list:
     from nfcodec.study import study
     from nfcodec.study.table import row_dict
 
-    path, group, encoding, activation, effort, seed, size = job
+    path, group, encoding, activation, effort, seed, size, quality = job
     chosen = {"encodings": [], "activations": [activation], "on": encoding} if group == "activation" else {
         "encodings": [encoding], "activations": []
     }  # fmt: skip
-    found = study(path, **chosen, size=size, effort=effort, seed=seed, device="cpu")
+    found = study(path, **chosen, size=size, quality=quality, effort=effort, seed=seed, device="cpu")
     facts = {"effort": effort, "seed": seed, "why": ""}
     if found.rows:
         facts |= row_dict(found, found.rows[0])

@@ -27,7 +27,7 @@ from nfcodec.fit.build import build
 from nfcodec.fit.source import from_lattice
 from nfcodec.fit.train import Recipe
 from nfcodec.pack import pack
-from nfcodec.spec import HASH_PRIMES, GridSpec, MlpSpec, Signal
+from nfcodec.spec import HASH_PRIMES, Signal
 
 N_LEVELS, N_FEATURES, LOG2_SIZE, COARSEST = 16, 2, 14, 16
 N_NEURONS, N_HIDDEN = 64, 2
@@ -36,10 +36,16 @@ QUALITY = 110.0  # of ours: bits cost next to nothing, so that structures are co
 LATENT_RATE = 1.0  # of ours: integer steps are then so small that a tenth of one, as usual, leads nowhere
 
 
+def encoding(size: int) -> str:
+    """Ours for a picture of so many pixels along its longest axis."""
+    numbers = f"n_levels={N_LEVELS},n_features={N_FEATURES},log2_size={LOG2_SIZE},coarsest={COARSEST},finest={size // 2}"
+    return f"hash:{numbers}"
+
+
 def resolutions(size: int) -> list[int]:
     """Vertices along an axis of each level: equation 2, with the finest of half the picture's width."""
     growth = math.exp((math.log(size / 2) - math.log(COARSEST)) / (N_LEVELS - 1))
-    return [math.floor(COARSEST * growth**level) for level in range(N_LEVELS)]
+    return [math.floor(COARSEST * growth**level + 1e-9) for level in range(N_LEVELS)]
 
 
 class Reference(torch.nn.Module):
@@ -110,11 +116,8 @@ def our_psnr(image: np.ndarray, n_steps: int, seed: int, device: str) -> tuple[f
     """(PSNR in dB, bytes) of the decoded file of a field of the same levels, tables and network."""
     source = from_lattice(Signal("image", image))
     lmbda = presets.lmbda_of(QUALITY, "image")
-    preset = presets.choose(source, lmbda, "hash", 5)
-    sizes = tuple((n, n) for n in resolutions(max(image.shape[:2])))
-    grid = GridSpec("hash", sizes, (N_FEATURES,) * N_LEVELS, "linear", LOG2_SIZE)
-    mlp = MlpSpec(grid.n_inputs, N_NEURONS, N_HIDDEN, image.shape[2])
-    preset = replace(preset, grid=grid, mlp=mlp, step_ratio=1.0, tile_edge=max(source.extent))
+    preset = presets.choose(source, lmbda, encoding(max(source.extent)), 5, network=(N_NEURONS, N_HIDDEN))
+    preset = replace(preset, step_ratio=1.0, tile_edge=max(source.extent))
     fit = build(source, preset, seed, device)
     fit.run(Recipe(n_steps=n_steps, lmbda=lmbda, latent_rate=LATENT_RATE))
     fit.model.eval()

@@ -30,7 +30,11 @@ ACTIVATIONS = (
     "auto", "identity", "relu", "prelu", "sine", "tanh", "sigmoid", "silu", "softplus", "gaussian", "quadratic",
     "multi-quadratic", "laplacian", "super-gaussian", "expsin", "gabor", "finer",
 )  # fmt: skip
-ENCODING_HELP = f"How features are laid out: {', '.join(ENCODINGS)}; several with +, numbers after a colon."
+ENCODING_HELP = (
+    f"How features are laid out: {', '.join(ENCODINGS)}; several with +. Numbers after a colon; of grids n_levels, "
+    "n_features, coarsest, finest (vertices along the longest axis), log2_size (hash, codebook), n_points, n_vertices: "
+    "hash:n_levels=16,n_features=2,log2_size=14,coarsest=16,finest=256 is Instant-NGP's."
+)
 _PART_NAME = 64  # characters of a part's name in that of its file
 _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 

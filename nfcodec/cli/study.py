@@ -16,7 +16,7 @@ from .values import CHOICES, SIZE, given, read_options
 
 @click.command()
 @click.argument("input")
-@click.option("--encodings", type=CHOICES, metavar="A,B", help="As of encode, or all.  [default: seven of them]")
+@click.option("--encodings", type=CHOICES, metavar="A,B", help="As of encode, numbers too, or all.  [default: seven]")
 @click.option("--activations", type=CHOICES, metavar="A,B", help="As of encode, or all.  [default: four of them]")
 @click.option(
     "--on", metavar="NAME", default="identity", show_default=True, help="The encoding activations are tried with."

@@ -124,7 +124,8 @@ class _Names(click.ParamType):
 
 
 class _Choices(click.ParamType):
-    """dense,random-fourier:n_frequencies=64,sigma=5 -> both, each with its numbers."""
+    """dense,random-fourier:n_frequencies=64,sigma=5 -> both, each with its numbers: what begins with one belongs to the
+    name before."""
 
     name = "choices"
 
@@ -133,7 +134,7 @@ class _Choices(click.ParamType):
             return value
         found: list[str] = []
         for part in value.replace(" ", "").split(","):
-            if found and "=" in part and ":" not in part:  # one more number
+            if found and re.match(r"[^:+=]*=", part):
                 found[-1] += f",{part}"
             elif part:
                 found.append(part)

@@ -13,11 +13,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..spec import ENCODINGS, InputSpec, Parameter, Read
+from ..choice import Choice, check_numbers, parse_encoding
+from ..spec import ENCODINGS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS, MAX_RESOLUTION, InputSpec, Parameter, Read
 from .interpolate import Axes, apply_axes, axis_matrix, axis_span
 
 # what one level holds: the encoding's integer arrays by name
 LevelData = dict[str, np.ndarray]
+
+# how levels are laid out, in tiny-cuda-nn's words: features a vertex, and vertices of the coarsest and of the finest level
+# along the longest axis of the signal
+LEVELS = (
+    Parameter("n_levels", 1, MAX_LEVELS, None, is_integer=True),
+    Parameter("n_features", 1, MAX_FEATURES_PER_LEVEL, None, is_integer=True),
+    Parameter("coarsest", 1, MAX_RESOLUTION, None, is_integer=True),
+    Parameter("finest", 1, MAX_RESOLUTION, None, is_integer=True),
+)
 
 # a lattice of samples is interpolated by matrices up to so many entries and so many vertices a sample
 _MAX_MATRIX = 1 << 22
@@ -79,6 +89,7 @@ class LatticeEncoding(Encoding):
     """An encoding with a feature vector at every vertex of a lattice; a subclass says how to look one up."""
 
     is_interpolated = True
+    parameters = LEVELS
 
     @abstractmethod
     def integers(self, level: int, index: list[np.ndarray]) -> np.ndarray:
@@ -166,6 +177,14 @@ class LatticeEncoding(Encoding):
         spans = [axis_span(a, *axis)[1] for a, axis in zip(axes, self.axes(read))]
         small = all(m * k <= _MAX_MATRIX for m, k in zip(shape, spans))
         return small and math.prod(spans) <= _MAX_VERTICES_PER_SAMPLE * math.prod(shape)
+
+
+def checked(text: str) -> tuple[Choice, ...]:
+    """`choice.parse_encoding`, with numbers that each encoding has, within their limits. UsageError."""
+    parts = parse_encoding(text)
+    for part in parts:
+        check_numbers(load(part.name).parameters, part.numbers, f"the encoding {part.name}")
+    return parts
 
 
 def load(name: str) -> type[Encoding]:

@@ -12,14 +12,15 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..entropy import streams
-from ..spec import GridSpec
-from . import LatticeEncoding, LevelData
+from ..spec import MAX_LOG2_CODEBOOK_SIZE, GridSpec, Parameter
+from . import LEVELS, LatticeEncoding, LevelData
 
 
 class Grid(LatticeEncoding):
     """levels[l] = {"indices": resolution int32, "codebook": (K, F) int32}."""
 
     name = "codebook"
+    parameters = (*LEVELS, Parameter("log2_size", 1, MAX_LOG2_CODEBOOK_SIZE, None, is_integer=True))
 
     @classmethod
     def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:

@@ -20,7 +20,7 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..entropy import streams
 from ..spec import GridSpec
-from . import Encoding, LevelData, dense
+from . import LEVELS, Encoding, LevelData, dense
 
 Factor = tuple[int, ...]  # its axes, ascending
 
@@ -44,6 +44,7 @@ class FactoredEncoding(Encoding):
     """
 
     is_interpolated = True
+    parameters = LEVELS
 
     def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):
         super().__init__(spec, levels, steps)

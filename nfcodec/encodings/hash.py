@@ -17,8 +17,8 @@ import numpy as np
 
 from ..binary import Reader
 from ..entropy import streams
-from ..spec import HASH_PRIMES, GridSpec
-from . import LatticeEncoding, LevelData
+from ..spec import HASH_PRIMES, MAX_LOG2_HASHMAP_SIZE, GridSpec, Parameter
+from . import LEVELS, LatticeEncoding, LevelData
 
 
 def n_rows(spec: GridSpec, level: int) -> int:
@@ -44,6 +44,7 @@ class Grid(LatticeEncoding):
     """levels[l] = {"table": (T, F) int32}."""
 
     name = "hash"
+    parameters = (*LEVELS, Parameter("log2_size", 1, MAX_LOG2_HASHMAP_SIZE, None, is_integer=True))
 
     @classmethod
     def level_shapes(cls, spec: GridSpec, level: int) -> dict[str, tuple[int, ...]]:

@@ -19,8 +19,8 @@ from ..boxes import BoxTree
 from ..entropy import streams
 from ..errors import FormatError, LimitError
 from ..kernels import use_numba
-from ..spec import FACES_A_VERTEX, GridSpec
-from . import LevelData
+from ..spec import FACES_A_VERTEX, MAX_LOG2_VERTICES, GridSpec, Parameter
+from . import LEVELS, LevelData
 from .points import Grid as Points
 from .points import n_points
 
@@ -36,6 +36,7 @@ class Grid(Points):
     """
 
     name = "mesh"
+    parameters = (*LEVELS, Parameter("n_vertices", 4, 1 << MAX_LOG2_VERTICES, None, is_integer=True))
     dims = (3,)
 
     def _cloud(self, level: LevelData, resolution: tuple[int, ...]) -> Surface:

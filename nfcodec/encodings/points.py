@@ -18,8 +18,8 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..entropy import streams
 from ..errors import FormatError, LimitError
-from ..spec import MAX_NEIGHBOURS, MAX_REACH, RADII, GridSpec
-from . import Encoding, LevelData
+from ..spec import MAX_LOG2_POINTS, MAX_NEIGHBOURS, MAX_REACH, RADII, GridSpec, Parameter
+from . import LEVELS, Encoding, LevelData
 
 _PAIRS = 1 << 20  # of samples and points that are looked at together
 
@@ -42,6 +42,7 @@ class Grid(Encoding):
     """
 
     name = "points"
+    parameters = (*LEVELS, Parameter("n_points", 1, 1 << MAX_LOG2_POINTS, None, is_integer=True))
     dims = (1, 2, 3)
 
     def __init__(self, spec: GridSpec, levels: list[LevelData], steps: tuple[float, ...]):

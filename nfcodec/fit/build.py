@@ -15,6 +15,7 @@ from .analysis import channel_transform
 from .context import ContextModel
 from .encodings import GridTwin, load
 from .encodings.composite import Composite
+from .levels import halves
 from .model import FieldModel
 from .presets import Preset
 from .source import Source
@@ -69,7 +70,7 @@ def build(
     twin.packs = device == "cpu"
     skip = np.concatenate([first.skip(transform) for first in starts], axis=1)
     model = FieldModel(spec, twin, skip, mean, preset.activation_numbers)
-    if hasattr(twin, "flat") and preset.mlp.n_hidden_layers and model.is_plain:
+    if hasattr(twin, "flat") and preset.mlp.n_hidden_layers and model.is_plain and halves(grid):
         known = prior.load().get(prior.key_of(model)) if networks is None else networks
         if known:
             prior.start(model, known, transform, is_silent=is_short)
@@ -117,9 +118,7 @@ def _mask(latents: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
     size = np.abs(latents).max(0)
     if weight is not None:
         for k, n in enumerate(resolution):
-            factor = weight.shape[k] // n
-            edges = np.arange(0, n * factor, factor)
-            weight = np.maximum.reduceat(weight, edges, axis=k)
+            weight = np.maximum.reduceat(weight, np.arange(n) * weight.shape[k] // n, axis=k)
         size = size * (weight > 0.05)
     for k, n in enumerate(resolution):  # blocks with something in them ...
         size = np.maximum.reduceat(size, np.arange(0, n, _MASK_EDGE), axis=k)

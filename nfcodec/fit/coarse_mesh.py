@@ -14,17 +14,19 @@ __all__ = ["on_meshes"]
 
 
 def on_meshes(
-    planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, value: float | None
+    planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, value: float | None, count: int | None = None
 ) -> list[dict[str, np.ndarray]]:
     """planes (*extent, C) float32 -> the levels of a field on a surface, with features in the units of planes.
 
-    value: of the first plane at the surface; None for signals that are none, which have one at the median.
+    value: of the first plane at the surface; None for signals that are none, which have one at the median. count: vertices
+    that a level has at most, if fewer than `spec` says.
     """
     extent, left, out = planes.shape[:-1], planes.astype(np.float32).copy(), []
     first = planes[..., 0]
     vertices, faces = _isosurface(first, float(np.median(first)) if value is None else value)
     for level, f in enumerate(spec.n_features):
-        data = _snapped(vertices / extent * spec.resolutions[level] - 0.5, faces, spec, level)
+        most = min(count or n_points(spec, level), n_points(spec, level))
+        data = _snapped(vertices / extent * spec.resolutions[level] - 0.5, faces, spec.resolutions[level], most)
         surface = Surface(data, spec.resolutions[level])
         data["features"] = least_squares(surface, left[..., :f], weight)
         for block in np.array_split(np.arange(first.size), -(-first.size // (1 << 17))):
@@ -42,10 +44,10 @@ def _isosurface(values: np.ndarray, value: float) -> tuple[np.ndarray, np.ndarra
         return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
 
 
-def _snapped(places: np.ndarray, faces: np.ndarray, spec: GridSpec, level: int) -> dict[str, np.ndarray]:
+def _snapped(places: np.ndarray, faces: np.ndarray, resolution: tuple[int, ...], most: int) -> dict[str, np.ndarray]:
     """The mesh whose vertices are the lattice's next to `places` (V, 3), those that meet being one; of every second vertex
-    of the lattice, or every fourth and so on, where that is what a level may have."""
-    index = np.clip(np.rint(places), 0, np.array(spec.resolutions[level]) - 1).astype(np.int64)
+    of the lattice, or every third and so on, until there are not more than `most`."""
+    index = np.clip(np.rint(places), 0, np.array(resolution) - 1).astype(np.int64)
     stride = 1
     while True:
         positions, which = np.unique(index // stride * stride, axis=0, return_inverse=True)
@@ -53,7 +55,6 @@ def _snapped(places: np.ndarray, faces: np.ndarray, spec: GridSpec, level: int) 
         found = found[(found[:, 0] < found[:, 1]) & (found[:, 1] < found[:, 2])]
         found = found[~is_flat(positions, found)]
         used = np.unique(found)
-        most = n_points(spec, level)
         if len(used) <= most and len(found) <= FACES_A_VERTEX * most:
             return {"positions": positions[used].astype(np.int32), "faces": np.searchsorted(used, found).astype(np.int32)}
-        stride *= 2
+        stride += 1

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import activations
 from ..choice import Choice, numbers_of, parse_activation, parse_encoding
-from ..encodings import load
+from ..encodings import checked, load
 from ..errors import UsageError
-from ..header import halved
 from ..spec import (
     CATMULL_ROM,
     GRID_ENCODINGS,
-    MAX_LOG2_POINTS,
-    MAX_LOG2_VERTICES,
     SCATTERED,
     SURFACE_KINDS,
     CompositeSpec,
@@ -24,6 +21,7 @@ from ..spec import (
     InputSpec,
     MlpSpec,
 )  # fmt: skip
+from .levels import FACTORED, Levels, check, choose_levels, whole_resolution
 from .source import SURFACE_ALIGNMENT, Source
 
 # training steps by effort for a signal of 8 tiles; see n_steps
@@ -45,15 +43,13 @@ _BATCH = 1 << 14  # samples of a step
 _NETWORK_RESOLUTION = 96  # of surfaces, at most: networks of this size have no finer detail
 _ACTIVATION_OF_IDENTITY = "sine"
 _STEP_SHARE = {"codebook": 0.25}  # a step of the codebook costs about four times as much
-# levels and features of each of encodings of factors, of which more would be 0 for most signals
-_FINEST_MESH = 16  # vertices of a lattice along its longest axis that a mesh's vertices lie at
-_FACTORED = {"triplane": (4, 4), "kplanes": (4, 4), "cp": (3, 16), "vm": (2, 8)}
 _LMBDA = (-3.1, 0.045)  # log10 of the weight of a bit at quality 50, and per point
 _SURFACE_LMBDA = (-2.1, 0.03)
 _SLOPED_LMBDA = (-2.05, 0.03)  # more, as their errors count more
 _SURFACE_STEPS = 2.0  # most of a surface's samples hold little: its steps cost least
 _SURFACE_TILE_EDGE = 128  # fewer, larger tiles than of volumes: blocks of samples away from the surface take no time
 _SURFACE_RESOLUTION = 176  # samples along the longest axis at quality 50
+_MOST = 640  # and at any
 _SLOPED_KINDS = ("sdf", "tsdf")  # whose surface is where they pass through 0: errors of their slopes count
 _SLOPE = 0.5  # the weight of these
 _LEAST_SURFACE_STEPS = 150  # before them occupancy has not found its surface
@@ -61,15 +57,10 @@ _TILE_EDGE = {1: 1 << 14, 2: 256, 3: 64, 4: 24}
 _LARGE_TILE_EDGE = {1: 1 << 12, 2: 1024, 3: 96, 4: 32}  # on a GPU the interpolation of an axis is a whole matrix
 _GPU_PATIENCE = 3  # times the visits, where a step of a large tile takes little longer
 _LARGE = 250_000  # samples, at lmbda 1e-3, that pay for larger networks: fewer where a bit is worth more
-_SHORT_AXIS = 8
 _FIRST_SHAPE = (0.296875, 0.40625)  # of the kernels of all levels but the finest; where many fits end
-_N_LUMA = 2  # finest levels of a picture without colour; of a film one, whose next has an eighth of the samples
 _SURROUNDED = 2  # levels of an image whose neighbours the network sees
-_DETAIL = 0.5  # bits a sample that what half the resolution leaves may weigh in a volume, before it gets all of it
-_COARSEST = {1: 16, 2: 12, 3: 6, 4: 4}
 _SMALL = 1 << 13  # samples below which networks have to be paid for
 _TINY = 1 << 10
-_COARSEST_OF_SMALL = {1: 32, 2: 16, 3: 8, 4: 4}
 
 
 @dataclass(frozen=True)
@@ -82,9 +73,10 @@ class Preset:
     context_layers: int
     tile_edge: int
     stride: int
-    step_fine: float  # one integer step of the finest level, in target units
-    step_ratio: float  # from a level to the next coarser one
+    step_fine: float  # one integer step of what is usually the finest level, in target units
+    step_ratio: float  # of what is coarser by one halving
     lmbda: float = 0.0  # the weight of a bit
+    levels: dict[str, Levels] = field(default_factory=dict)  # by encoding, those of grids
     activation_numbers: tuple[float, ...] | None = None  # None for the usual ones
 
 
@@ -106,10 +98,14 @@ def _ladder(kind: str) -> tuple[float, float]:
     return _SURFACE_LMBDA if kind in SURFACE_KINDS else _LMBDA
 
 
-def surface_resolution(quality: float, effort: int, is_network_alone: bool = False) -> int:
-    """Target samples along a mesh's longest axis; the finest level has half as many vertices."""
-    resolution = 2 * SURFACE_ALIGNMENT * round(_SURFACE_RESOLUTION * 2 ** ((quality - 50) / 40) / (2 * SURFACE_ALIGNMENT))
-    return min(max(resolution, 32), _NETWORK_RESOLUTION if is_network_alone else 192 if effort == 1 else 640)
+def surface_resolution(quality: float, effort: int, is_network_alone: bool = False, finest: int | None = None) -> int:
+    """Target samples along a mesh's longest axis; the finest level has half as many vertices. finest: about so many, if
+    somebody asked for them."""
+    unit = 2 * SURFACE_ALIGNMENT
+    if finest is not None:
+        return min(unit * -(-2 * finest // unit), _MOST)
+    resolution = unit * round(_SURFACE_RESOLUTION * 2 ** ((quality - 50) / 40) / unit)
+    return min(max(resolution, unit), _NETWORK_RESOLUTION if is_network_alone else 192 if effort == 1 else _MOST)
 
 
 def choose(
@@ -127,32 +123,36 @@ def choose(
     "auto". n_samples: of the whole signal, where the source is a part of it. network: neurons and hidden layers, if not to
     be chosen. interpolation: of grids, None for what suits best; boundary: of grids, as in `GridSpec`.
     """
+    parts = checked(encoding)
     between = interpolation, boundary
-    parts = parse_encoding(encoding)
-    grids = [part.name for part in parts if part.name in GRID_ENCODINGS]
     is_alone = len(parts) == 1
-    if grids:
-        preset = _grid_preset(source, lmbda, grids[0], effort, n_samples, is_alone, *between)
-    else:
-        preset = _coordinate_preset(source, lmbda, n_samples)
-    described = []
-    for part in parts:
-        if part.name not in GRID_ENCODINGS:
-            described.append(load(part.name).describe(len(source.extent), **part.numbers))
-            continue
-        numbers_of((), part.numbers, f"the encoding {part.name}")
-        if part.name == grids[0]:
-            described.append(preset.grid)
-        else:
-            described.append(_grid_preset(source, lmbda, part.name, effort, n_samples, is_alone, *between).grid)
+    grids = {
+        part.name: _grid_preset(source, lmbda, part, effort, n_samples, is_alone, *between)
+        for part in parts
+        if part.name in GRID_ENCODINGS
+    }
+    preset = next(iter(grids.values())) if grids else _coordinate_preset(source, lmbda, n_samples)
+    described = [
+        grids[part.name].grid if part.name in grids else load(part.name).describe(len(source.extent), **part.numbers)
+        for part in parts
+    ]
     sees = described[0] if is_alone else CompositeSpec(tuple(described))
+    if any(part.numbers for part in parts):
+        check(sees)
     activation = usual_activation(parts) if activation == "auto" else activation
     chosen = parse_activation(activation)
     parameters = activations.load(chosen.name).parameters
     numbers = numbers_of(parameters, chosen.numbers, f"the activation {chosen.name}")
     n_neurons, n_hidden_layers = network or (preset.mlp.n_neurons, preset.mlp.n_hidden_layers)
     mlp = MlpSpec(sees.n_inputs, n_neurons, n_hidden_layers, source.channels, chosen.name)
-    return replace(preset, grid=sees, mlp=mlp, activation_numbers=numbers)
+    return replace(
+        preset,
+        grid=sees,
+        mlp=mlp,
+        activation_numbers=numbers,
+        levels={name: found.levels[name] for name, found in grids.items()},
+        stride=min((found.stride for found in grids.values()), default=preset.stride),
+    )
 
 
 def usual_activation(parts: tuple[Choice, ...]) -> str:
@@ -190,54 +190,39 @@ def _stride_of_network(extent: tuple[int, ...]) -> int:
 
 
 def _grid_preset(
-    source: Source, lmbda: float, encoding: str, effort: int, n_samples: int = 0, is_alone: bool = True,
+    source: Source, lmbda: float, part: Choice, effort: int, n_samples: int = 0, is_alone: bool = True,
     interpolation: str | None = None, boundary: tuple[str, ...] = (),
 ) -> Preset:  # fmt: skip
     """The preset of a grid. is_alone: whether it is all that the network sees."""
-    extent, d, channels = source.extent, len(source.extent), source.channels
+    extent, d, channels, encoding = source.extent, len(source.extent), source.channels, part.name
     n_samples = n_samples or math.prod(extent)
-    finest = extent
-    if d >= 3 and (source.kind in SURFACE_KINDS or source.detail < _DETAIL * lmbda):
-        # of few samples, such as the frames of a short film, each counts
-        finest = tuple(n if n < _SHORT_AXIS else half for n, half in zip(extent, halved(extent)))
     small = n_samples < _SMALL
-    coarsest = _COARSEST_OF_SMALL[d] if small else _COARSEST[d]
-    resolutions = [finest]
-    while max(resolutions[0]) > coarsest:
-        resolutions.insert(0, halved(resolutions[0]))
-    n_features = [channels] * len(resolutions)
-    if source.roles:
-        # a rim needs less detail than the surface, and so does colour beside its luma
-        n_features[-1] = 2 if source.is_color else 1
-    elif source.is_color and lmbda > 5e-5 and len(resolutions) > 1:
-        # luma (and alpha) alone on the finest levels: colour is kept at a quarter of the resolution, in films at half
-        n_luma = min(_N_LUMA if d < 3 else 1, len(resolutions) - 1)
-        n_features[-n_luma:] = [channels - 2] * n_luma
+    levels = choose_levels(source, lmbda, encoding, part.numbers, small)
+    n_levels = len(levels.resolutions)
     networks = _small_networks(n_samples) if small else _Networks()
     if source.kind not in SURFACE_KINDS and not small:
         networks = _networks(n_samples * (1e-3 / lmbda) ** 0.7, effort)
-    step_fine = 2.75 * math.sqrt(lmbda * channels)
     ratio = 0.85 if source.kind in SURFACE_KINDS else {1: 0.75, 2: 0.67}.get(d, 0.52)
-    if finest != extent:
+    step_fine = 2.75 * math.sqrt(lmbda * channels)
+    is_halved = whole_resolution(source, lmbda) != extent
+    if is_halved:
         step_fine *= ratio
-    if encoding == "mesh":
-        resolutions = [r for k, r in enumerate(resolutions) if k == 0 or max(r) <= _FINEST_MESH]
-        n_features = [channels] * len(resolutions)
-    if encoding in _FACTORED:
-        n_levels, n = _FACTORED[encoding]
-        resolutions = resolutions[-n_levels:]
-        n_features = [n] * len(resolutions)
-    sizes = {"hash": 14 if d == 2 else 16, "codebook": 6, "points": MAX_LOG2_POINTS, "mesh": MAX_LOG2_VERTICES}
-    log2_size = sizes.get(encoding, 0)
     if encoding in SCATTERED:  # which are not interpolated
         interpolation, boundary = "linear", ()
-    plain = encoding == "hash" or encoding in _FACTORED
+    plain = encoding == "hash" or encoding in FACTORED
     interpolation = interpolation or ("linear" if plain else "cubic" if small or not is_alone else "mitchell")
-    shapes = (_FIRST_SHAPE,) * (len(resolutions) - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
-    n_surrounded = min(_SURROUNDED, len(resolutions) - 1) if encoding == "dense" and shapes and d == 2 else 0
-    joining = "concatenation" if encoding == "triplane" else ""
+    shapes = (_FIRST_SHAPE,) * (n_levels - 1) + (CATMULL_ROM,) if interpolation == "mitchell" else ()
+    is_surrounded = encoding == "dense" and shapes and d == 2 and levels.resolutions[-1] == extent
     grid = GridSpec(
-        encoding, tuple(resolutions), tuple(n_features), interpolation, log2_size, shapes, n_surrounded, boundary, joining
+        encoding=encoding,
+        resolutions=levels.resolutions,
+        n_features=levels.n_features,
+        interpolation=interpolation,
+        log2_size=levels.log2_size,
+        shapes=shapes,
+        n_surrounded=min(_SURROUNDED, n_levels - 1) if is_surrounded else 0,
+        boundary=boundary,
+        joining="concatenation" if encoding == "triplane" else "",
     )
     return Preset(
         grid=grid,
@@ -245,10 +230,11 @@ def _grid_preset(
         context_neurons=networks.context_neurons,
         context_layers=networks.context_layers,
         tile_edge=_tile_edge(d, source.kind),
-        stride=1 if finest == extent else 2,
+        stride=2 if is_halved and levels.octaves >= 0 else 1,
         step_fine=step_fine,
         step_ratio=ratio,
         lmbda=lmbda,
+        levels={encoding: levels},
     )
 
 
@@ -355,7 +341,7 @@ def recipe_of(kind: str, n_steps: int, n_tiles: int, encoding: str = "dense", lm
             recipe.update(slope=_SLOPE)
         if "latent_rate" in recipe:  # what a short fit starts from is further off than with lattices
             recipe.update(latent_rate=0.05)
-    if encoding == "hash":
+    if [part.name for part in parse_encoding(encoding)] == ["hash"]:
         haste = (lmbda_of(50, kind) / lmbda) ** _HASTE
         recipe.update(latent_rate=recipe.get("latent_rate", _LATENT_RATE) * max(haste, 1.0))
     return recipe

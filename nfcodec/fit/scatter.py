@@ -24,15 +24,18 @@ _SAMPLES_A_CELL = 2  # along an axis, which least squares see of coarse levels
 _AT_ONCE = 1 << 17  # samples
 
 
-def scatter(planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, lmbda: float) -> list[dict[str, np.ndarray]]:
+def scatter(
+    planes: np.ndarray, spec: GridSpec, weight: np.ndarray | None, lmbda: float, count: int | None = None
+) -> list[dict[str, np.ndarray]]:
     """planes (*extent, C) float32 -> the levels of a cloud, with features in the units of planes. weight: as in `Source`;
-    lmbda: points that save less than they cost are left out."""
+    lmbda: points that save less than they cost are left out, unless `count` says how many a level has (fewer where its
+    lattice has fewer vertices)."""
     extent, left, out = planes.shape[:-1], planes.astype(np.float32).copy(), []
     for level, f in enumerate(spec.n_features):
         resolution = spec.resolutions[level]
         explained, sizes = _explained(left[..., :f], resolution, weight)
-        order = np.argsort(-explained, kind="stable")[: n_points(spec, level)]
-        kept = np.sort(order[explained[order] > _BITS * lmbda])
+        order = np.argsort(-explained, kind="stable")[: count or n_points(spec, level)]
+        kept = np.sort(order[explained[order] > _BITS * lmbda] if count is None else order)
         positions = np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32)
         data = {"positions": positions, "sizes": sizes[kept].astype(np.int32), "reach": np.array([_REACH], np.int32)}
         cloud = Cloud.of(data, resolution)

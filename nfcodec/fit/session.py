@@ -111,7 +111,10 @@ class Session:
         self.is_surface = signal.kind in SURFACE_KINDS
         self.n_samples = len(signal.mesh.vertices) if self.is_surface else math.prod(signal.extent)
         # whether all bits are those of the network: a fit does not count them as it runs
-        self._is_network_alone = all(part.name not in GRID_ENCODINGS for part in parse_encoding(settings.encoding))
+        parts = parse_encoding(settings.encoding)
+        self._is_network_alone = all(part.name not in GRID_ENCODINGS for part in parts)
+        finest = [part.numbers.get("finest") for part in parts if part.name in GRID_ENCODINGS]
+        self._finest = int(max(finest)) if finest and None not in finest else None
         self._distance: MeshDistance | None = None
         if self.is_surface:
             self.signal, self._distance, self._rim = measure_mesh(signal, settings.kind_is_free, settings.closes_holes)
@@ -321,7 +324,7 @@ class Session:
         resolution = 0
         if self.is_surface:
             quality = presets.quality_of(lmbda, self.signal.kind)
-            resolution = presets.surface_resolution(quality, self.settings.effort, self._is_network_alone)
+            resolution = presets.surface_resolution(quality, self.settings.effort, self._is_network_alone, self._finest)
         if self._source is None or resolution != self._resolution:
             self._source = from_mesh(self.signal, self._distance, resolution, self._rim)
             self._resolution = resolution

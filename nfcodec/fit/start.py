@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..spec import SCATTERED, CoordinateSpec, GridSpec
 from .analysis import pyramid
 from .coarse_mesh import on_meshes
 from .decomposition import decompose
+from .levels import coarser
 from .presets import Preset
 from .scatter import scatter
 
@@ -43,24 +44,31 @@ def start(
     at_surface: float | None = None,
 ) -> Start:
     """The start of one encoding for planes (*extent, C) float32. weight: as in `Source`; from_nothing: latents of lattices
-    are 0. at_surface: what the first plane is at a surface, None for signals that are none."""
+    are 0. at_surface: what the first plane is at a surface, None for signals that are none. Features beyond those of the
+    planes start as 0, for the hidden layers alone."""
     if isinstance(part, CoordinateSpec):
         return Start([], np.full(part.n_inputs, -1), (1.0,))
+    levels = preset.levels[part.encoding]
+    step_fine = preset.step_fine * preset.step_ratio**levels.octaves
     if issubclass(load(part.encoding), FactoredEncoding):
         found, owners, gains = decompose(planes, part, weight, seed)
-        steps = _coded(preset.step_fine * preset.step_ratio ** _depth(part, level) / g for level, g in enumerate(gains))
+        steps = _coded(step_fine * preset.step_ratio ** _depth(part, level) / g for level, g in enumerate(gains))
         return Start([[v / step for v in level] for level, step in zip(found, steps)], owners, steps)
-    steps = _coded(preset.step_fine * preset.step_ratio**k for k in reversed(range(part.n_levels)))
-    owners = np.concatenate([np.arange(f) for f in part.n_features])
+    steps = _coded(step_fine * preset.step_ratio**k for k in coarser(part))
+    owned = replace(part, n_features=tuple(min(f, planes.shape[-1]) for f in part.n_features))
+    further = [f - own for f, own in zip(part.n_features, owned.n_features)]
+    owners = np.concatenate([np.pad(np.arange(f), (0, n), constant_values=-1) for f, n in zip(owned.n_features, further)])
     if part.encoding in SCATTERED:
         if part.encoding == "points":
-            found = scatter(planes, part, weight, preset.lmbda * planes.shape[-1])
+            found = scatter(planes, owned, weight, preset.lmbda * planes.shape[-1], levels.most)
         else:
-            found = on_meshes(planes, part, weight, at_surface)
-        return Start([{**level, "features": level["features"] / step} for level, step in zip(found, steps)], owners, steps)
-    first = pyramid(planes, part, weight, preset.lmbda * planes.shape[-1])
+            found = on_meshes(planes, owned, weight, at_surface, levels.most)
+        features = [np.pad(level["features"] / step, ((0, 0), (0, n))) for level, step, n in zip(found, steps, further)]
+        return Start([{**level, "features": f} for level, f in zip(found, features)], owners, steps)
+    first = pyramid(planes, owned, weight, preset.lmbda * planes.shape[-1])
     owners = np.pad(owners, (0, part.n_inputs - len(owners)), constant_values=-1)
-    return Start([values / step * (not from_nothing) for values, step in zip(first, steps)], owners, steps)
+    latents = [values / step * (not from_nothing) for values, step in zip(first, steps)]
+    return Start([np.pad(v, ((0, n), *((0, 0),) * part.n_dims)) for v, n in zip(latents, further)], owners, steps)
 
 
 def _coded(steps) -> tuple[float, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import activations as activations_room
-from .. import encodings as encodings_room
-from ..choice import Choice, numbers_of, parse_activation, parse_encoding
+from ..choice import check_numbers, parse_activation
+from ..encodings import checked
 from ..spec import ACTIVATIONS, COORDINATE_ENCODINGS, GRID_ENCODINGS
 
 __all__ = ["ACTIVATIONS_USUAL", "ALL", "ENCODINGS_USUAL", "GROUPS", "Member", "members_of"]
@@ -40,23 +40,15 @@ def members_of(encodings: Iterable[str], activations: Iterable[str], on: str) ->
 
     found: dict[Member, None] = {}
     for encoding in _expanded(encodings, {**GRID_ENCODINGS, **COORDINATE_ENCODINGS}):
-        parts = _checked_encoding(encoding)
+        parts = checked(encoding)
         is_grid = any(part.name in GRID_ENCODINGS for part in parts)
         found[Member("structure" if is_grid else "encoding", encoding, usual_activation(parts))] = None
-    _checked_encoding(on)
+    checked(on)
     for activation in _expanded(activations, ACTIVATIONS):
-        chosen = parse_activation(activation)
-        numbers_of(activations_room.load(chosen.name).parameters, chosen.numbers, f"the activation {chosen.name}")
+        name, numbers = parse_activation(activation)
+        check_numbers(activations_room.load(name).parameters, numbers, f"the activation {name}")
         found[Member("activation", on, activation)] = None
     return sorted(found, key=lambda member: list(GROUPS).index(member.group))
-
-
-def _checked_encoding(text: str) -> tuple[Choice, ...]:
-    parts = parse_encoding(text)
-    for part in parts:
-        known = encodings_room.load(part.name).parameters
-        numbers_of(known, part.numbers, f"the encoding {part.name}")
-    return parts
 
 
 def _expanded(names: Iterable[str], known: Iterable[str]) -> list[str]:

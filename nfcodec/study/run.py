@@ -59,7 +59,8 @@ def study(
     """Fits a signal with each of several encodings, and with each of several activations on the encoding `on`, all with the
     same effort, until files have the same size.
 
-    source: a path or a Signal. encodings, activations: as of `encode`, "all" for all there are. size: bytes of the files;
+    source: a path or a Signal. encodings, activations: as of `encode`, "all" for all there are; one may be there several
+    times with other numbers. size: bytes of the files;
     without it those of a dense grid at `quality`, which is also where the search for the size begins. effort, seed, device,
     kind, read_options: as of `encode`. time_limit: seconds after which nothing new is begun and a fit is given up. store:
     where results are kept and looked up. Ctrl-C ends the work as the time limit does: what is done is returned, and
