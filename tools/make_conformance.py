@@ -20,10 +20,12 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+import conformance_broken  # noqa: E402
 import conformance_cases as cases  # noqa: E402
 import make_goldens as goldens  # noqa: E402
 import make_scenes as scenes  # noqa: E402
 import scene_cases  # noqa: E402
+from conformance_parts import chunk_ends  # noqa: E402
 
 import nfcodec  # noqa: E402
 from nfcodec.conformance.answer import answer  # noqa: E402
@@ -92,7 +94,7 @@ def valid(folder: Path) -> list[dict[str, Any]]:
 
 
 def invalid(folder: Path) -> list[dict[str, Any]]:
-    broken = cases.invalid() | scene_cases.invalid()
+    broken = conformance_broken.invalid() | scene_cases.invalid()
     return [test for name, (code, data) in broken.items() for test in tests_of(folder, name, data, [{}], code)]
 
 
@@ -103,7 +105,7 @@ def truncated(folder: Path) -> list[dict[str, Any]]:
         found = nfcodec.open(data)
         is_scene = isinstance(found, nfcodec.Scene)
         ask = {"points": [[0.5, 1.0, 2.0]]} if is_scene else {"coords": [[x] * found.spec.n_dims for x in (0.3, 0.9)]}
-        for length in sorted({n for end in cases.chunk_ends(data) for n in (end - 1, end, end + 1)} | {3, 20}):
+        for length in sorted({n for end in chunk_ends(data) for n in (end - 1, end, end + 1)} | {3, 20}):
             if length < len(data):
                 part = data[:length]
                 cut = f"{name}-{length}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import make_scenes as scenes
-from conformance_cases import assemble, chunks_of, data_of
+from conformance_parts import assemble, chunks_of, data_of
 from make_scenes import NODES
 
 from nfcodec import container
