@@ -60,8 +60,9 @@ def encode_scene(
     read_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> EncodedScene:
-    """Fits a field to each part of a mesh's file and writes them as one scene: the instances of a glTF scene with its nodes
-    and names, or of a single mesh the pieces that no vertex joins. The same geometry is fitted and stored once.
+    """Fits a field to each part of a mesh's file and writes them as one scene: the nodes of a glTF scene with
+    their names, the objects of an OBJ file, or of a single mesh the pieces that no vertex joins. The same geometry is
+    fitted and stored once.
 
     options: as of `encode`, and goals are those of each part, relative to its own diagonal; size, bpp and lossless do not
     apply. read_options: texture alone. Raises as `encode`.
@@ -75,6 +76,7 @@ def encode_scene(
     if output is not None:
         check_output(output, overwrite)
     found = io.read_scene(source, **(read_options or {}))
+    nodes = pack_nodes(found.nodes, len(found.signals))  # before the long work: it says what a file cannot hold
     whole = io.read(source, **(read_options or {}))
     parts = []
     for number, signal in enumerate(found.signals):
@@ -82,7 +84,7 @@ def encode_scene(
             None if time_limit is None else max(time_limit - time.monotonic() + start, 1e-3) / (len(found.signals) - number)
         )
         parts.append(_encode_part(signal, options | {"time_limit": left}, _told(on_progress, number, len(found.signals))))
-    chunks = [Chunk(SCNE, 0, RAW, pack_nodes(found.nodes, len(parts)))]
+    chunks = [Chunk(SCNE, 0, RAW, nodes)]
     chunks += [Chunk(PART, number, RAW, _bare(part.data)) for number, part in enumerate(parts)]
     data = write([*chunks, meta_chunk(found.meta)])
     scene = decode.open(data)

@@ -237,20 +237,6 @@ def test_glb_colours_are_linear_floats(tmp_path):
     assert accessor["max"] == pytest.approx([0.2140411] * 3), "IEC 61966-2-1 of one half"
 
 
-def test_wide_colours_of_glb_are_dropped_not_garbled(tmp_path):
-    surface = trimesh.Trimesh(sheet().vertices, sheet().faces, process=False)
-    surface.vertex_attributes["_X"] = np.full((4, 4), 1000, np.uint16)
-
-    def rename(tree):
-        for mesh in tree["meshes"]:
-            for primitive in mesh["primitives"]:
-                primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_X")
-
-    (tmp_path / "a.glb").write_bytes(surface.export(file_type="glb", tree_postprocessor=rename))
-    signal = io.read(tmp_path / "a.glb")
-    assert signal.mesh.paint is None and signal.meta["dropped"] == ["colours"]
-
-
 OBJ = """mtllib m.mtl
 v 0 0 0
 v 1 0 0

@@ -70,7 +70,7 @@ _TARGETS = ("quality", "psnr", "max_error", "size", "bpp", "lossless")
 @click.option("--progressive", is_flag=True, help="Train coarse levels to look well alone; costs a few per cent of bytes.")
 @click.option("--close-holes", is_flag=True, help="Let surfaces go on where a mesh has holes: saves some bytes.")
 @click.option(
-    "--parts", is_flag=True, help="A scene: a field for each instance or each piece of a mesh, with nodes and names."
+    "--parts", is_flag=True, help="A scene: a field for each node or object, or each piece of a mesh, with nodes and names."
 )
 @click.option("--separate", is_flag=True, help="With --parts: a file for each part instead of one scene.")
 @click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 takes seconds, 9 takes hours.")
@@ -128,7 +128,8 @@ def _encode_separately(jobs: list[Job], options: dict[str, Any]) -> int:
         stem, taken = job.output.removesuffix(".nfld"), set()
         for part, name in enumerate(names):
             name = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:_PART_NAME]
-            name = f"{name}-{part}" if name in taken else name
+            while name in taken:
+                name = f"{name}-{part}"
             taken.add(name)
             one = replace(job, output=f"{stem}-{name}.nfld")
             worst = max(worst, run_all(

@@ -57,7 +57,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -217,11 +218,7 @@ def read(
         raise UsageError(f"reading {path.name!r}: got the quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
     if frames.is_pattern(path):
         return as_quantity(frames.read(path, read, frame_rate), quantity, path.name, False)
-    if path.is_dir():
-        raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
-    if not path.exists():
-        raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
-    _, format = _format_of(path)
+    format = _present(path)
     given = {"dataset": dataset, "shape": shape, "dtype": dtype, "axes": axes, "texture": texture, "part": part}
     given["frame_rate"] = frame_rate
     options = {key: value for key, value in given.items() if value is not None}
@@ -231,14 +228,35 @@ def read(
             f"reading {path.name!r}: {wrong[0]} does not apply to {format.name}; leave it out"
             + (f" (it takes {', '.join(format.options)})" if format.options else "")
         )
-    if path.stat().st_size == 0:
-        raise SignalError(f"reading {path.name!r}: the file is empty (0 bytes), expected {format.name}")
     if kind is not None and kind not in format.kinds:
         raise UsageError(f"reading {path.name!r}: {format.name} holds {' or '.join(format.kinds)}, got the kind {kind!r}")
 
     module = importlib.import_module(f".{format.module}", __name__)
-    try:
+    with _explained(path, format.name):
         signal = getattr(module, format.reader)(path, format.name, **options)
+    takes_axes = "axes" in format.options
+    if kind == "image" and takes_axes and axes is None and may_have_channels(signal):
+        return read(path, kind, **{**options, "axes": "yxc"}, quantity=quantity)
+    return as_quantity(as_kind(signal, kind, path.name, takes_axes), quantity, path.name, takes_axes)
+
+
+def _present(path: Path) -> Format:
+    """The format of a file that is there and not empty."""
+    if path.is_dir():
+        raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
+    if not path.exists():
+        raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
+    format = _format_of(path)[1]
+    if path.stat().st_size == 0:
+        raise SignalError(f"reading {path.name!r}: the file is empty (0 bytes), expected {format.name}")
+    return format
+
+
+@contextmanager
+def _explained(path: Path, format: str) -> Iterator[None]:
+    """What libraries raise while they read a file, as errors of this package."""
+    try:
+        yield
     except NfldError:
         raise
     except ImportError as err:  # of a package that a library needs for this very file
@@ -248,11 +266,7 @@ def read(
     except MemoryError as err:
         raise SignalError(f"reading {path.name!r}: not enough memory; crop or downsample it") from err
     except Exception as err:
-        raise SignalError(unreadable(path, format.name, err)) from err
-    takes_axes = "axes" in format.options
-    if kind == "image" and takes_axes and axes is None and may_have_channels(signal):
-        return read(path, kind, **{**options, "axes": "yxc"}, quantity=quantity)
-    return as_quantity(as_kind(signal, kind, path.name, takes_axes), quantity, path.name, takes_axes)
+        raise SignalError(unreadable(path, format, err)) from err
 
 
 def n_bytes(path: str | os.PathLike) -> int:
@@ -278,12 +292,16 @@ def parts(path: str | os.PathLike) -> list[str]:
 def read_scene(path: str | os.PathLike, texture: str | os.PathLike | None = None) -> SceneSource:
     """The parts of a mesh's file with the nodes that place them: `scene.SceneSource`. Raises as `read`, and UsageError for
     files of other signals."""
-    whole = read(path, texture=texture)  # for its errors
-    if whole.mesh is None:
-        raise UsageError(f"reading {str(path)!r}: got a file of kind {whole.kind}, expected a mesh, which has parts")
+    path = Path(path)
+    format = _present(path)
+    if "sdf" not in format.kinds:
+        raise UsageError(f"reading {str(path)!r}: got a file of kind {format.kinds[0]}, expected a mesh, which has parts")
+    if texture is not None and "texture" not in format.options:
+        raise UsageError(f"reading {path.name!r}: texture does not apply to {format.name}; leave it out")
     from .scene import read as read_parts
 
-    return read_parts(Path(path), whole.meta["format"], texture)
+    with _explained(path, format.name):
+        return read_parts(path, format.name, texture)
 
 
 def check_finite(signal: Signal) -> None:

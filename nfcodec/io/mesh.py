@@ -11,7 +11,7 @@ inconsistent winding stay as they are and are counted in meta:
     consistent_winding      no two neighbouring faces run along their common edge in the same direction
     n_welded                vertices that were merged into an identical one (absent if 0, like the next two)
     n_removed_degenerate    faces without area; n_removed_duplicate: faces with the same vertices in the same direction
-    dropped                 what the format had and is not kept: "uv" without a texture, "colours" of 16 bits in glTF
+    dropped                 what the format had and is not kept: "uv" without a texture
     part, part_name         the number of the part that was read alone, and the name of its node in a scene
 
 Colours become the mesh's `Paint`: `nfcodec.io.paint`.
@@ -32,11 +32,13 @@ from nfcodec.errors import MissingExtraError, SignalError, UsageError
 from nfcodec.paint import some_faces, vertex_colours
 from nfcodec.spec import Mesh, Paint, Signal
 
+from . import gltf, obj
 from .far import float32_error, placed, with_doubles
 from .paint import Painter, glb_colours, has_one_texture, read_texture, textured_surface, to_bytes
-from .pieces import chosen, instances, piece, piece_ids
+from .pieces import chosen, piece, piece_ids
+from .source import Source
 
-__all__ = ["clean", "library", "load", "long_units", "part_names", "read", "short_units", "topology", "write"]
+__all__ = ["clean", "corners_of", "library", "load", "long_units", "part_names", "read", "short_units", "topology", "write"]
 
 # beyond this, squares overflow float32
 MAX_COORDINATE = 1e18
@@ -78,30 +80,23 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
     Raises SignalError for a file without faces, with NaN or huge vertices, or with indices out of range.
     """
     trimesh = library(f"reading {format.upper()}")
-    scene = load(trimesh, path, format)
-    vertices, faces, n_instances = [], [], 0
+    source = load(trimesh, path, format, by_object=part is not None)
+    vertices, faces, offset = [], [], 0
     painter = Painter(path, format, None if texture is None else read_texture(texture))
-    offset = 0
-    for node in chosen(scene, part, path.name):
-        transform, geometry_name = scene.graph[node]
-        body = scene.geometry[geometry_name]
-        if not isinstance(body, trimesh.Trimesh):
-            continue
-        points = np.asarray(body.vertices, np.float64)
-        if not np.array_equal(transform, np.eye(4)):
-            points = points @ transform[:3, :3].T + transform[:3, 3]
-        corners = np.asarray(body.faces, np.int64)
-        if corners.min() < 0 or corners.max() >= len(points):
-            raise SignalError(
-                f"reading {path.name!r}: a face refers to vertex {corners.max()} of {len(points)}; repair the file"
-            )
-        if np.linalg.det(transform[:3, :3]) < 0:
-            corners = corners[:, ::-1]  # a mirror turns surfaces inside out
-        painter.add(body, corners)
-        vertices.append(points)
-        faces.append(corners + offset)
-        offset += len(points)
-        n_instances += 1
+    drawn = chosen(source, part, path.name)
+    for number in drawn:
+        transform = source.worlds[number]
+        for body in source.nodes[number].bodies:
+            points = np.asarray(body.vertices, np.float64)
+            if not np.array_equal(transform, np.eye(4)):
+                points = points @ transform[:3, :3].T + transform[:3, 3]
+            corners = corners_of(body, path.name)
+            if np.linalg.det(transform[:3, :3]) < 0:
+                corners = corners[:, ::-1]  # a mirror turns surfaces inside out
+            painter.add(body, corners)
+            vertices.append(points)
+            faces.append(corners + offset)
+            offset += len(points)
     if not faces:
         raise SignalError(
             f"reading {path.name!r}: got no triangles{_why_empty(path, format)}, expected a mesh with faces; "
@@ -113,17 +108,17 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
             f"reading {path.name!r}: got a texture for a mesh without texture coordinates; leave the texture out"
         )
     mesh, counts = clean(path.name, np.concatenate(vertices), np.concatenate(faces), paint)
-    meta = {"source": path.name, "format": format, "n_instances": n_instances}
+    meta = {"source": path.name, "format": format, "n_instances": len(drawn)}
     if part is not None:
-        if len(instances(scene)) < 2:
+        if len(source.drawn) < 2:
             one = piece(mesh, part, path.name)
             mesh, counts = clean(path.name, one.vertices, one.faces, one.paint)
         else:
-            meta["part_name"] = node
+            meta["part_name"] = source.nodes[drawn[0]].name
         meta["part"] = part
     meta |= counts
-    if scene.units:
-        meta["units"] = short_units(scene.units)
+    if source.units:
+        meta["units"] = short_units(source.units)
     if painter.dropped:
         meta["dropped"] = sorted(painter.dropped)
     return Signal(kind="sdf", mesh=mesh, meta=meta)
@@ -131,16 +126,16 @@ def read(path: Path, format: str, texture: str | Path | None = None, part: int |
 
 def part_names(path: Path, format: str) -> list[str]:
     """Names of the parts that `read` knows by their numbers: those of a scene's nodes, or of a single one, numbers."""
-    named = instances(load(library(f"reading {format.upper()}"), path, format))
-    if len(named) > 1:
-        return named
+    source = load(library(f"reading {format.upper()}"), path, format, by_object=True)
+    if len(source.drawn) > 1:
+        return [source.nodes[k].name or str(part) for part, k in enumerate(source.drawn)]
     return [str(k) for k in range(int(piece_ids(read(path, format).mesh).max()) + 1)]
 
 
-def load(trimesh: Any, path: Path, format: str) -> Any:
-    """The trimesh scene of a file, as it is there."""
+def load(trimesh: Any, path: Path, format: str, by_object: bool = False) -> Source:
+    """The nodes of a file with their triangles as they are there; by_object: of OBJ its objects or groups."""
     try:
-        return _load_scene(trimesh, path, format)
+        return _load(trimesh, path, format, by_object)
     except ModuleNotFoundError as err:
         if err.name != "charset_normalizer":
             raise
@@ -150,9 +145,9 @@ def load(trimesh: Any, path: Path, format: str) -> Any:
         ) from err
 
 
-def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
+def _load(trimesh: Any, path: Path, format: str, by_object: bool) -> Source:
     if format in ("glb", "gltf"):
-        return trimesh.load_scene(path, process=False)
+        return gltf.load(trimesh, path)
     data = path.read_bytes()
     is_text = format in ("obj", "off") or (format == "stl" and not _is_binary_stl(data))
     if is_text:
@@ -162,23 +157,19 @@ def _load_scene(trimesh: Any, path: Path, format: str) -> Any:
             data.decode("utf-8")
         except UnicodeDecodeError:
             data = data.decode("latin-1").encode("utf-8")  # comments and names of older tools
-    options = {}
     if format == "obj":
-        # materials that are not there say nothing about the surface
-        library = _material_library(data)
-        with_materials = library is not None and (path.parent / library).is_file()
-        options = {"skip_materials": True}
-        if with_materials:
-            options = {"resolver": trimesh.resolvers.FilePathResolver(str(path))}
-    return trimesh.load_scene(io.BytesIO(data), file_type=format, process=False, **options)
+        return obj.load(trimesh, path, data, by_object)
+    return Source.of(trimesh.load_scene(io.BytesIO(data), file_type=format, process=False))
 
 
-def _material_library(data: bytes) -> str | None:
-    """The name of the file of materials that an OBJ file mentions."""
-    at = 0 if data.startswith(b"mtllib ") else data.find(b"\nmtllib ") + 1
-    if at == 0 and not data.startswith(b"mtllib "):
-        return None
-    return data[at : at + 1024].split(b"\n")[0][7:].strip().decode("utf-8", "replace")
+def corners_of(body: Any, name: str) -> np.ndarray:
+    """The faces (T, 3) int64 of a trimesh mesh; SignalError where one names a vertex that is not there."""
+    corners = np.asarray(body.faces, np.int64)
+    if corners.min() < 0 or corners.max() >= len(body.vertices):
+        raise SignalError(
+            f"reading {name!r}: a face refers to vertex {corners.max()} of {len(body.vertices)}; repair the file"
+        )
+    return corners
 
 
 def _is_binary_stl(data: bytes) -> bool:

@@ -7,7 +7,6 @@ converted on the way in and out.
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import numpy as np
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.spec import Mesh, Paint
 
+from .gltf import COLOUR
+
 __all__ = ["Painter", "glb_colours", "has_one_texture", "read_texture", "textured_surface", "to_bytes"]
 
 _MAX_TEXELS = 1 << 28
-_UNSIGNED_SHORT = 5123  # of glTF's component types
 _KNEE = 0.0031308  # of the sRGB curve, IEC 61966-2-1
 
 
@@ -82,16 +82,6 @@ def textured_surface(trimesh: Any, mesh: Mesh, normals: np.ndarray | None) -> An
     )  # fmt: skip
 
 
-def has_wide_colours(path: Path) -> bool:
-    """Whether a glTF or GLB file has vertex colours of 16 bits, which trimesh cuts down to their low bytes."""
-    data = path.read_bytes()
-    text = data[20 : 20 + int.from_bytes(data[12:16], "little")] if data[:4] == b"glTF" else data
-    tree = json.loads(text)
-    primitives = [p for mesh in tree.get("meshes", []) for p in mesh["primitives"]]
-    ids = {p["attributes"]["COLOR_0"] for p in primitives if "COLOR_0" in p["attributes"]}
-    return any(tree["accessors"][k]["componentType"] == _UNSIGNED_SHORT for k in ids)
-
-
 def read_texture(path: str | Path) -> np.ndarray:
     """An image as (H, W, 3) uint8. UsageError where there is none, SignalError for what is no image."""
     from PIL import Image
@@ -117,8 +107,7 @@ class Painter:
     def __init__(self, path: Path, format: str, texture: np.ndarray | None):
         """texture: of all parts with texture coordinates, whatever their materials say."""
         self.name, self.is_linear, self.texture = path.name, format in ("glb", "gltf"), texture
-        self.is_wide = self.is_linear and has_wide_colours(path)
-        self.dropped: set[str] = {"colours"} if self.is_wide else set()
+        self.dropped: set[str] = set()
         self._parts: list[tuple[np.ndarray, np.ndarray, int]] = []
         self._textures: list[np.ndarray] = []
         self._known: dict[int, int] = {}
@@ -142,17 +131,17 @@ class Painter:
         colours, uv, which = np.ones((n, 3, 3), np.float32), np.zeros((n, 3, 2), np.float32), -1
         kind = getattr(visual, "kind", None)
         material = getattr(visual, "material", None)
-        if kind == "vertex" and not self.is_wide:
+        exact = part.vertex_attributes.get(COLOUR)
+        if exact is not None:
+            colours = self._given(exact)[corners]
+            self._is_painted = True
+        elif kind == "vertex":
             colours = self._given(visual.vertex_colors)[corners]
             self._is_painted = True
         elif kind == "face" and len(visual.face_colors) == n:
             colours = np.repeat(self._given(visual.face_colors)[:, None], 3, 1)
             self._is_painted = True
-        elif hasattr(visual, "uv"):
-            attributes = getattr(visual, "vertex_attributes", {})
-            if not self.is_wide and "color" in attributes and len(attributes["color"]) == len(part.vertices):
-                colours = self._given(np.asarray(attributes["color"]))[corners]
-                self._is_painted = True
+        if hasattr(visual, "uv"):
             found = getattr(visual, "uv", None)
             image = _image(material)
             has_uv = found is not None and len(found) == len(part.vertices) and bool(np.isfinite(found).all())

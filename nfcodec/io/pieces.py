@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nfcodec.errors import UsageError
 from nfcodec.paint import some_faces
 from nfcodec.spec import Mesh
 
-__all__ = ["chosen", "instances", "piece", "piece_ids"]
+from .source import Source
+
+__all__ = ["chosen", "piece", "piece_ids"]
 
 
-def instances(scene: Any) -> list[str]:
-    """Names of the nodes of a trimesh scene that place triangles, in the scene's order."""
-    return [node for node in scene.graph.nodes_geometry if len(getattr(scene.geometry[scene.graph[node][1]], "faces", ()))]
-
-
-def chosen(scene: Any, part: int | None, name: str) -> list[str]:
-    """Those of `instances` that are wanted: all of them, or of several the one with the number `part`."""
-    found = instances(scene)
-    if part is None or len(found) < 2:
-        return found
-    return [found[_checked(part, len(found), name)]]
+def chosen(source: Source, part: int | None, name: str) -> list[int]:
+    """The nodes with triangles that are wanted: all of them, or of several the one with the number `part`."""
+    if part is None or len(source.drawn) < 2:
+        return source.drawn
+    return [source.drawn[_checked(part, len(source.drawn), name)]]
 
 
 def piece_ids(mesh: Mesh) -> np.ndarray:
