@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from nfcodec.spec import ACTIVATIONS, COORDINATE_ENCODINGS, GRID_ENCODINGS, Sign
 
 pytest.importorskip("torch", reason="encoding needs torch")
 
-from nfcodec.study import members_of, run, study, table
+from nfcodec.measure import Report
+from nfcodec.study import charts, members_of, report, run, study, table
+from nfcodec.study.members import Member
+from nfcodec.study.rows import Course, Moment, Row, Study
 from nfcodec.study.spectrum import bands_missing, radial_power
 from nfcodec.study.watch import Watch, moments_of
 
@@ -183,6 +187,43 @@ def test_sizes_are_matched_and_what_does_not_suit_is_named():
     assert "Best at" in text and "without structure kplanes" in text
 
 
+def test_a_constant_has_no_power_that_could_be_missing():
+    values = np.full((9, 8, 3), 13, np.uint8)
+    found = study(Signal("image", values), encodings=["dense"], activations=[], effort=1)
+    (row,) = found.rows
+    assert set(row.course.missing(row.course.moments[-1]).values()) == {None}
+    report.html(found)  # whatever there is to draw
+
+
+def fake(db, *members):
+    """A study of fields of these decibels, by names of members."""
+    rows = [
+        Row(member, 50.0, 100, Report(psnr, 0.0, None), (16, 2), 9, 1.0, 1.0, Course((0.5,), (4,), (1.0,), (Moment(9, 1.0, psnr, (0.0,)),)))
+        for psnr, member in zip(db, members)
+    ]  # fmt: skip
+    return Study("photo", picture(), 1000, 100, tuple(rows), (), "", {})
+
+
+def test_who_wins_and_by_how_much():
+    dense, hashed = (Member("structure", name, "relu") for name in ("dense", "hash"))
+    identity, sine, relu = Member("encoding", "identity", "sine"), *(Member("activation", "identity", name) for name in ("sine", "relu"))
+    first = [table.sentences(fake(db, dense, hashed, identity, sine, relu))[0] for db in (
+        (30.0, 32.26, 20.0, 21.0, 22.0), (32.0, 32.05, 1.0, 2.0, 31.99), (3.0, 4.0, 30.0, 30.02, 22.5), (math.inf, 9.0, 2.0, 2.0, 2.0), (math.inf, math.inf, 2.0, 2.0, 2.0),
+    )]  # fmt: skip
+    assert first[0] == "Best at 100 B: hash, 32.26 dB, 2.3 dB before dense."
+    assert first[1] == "Best at 100 B: hash, 32.05 dB, level with dense, relu on identity."
+    assert first[2] == "Best at 100 B: sine on identity, 30.02 dB, 7.5 dB before relu on identity."  # the same twice is once
+    assert first[3] == "Best at 100 B: dense, no error." and first[4] == "Best at 100 B: dense, no error, level with hash."
+    assert table.missing_text(0.95) == "0 dB" and table.missing_text(0.0) == "-inf dB" and table.missing_text(None) == ""
+
+
+def test_a_field_that_begins_far_off_does_not_press_the_others_flat():
+    counts = (9,) * 12
+    usual = Course(tuple(np.geomspace(0.01, 1, 12)), counts, (1.0,) * 12, tuple(Moment(k, 1.0, 9.0, (0.1,) * 12) for k in range(40)))
+    wild = Course(usual.frequencies, counts, usual.signal, (Moment(1, 1.0, 0.0, (1e9,) + (0.1,) * 11), *usual.moments[:1]))
+    assert charts.limits_of([usual] * 9 + [wild]) == charts.limits_of([usual]) == (-10, 0)
+
+
 def test_a_surface_is_studied_near_itself():
     found = study(Signal("sdf", mesh=sphere(2)), encodings=["dense"], activations=[], quality=0, effort=1)
     (row,) = found.rows
@@ -273,8 +314,11 @@ def test_mistakes_are_one_line(photo, capsys):
         code = cli.main(["study", photo, *ARGUMENTS, "--no-cache", "--quiet", *arguments])
         out = capsys.readouterr()
         assert code == 2 and out.err.count("\n") == 1 and out.err.startswith("nfcodec: "), (arguments, out)
-    assert cli.main(["study", "absent.png"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    Path("done.nfld").write_bytes(b"\x89NFC")
+    for name in ("absent.png", "done.nfld"):
+        assert cli.main(["study", name]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and ("decode it" in err) == (name == "done.nfld")
 
 
 def test_ctrl_c_keeps_what_is_done(photo, monkeypatch, capsys):

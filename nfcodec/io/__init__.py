@@ -59,7 +59,6 @@ import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -246,6 +245,8 @@ def _present(path: Path) -> Format:
         raise UsageError(f"reading {str(path)!r}: it is a folder, expected a file")
     if not path.exists():
         raise UsageError(f"reading {str(path)!r}: there is no such file; check the path")
+    if path.suffix.lower() == ".nfld":
+        raise UsageError(f"reading {str(path)!r}: it is a field already, expected a signal; decode it to one first")
     format = _format_of(path)[1]
     if path.stat().st_size == 0:
         raise SignalError(f"reading {path.name!r}: the file is empty (0 bytes), expected {format.name}")

@@ -16,7 +16,7 @@ def may_have_channels(signal: Signal) -> bool:
 
 
 def as_kind(signal: Signal, kind: str | None, name: str, takes_axes: bool) -> Signal:
-    """The signal as one of another kind, if one is given. takes_axes: whether the format lets users name axes. UsageError."""
+    """The signal as one of another kind, if one is given. takes_axes: whether the format has axes named. UsageError."""
     if kind == "image" and len(signal.extent) != 2:
         advice = _naming_channels(takes_axes, "yxc or cyx")
         raise UsageError(f"reading {name!r}: an image has 2 axes, got extent {signal.extent}; {advice}")

@@ -104,7 +104,11 @@ def density_db(course: Course, power: Sequence[float]) -> np.ndarray:
 
 
 def limits_of(courses: Sequence[Course]) -> tuple[float, float]:
-    """Of a drawing that has room for all."""
-    values = np.concatenate([density_db(c, p) for c in courses for p in (c.signal, *(m.power for m in some(c)))])
-    low, high = np.percentile(values, 1), values.max()
-    return 10 * math.floor(low / 10), 10 * math.ceil(high / 10)
+    """Of a drawing that has room for all signals and for most errors: a few begin far above, and would press the others
+    flat."""
+    errors = np.concatenate([density_db(c, moment.power) for c in courses for moment in some(c)])
+    signals = np.concatenate([density_db(c, c.signal) for c in courses])
+    low = min(np.percentile(errors, 2), np.percentile(signals, 2))
+    high = max(np.percentile(errors, 98), signals.max())
+    low, high = 10 * math.floor(low / 10), 10 * math.ceil(high / 10)
+    return low, max(high, low + 10)

@@ -75,7 +75,7 @@ def missing_text(share: float | None) -> str:
     """A ratio of powers in dB: `-23 dB`."""
     if share is None:
         return ""
-    return f"{10 * math.log10(share):.0f} dB" if share > 0 else "-inf dB"
+    return f"{round(10 * math.log10(share))} dB" if share > 0 else "-inf dB"
 
 
 def sentences(study: Study) -> list[str]:
@@ -84,13 +84,8 @@ def sentences(study: Study) -> list[str]:
     best = {group: study.rows_of(group)[0] for group in GROUPS if study.rows_of(group)}
     if best:
         first = max(best.values(), key=lambda row: row.report.psnr_db)
-        level = [
-            row.member.name
-            for row in study.rows
-            if row is not first and first.report.psnr_db - row.report.psnr_db < _LEVEL_DB
-        ]
-        also = f", level with {', '.join(dict.fromkeys(level))}" if level else ""
-        lines.append(f"Best at {size_text(study.n_bytes, 3)}: {first.member.name}, {error_text(study, first)}{also}.")
+        beside = _beside(study, first)
+        lines.append(f"Best at {size_text(study.n_bytes, 3)}: {_label(first)}, {error_text(study, first)}{beside}.")
         others = [
             f"of {GROUPS[g]} {row.member.name} ({error_text(study, row)})" for g, row in best.items() if row is not first
         ]
@@ -100,6 +95,24 @@ def sentences(study: Study) -> list[str]:
     if far:
         lines.append(f"Not of the size that was asked for: {', '.join(dict.fromkeys(far))}.")
     return lines
+
+
+def _label(row: Row) -> str:
+    """A member's name where it stands among those of other groups: `relu on frequency`."""
+    return row.member.name if row.member.group != "activation" else f"{row.member.name} on {row.member.encoding}"
+
+
+def _beside(study: Study, first: Row) -> str:
+    """Which other fields are level with the best one, or how far the next is behind it."""
+    fields = {(row.member.encoding, row.member.activation): row for row in reversed(study.rows)}  # some are of two groups
+    fields.pop((first.member.encoding, first.member.activation))
+    behind = {_label(row): first.report.psnr_db - row.report.psnr_db for row in fields.values()}
+    # two without any error are infinite, and their difference is no number
+    level = [name for name, db in behind.items() if not db >= _LEVEL_DB]
+    if level:
+        return f", level with {', '.join(reversed(level))}"
+    second = min(behind, key=behind.__getitem__, default="")
+    return f", {behind[second]:.1f} dB before {second}" if second and math.isfinite(behind[second]) else ""
 
 
 # ---------------------------------------------------------------- data

@@ -73,7 +73,9 @@ class Watch:
         from ..fit.look import errors_of
 
         seen = errors_of(fit)
-        target = seen.target - seen.target.mean(tuple(range(seen.weight.ndim)))
+        axes = tuple(range(seen.weight.ndim))
+        target = seen.target - seen.target.mean(axes)
+        target[..., seen.target.min(axes) == seen.target.max(axes)] = 0  # no power to be missing, only that of rounding
         if self.diagonal is None:
             return seen.error, target, math.sqrt(float(np.square(seen.error).mean(dtype=np.float64)))
         # distances alone, where they count
