@@ -9,7 +9,7 @@ from field_cases import FACTORED, make_field, suits
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("numba", reason="the kernels need numba")
 
-from nfcodec.fit import presets, step  # noqa: E402
+from nfcodec.fit import presets, scatter, step  # noqa: E402
 from nfcodec.fit.build import build  # noqa: E402
 from nfcodec.fit.encodings import Rounding  # noqa: E402
 from nfcodec.fit.source import from_lattice  # noqa: E402
@@ -153,3 +153,16 @@ def test_cells_of_large_lattices_are_searched(both, monkeypatch):
     searched = make(3, "points", "linear").sample(points(3))
     assert_close(whole, plain)
     assert np.array_equal(searched, whole)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_points_that_matter_are_those_of_the_reference(d, monkeypatch):
+    grid = make(d, "points", "linear").grid if d > 1 else make_field(encoding="points", extent=(40,), resolutions=((40,),)).grid
+    cloud, extent = grid.clouds[-1], (40,) if d == 1 else EXTENTS[d]
+    index = np.arange(np.prod(extent))
+    found = []
+    for kernels in ("numpy", "numba"):
+        monkeypatch.setenv("NFCODEC_KERNELS", kernels)
+        found.append(scatter.matrix_of(cloud, extent, index, entries.Entries.of([cloud], [1])).toarray())
+    assert (found[0] > 0).mean() > 0.01
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)

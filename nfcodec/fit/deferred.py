@@ -89,8 +89,8 @@ class Products(Deferred):
 
 @dataclass(frozen=True)
 class CloudFeatures(Deferred):
-    """values: of the points of all levels (F, P), end to end, with one more. coords: of the samples' axes; n_points: of each
-    level; n_levels: how many count."""
+    """values: of the points of all levels (F, P), end to end, with one more. coords: of the samples' axes; n_points: of
+    each level; n_levels: how many count."""
 
     entries: entries.Entries
     coords: tuple[np.ndarray, ...]

@@ -23,8 +23,8 @@ from .plan import Block, Plan
 from .rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
 
 __all__ = [
-    "LIMITS", "SAMPLES", "context_bits", "first_output", "interpolate", "interpolates", "is_available", "noisy_round", "pool",
-    "squared_error",
+    "LIMITS", "SAMPLES", "context_bits", "first_output", "interpolate", "interpolates", "is_available", "noisy_round",
+    "pool", "squared_error",
 ]  # fmt: skip
 
 SAMPLES = LANES * VECTORS  # of a block of the kernels
@@ -205,7 +205,9 @@ class _ErrorOfDeferred(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features, target, weight, n_layers, values, skip, *tensors):
         kernel, (of_samples, n_blocks) = features.kernels().squared_error, _of_deferred(features)
-        error, gradients = _error(ctx, kernel, of_samples, n_blocks, of_samples[-1], target, weight, n_layers, skip, tensors)
+        error, gradients = _error(
+            ctx, kernel, of_samples, n_blocks, of_samples[-1], target, weight, n_layers, skip, tensors
+        )
         if gradients is not None:
             d_values, *others = gradients
             ctx.gradients = (features.gradient(d_values), *others)

@@ -13,6 +13,8 @@ from scipy import signal, sparse
 from scipy.sparse import linalg
 
 from ..encodings.points import Cloud, n_points, squared_radii
+from ..kernels import use_numba
+from ..kernels.entries import Entries
 from ..spec import GridSpec
 
 _REACH = 2  # cells of a level's lattice
@@ -39,22 +41,26 @@ def scatter(
         positions = np.stack(np.unravel_index(kept, resolution), 1).astype(np.int32)
         data = {"positions": positions, "sizes": sizes[kept].astype(np.int32), "reach": np.array([_REACH], np.int32)}
         cloud = Cloud.of(data, resolution)
-        data["features"] = least_squares(cloud, left[..., :f], weight)
+        near = Entries.of([cloud], [f])
+        data["features"] = least_squares(cloud, left[..., :f], weight, near)
         for start in range(0, math.prod(extent), _AT_ONCE):
             index = np.arange(start, min(start + _AT_ONCE, math.prod(extent)))
-            left.reshape(-1, left.shape[-1])[index, :f] -= matrix_of(cloud, extent, index) @ data["features"]
+            left.reshape(-1, left.shape[-1])[index, :f] -= matrix_of(cloud, extent, index, near) @ data["features"]
         out.append(data)
     return out
 
 
-def least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Features (P, F) float32 of the points whose sums come close to target (*extent, F), on some samples of each cell."""
+def least_squares(
+    cloud: Cloud, target: np.ndarray, weight: np.ndarray | None, near: Entries | None = None
+) -> np.ndarray:
+    """Features (P, F) float32 of the points whose sums come close to target (*extent, F), on some samples of each cell.
+    near: as in `matrix_of`."""
     extent, f = target.shape[:-1], target.shape[-1]
     strides = [max(1, m // (_SAMPLES_A_CELL * n)) for m, n in zip(extent, cloud.resolution.tolist())]
     seen = np.zeros(extent, bool)
     seen[tuple(slice(stride // 2, None, stride) for stride in strides)] = True
     index = np.flatnonzero(seen)
-    matrix, values = matrix_of(cloud, extent, index), target.reshape(-1, f)[index]
+    matrix, values = matrix_of(cloud, extent, index, near), target.reshape(-1, f)[index]
     if weight is not None:
         root = np.sqrt(weight.reshape(-1)[index])
         matrix, values = sparse.diags(root) @ matrix, values * root[:, None]
@@ -64,9 +70,24 @@ def least_squares(cloud: Cloud, target: np.ndarray, weight: np.ndarray | None) -
     return np.stack(found, 1).astype(np.float32)
 
 
-def matrix_of(cloud: Cloud, extent: tuple[int, ...], index: np.ndarray) -> sparse.csr_matrix:
-    """(samples, points): every point's kernel at the samples of an extent with these indices."""
+def matrix_of(
+    cloud: Cloud, extent: tuple[int, ...], index: np.ndarray, near: Entries | None = None
+) -> sparse.csr_matrix:
+    """(samples, points): every point's kernel at the samples of an extent with these indices. near: the cloud's entries,
+    for which there are kernels."""
     coords = (np.stack(np.unravel_index(index, extent), 1) + 0.5) / np.array(extent)
+    if near is not None and use_numba(len(coords)):
+        from ..kernels.cloud import pairs
+
+        fixed = (
+            coords.reshape(-1), len(extent), near.info, near.keys, near.begins, near.ends, near.places, near.inverses,
+            near.points,
+        )  # fmt: skip
+        rows, columns, kernels = np.zeros(len(coords) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        pairs(*fixed, rows, columns, kernels)
+        columns, kernels = np.empty(rows[-1], np.int64), np.empty(rows[-1], np.float32)
+        pairs(*fixed, rows, columns, kernels)
+        return sparse.csr_matrix((kernels, columns, rows), (len(coords), len(cloud.positions)))
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
     parts += [(sample, point, terms[0]) for sample, point, terms in cloud.near(coords, 0)]
     sample, point, kernel = (np.concatenate(part) for part in zip(*parts))

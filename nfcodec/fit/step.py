@@ -18,7 +18,10 @@ from .model import FieldModel
 from .optimizer import RowAdam
 from .plan import Plan
 
-__all__ = ["FAR_SHARE", "FAR_WEIGHT", "SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient", "slope_error"]
+__all__ = [
+    "FAR_SHARE", "FAR_WEIGHT", "SLOPES_FROM", "Look", "PlainStep", "Tile", "error", "features", "shape_gradient",
+    "slope_error",
+]  # fmt: skip
 
 FAR_WEIGHT, FAR_SHARE = 0.02, 0.125  # blocks of samples whose weights are all below it are looked at this often
 SLOPES_FROM = 0.1  # the weight above which a sample's differences from its neighbours count
@@ -92,7 +95,7 @@ def _target(tile: Tile, look: Look) -> torch.Tensor:
 def _whole_error(
     model: FieldModel, tile: Tile, found: torch.Tensor | Deferred, look: Look
 ) -> tuple[torch.Tensor, float]:
-    """(error and, as the look says, errors of slopes, of which the gradient is wanted; how much of it is that of slopes)."""
+    """(the error and, as the look says, that of slopes, whose gradient is wanted; how much of it is that of slopes)."""
     if not look.slope:
         return error(model, tile, found, look), 0.0
     if not isinstance(found, Deferred) and not (found.device.type == "cpu" and model.is_fused(found)):

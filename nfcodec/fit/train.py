@@ -172,7 +172,10 @@ class Fit:
                 yield from loop.Loop(self, recipe).steps(target)
                 return
         is_fast = FastStep.is_available(self.model)
-        stepper = FastStep(self.model, self.tiles, self.generator, n_threads) if is_fast else PlainStep(self.model, self._thins())
+        if is_fast:
+            stepper = FastStep(self.model, self.tiles, self.generator, n_threads)
+        else:  # kernels pass over blocks of samples on a CPU alone
+            stepper = PlainStep(self.model, self.generator if self.model.tensors[0].device.type == "cpu" else None)
         model = self.model
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = self._optimizers(recipe)
@@ -220,10 +223,6 @@ class Fit:
             yield Progress(step + 1, recipe.n_steps, time.monotonic() - start, distortion, bits, lmbda)
             if at == 1.0:
                 break
-
-    def _thins(self) -> np.random.Generator | None:
-        """What `PlainStep` draws by: on a CPU, where kernels pass over blocks of samples."""
-        return self.generator if self.model.tensors[0].device.type == "cpu" else None
 
     def _optimizers(self, recipe: Recipe) -> list[tuple[Soap | Adam, float]]:
         """What moves the networks, each with its pace: what the recipe's rate of networks is multiplied by."""

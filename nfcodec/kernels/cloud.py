@@ -17,15 +17,15 @@ from .products import error_of_block, largest_weight
 from .simd import LANES, fma, load, maximum, splat, store, total
 from .vectors import VECTORS
 
-__all__ = ["first_output", "sample", "sample_gradients", "squared_error"]
+__all__ = ["first_output", "pairs", "sample", "sample_gradients", "squared_error"]
 
 _MOST = 288  # entries of a cell, `spec.MAX_NEIGHBOURS` and what fills them up
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def _locate(coords, sizes, n_axes, start, m, where):
-    """The coordinates of m samples from number `start` on, as they are, to where[axis * 64 :]: coords (n, d), or where sizes
-    (d,) are above 0 the product of these, end to end."""
+    """The coordinates of m samples from number `start` on, as they are, to where[axis * 64 :]: coords (n, d), or where
+    sizes (d,) are above 0 the product of these, end to end."""
     first = N_AXES - n_axes
     for j in range(m):
         if sizes[0] == 0:
@@ -41,7 +41,7 @@ def _locate(coords, sizes, n_axes, start, m, where):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def _run(info, keys, level, where, j, away):
-    """Number of the key of sample j's cell, -1 for none; away[:3] becomes the sample's place, from the cell's first vertex."""
+    """Number of the key of sample j's cell, -1 for none; away[:3] become its place, from the cell's first vertex."""
     key = np.int64(0)
     for axis in range(N_AXES):
         n, edge, size = info[level, CELLS + axis], info[level, EDGE], info[level, SIZE + axis]
@@ -115,7 +115,7 @@ def _gather(info, n_levels, keys, begins, ends, places, inverses, values, where,
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def _scatter(info, n_levels, keys, begins, ends, places, inverses, where, m, gradients, d_values):
-    """Adds to d_values what the gradients of the features of m samples, in layer 0, make of those of the entries' values."""
+    """Adds to d_values what the gradients of the features of m samples, in layer 0, make of those of the values."""
     near, away, slopes = np.empty(_MOST, np.float32), np.empty(N_AXES, np.float32), np.empty(0, np.float32)
     for level in range(min(n_levels, len(info))):
         to, n_entries = info[level, TO] * POINTS, info[level, N_ENTRIES]
@@ -158,13 +158,14 @@ def first_output(
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 def squared_error(
-    first, last, starts, counts, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, target, weight,
-    price, flat, widths, skip, d_values, d_flat, d_skip,
+    first, last, starts, counts, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, target,
+    weight, price, flat, widths, skip, d_values, d_flat, d_skip,
 ):  # fmt: skip
     """As `products.squared_error`, of a cloud on a lattice.
 
-    starts, counts: vectors of 16 samples one after the other. coords: the axes' coordinates, end to end, sizes (d,) of each;
-    info to inverses: as in `entries.Entries`, of which levels from n_levels on are 0; values: `Entries.values`.
+    starts, counts: vectors of 16 samples one after the other. coords: the axes' coordinates, end to end, sizes (d,): how
+    many each has; info to inverses: as in `entries.Entries`, of which levels from n_levels on are 0; values:
+    `Entries.values`.
     """
     n_layers = len(widths) - 1
     wants_gradients, wants_values = len(d_flat) == len(flat), len(d_values) == len(values)
@@ -194,9 +195,31 @@ def squared_error(
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
+def pairs(coords, n_axes, info, keys, begins, ends, places, inverses, points, rows, columns, kernels):
+    """Which points of a single level matter at coords (n, d), flat: of sample j they are columns[rows[j] : rows[j + 1]],
+    with their kernels there. Without columns only rows (n + 1,) are filled."""
+    n, sizes, total_found = len(rows) - 1, np.zeros(n_axes, np.int64), np.int64(0)
+    near, away, slopes = np.empty(_MOST, np.float32), np.empty(N_AXES, np.float32), np.empty(0, np.float32)
+    where, rows[0] = np.zeros(N_AXES * POINTS), 0
+    for start in range(0, n, POINTS):
+        m = min(POINTS, n - start)
+        _locate(coords, sizes, n_axes, start, m, where)
+        for j in range(m):
+            run = _run(info, keys, 0, where, j, away)
+            if run >= 0:
+                _near(begins[run], ends[run], places, inverses, away, near, slopes)
+                for c in range(ends[run] - begins[run]):
+                    if near[c] > 0:
+                        if len(columns):
+                            columns[total_found], kernels[total_found] = points[begins[run] + c], near[c]
+                        total_found += 1
+            rows[start + j + 1] = total_found
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
 def sample(
-    n, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, flat, widths, skip, knees, scale, offset,
-    low, high, out,
+    n, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, flat, widths, skip, knees, scale,
+    offset, low, high, out,
 ):  # fmt: skip
     """out (n * C,) float32: values at n points, channels last; coords: as in `_locate`, knees to high as in
     `lattice.finish`, the rest as in `squared_error`."""
@@ -215,8 +238,8 @@ def sample(
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def sample_gradients(
-    n, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, flat, widths, skip, knees, scale, offset,
-    low, high, out, gradients,
+    n, coords, sizes, info, n_levels, keys, begins, ends, places, inverses, values, flat, widths, skip, knees, scale,
+    offset, low, high, out, gradients,
 ):  # fmt: skip
     """As `sample`, and gradients (n * C * d,) float32: derivatives of the values before clipping."""
     stride, step, n_axes = widths.max() * POINTS, widths[0] * POINTS, len(sizes)

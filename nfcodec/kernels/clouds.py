@@ -50,8 +50,8 @@ class Evaluator:
         own = self.entries
         out = np.empty((n, len(self.transform[1])), np.float32)
         kernel(
-            n, coords, sizes, own.info, min(n_levels, self.n_levels), own.keys, own.begins, own.ends, own.places, own.inverses,
-            self.values, *self.network, *self.transform, out.reshape(-1), *more,
+            n, coords, sizes, own.info, min(n_levels, self.n_levels), own.keys, own.begins, own.ends, own.places,
+            own.inverses, self.values, *self.network, *self.transform, out.reshape(-1), *more,
         )  # fmt: skip
         return out
 

@@ -1,7 +1,7 @@
 """Clouds of points as the kernels of `cloud` take them: for each cell of a level what reaches into it, side by side.
 
-Needs numpy only. A point is there once for every cell that it reaches into, an *entry*, so that a sample looks at one run of
-entries, 16 at a time.
+Needs numpy only. A point is there once for every cell that it reaches into, an *entry*, so that a sample looks at one run
+of entries, 16 at a time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import numpy as np
 from ..encodings.points import Cloud
 from .vectors import LANES
 
-__all__ = ["CELLS", "EDGE", "FEATURES", "FIRST_ENTRY", "FIRST_KEY", "LAST_KEY", "N_AXES", "N_ENTRIES", "SIZE", "TO", "VALUES"]
-__all__ += ["WHOLE", "Entries"]
+__all__ = [
+    "CELLS", "EDGE", "FEATURES", "FIRST_ENTRY", "FIRST_KEY", "LAST_KEY", "N_AXES", "N_ENTRIES", "SIZE", "TO", "VALUES",
+    "WHOLE", "Entries",
+]  # fmt: skip
 
 N_AXES = 3  # (z, y, x), those that a field has not are the first ones
 # columns of the table of levels; WHOLE: whether keys are all cells, those of raster order
@@ -28,9 +30,10 @@ _NOWHERE = np.float32(1e9)  # of entries that fill a run up
 @dataclass(frozen=True)
 class Entries:
     """info (L, columns) int64: of each level its features and where these begin, in rows; its keys and whether they are
-    `WHOLE`; the side of a cell; its entries and where their values begin; its cells and vertices along each axis. keys (K,)
-    int64: numbers of cells, ascending; begins, ends (K,): their entries. places (3 * E,) float32: of an entry, from the first
-    vertex of its cell; inverses (E,): of its squared radius. points (E,): which point of its level it is, -1 for none.
+    `WHOLE`; the side of a cell; its entries and where their values begin; its cells and vertices along each axis. keys
+    (K,) int64: numbers of cells, ascending; begins, ends (K,): their entries. places (3 * E,) float32: of an entry, from
+    the first vertex of its cell; inverses (E,): of its squared radius. points (E,): which point of its level it is, -1 for
+    none.
     """
 
     info: np.ndarray
@@ -90,7 +93,7 @@ class Entries:
         return np.concatenate(parts)
 
     def sums(self, values: np.ndarray, n_points: Sequence[int]) -> list[np.ndarray]:
-        """The reverse: of numbers of the entries, as `values` gives them, the sums (F, P) float32 over those of each point."""
+        """The reverse: of numbers of the entries, as `values` gives them, sums (F, P) float32 over those of each point."""
         out = []
         for own, n in zip(self.info, n_points):
             point = self.points[own[FIRST_ENTRY] : own[FIRST_ENTRY] + own[N_ENTRIES]]

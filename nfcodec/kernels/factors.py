@@ -33,7 +33,7 @@ def products_of_rows(grid: Encoding) -> np.ndarray:
 
 
 class Lattice:
-    """The product of coordinates axes[k] (M_k,), sampled block by block; blocks share the factors, if these are not many."""
+    """The product of coordinates axes[k] (M_k,), sampled in blocks, which share the factors, unless these are many."""
 
     def __init__(
         self, grid: FactoredEncoding, network: tuple[np.ndarray, ...], transform: Transform, axes: Sequence[np.ndarray],

@@ -152,7 +152,8 @@ def _lattice_level(
             store(activations, p, sums_of_vectors(weighted, q))
             for axis in range(first, 4):
                 scale = splat(np.float32(info[read, RESOLUTION + axis]))
-                store(rises, info[read, AXIS + axis] * step + p, scale * sums_of_vectors(weighted, q + (1 + axis) * _SQUARE))
+                there = info[read, AXIS + axis] * step + p
+                store(rises, there, scale * sums_of_vectors(weighted, q + (1 + axis) * _SQUARE))
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
@@ -224,8 +225,8 @@ def _to_inputs(flat, widths, skip, channel, activations, stride, back):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def _gather_rises(found, rows_step, found_rises, products, first, rises, step):
-    """The derivatives of the features that `products.gather` makes of found, by the rule for products: along axis k those of
-    the factors are found_rises[k * rows_step :]."""
+    """The derivatives of the features that `products.gather` makes of found, by the rule for products: along axis k those
+    of the factors are found_rises[k * rows_step :]."""
     n_inputs, n_terms, n_factors = products.shape[:3]
     for f in range(n_inputs):
         for axis in range(first, 4):
@@ -250,7 +251,8 @@ def finish_gradients(
     """Of a block of m points, of which the first is number `start`, from features in layer 0 of activations and their
     derivatives along axis k in rises[k * inputs * 64 :] to values and gradients as in `sample_gradients`.
 
-    within (4 * 64,): 0 beyond the box along an axis, else 1. factors (C * 64,), back (as activations), line (16,): overwritten.
+    within (4 * 64,): 0 beyond the box along an axis, else 1. factors (C * 64,), back (as activations) and line (16,) are
+    overwritten.
     """
     d, n_layers, n_channels = 4 - first, len(widths) - 1, len(scale)
     zero = np.int64(0)  # functions are compiled again for the literal

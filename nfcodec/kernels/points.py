@@ -21,8 +21,8 @@ from .tiles import load_rows, locate, splat_at, sums_of_vectors
 
 __all__ = ["N_COLUMNS", "N_ROWS", "sample_points", "tap"]
 
-# columns of the table of reads; axes are (t, z, y, x), those that a level has not are the first ones, before FIRST; AXIS: of
-# each that of the field
+# columns of the table of reads; axes are (t, z, y, x), those that a level has not are the first ones, before FIRST; AXIS:
+# of each that of the field
 HASHED, LINEAR, FEATURES, START, PLANE, MASK, LEVEL, TO = range(8)
 RESOLUTION, STRIDE, AXIS, FIRST, N_COLUMNS = 8, 12, 16, 20, 21
 N_ROWS = 12  # vectors of a level's polynomials: 4 powers for x, for y, and for z

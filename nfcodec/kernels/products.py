@@ -1,8 +1,8 @@
 """Features that are sums of products of factors, made as blocks of 64 samples are filled, so that none is ever written.
 
-A factor is interpolated along its own axes only. Samples come in vectors, up to 16 that lie side by side along the last axis:
-of each factor a vector sees 16 values side by side or, where the factor has not that axis, a single one. The meaning is
-`encodings.factors.FactoredEncoding`, `mlp` and `fit.step.error`; tests compare values and gradients.
+A factor is interpolated along its own axes only. Samples come in vectors, up to 16 that lie side by side along the last
+axis: of each factor a vector sees 16 values side by side or, where the factor has not that axis, a single one. The meaning
+is `encodings.factors.FactoredEncoding`, `mlp` and `fit.step.error`; tests compare values and gradients.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def largest_weight(weight, starts, counts, first):
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 def error_of_block(first, starts, counts, target, weight, price, activations, gradients, outputs):
-    """The squared error, as in `squared_error`, of the block whose first vector that is; leaves its gradients by the outputs,
-    activations[outputs :] (C, 64), times price, at the same place in gradients."""
+    """The squared error, as in `squared_error`, of the block whose first vector that is; leaves its gradients by the
+    outputs, activations[outputs :] (C, 64), times price, at the same place in gradients."""
     n_channels, error = target.shape[0], 0.0
     scale, price = np.float32(1 / n_channels), np.float32(price)
     for c in range(n_channels):

@@ -41,8 +41,8 @@ def distances(sources: np.ndarray, sizes: Sequence[tuple[int, ...]]) -> np.ndarr
 def vectors(
     block: Sequence[slice], axes: Sequence[Factor], sizes: Sequence[tuple[int, ...]], firsts: Sequence[int]
 ) -> Vectors:
-    """The samples of a block. axes, sizes: of each factor its axes and its samples along them, of which the block is a part;
-    firsts: where its values begin."""
+    """The samples of a block. axes, sizes: of each factor its axes and its samples along them, of which the block is a
+    part; firsts: where its values begin."""
     shape = tuple(s.stop - s.start for s in block)
     index = _index(shape)
     places = np.empty((len(index[0]), len(axes)), np.int64)

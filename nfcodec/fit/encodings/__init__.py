@@ -77,8 +77,8 @@ class GridTwin(nn.Module):
         return self.features(v, plan, phase, stride, shapes)
 
     def block_starts(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The first sample, in raster order, of each block that `FieldModel.squared_error` looks at as a whole, of a lattice
-        of this shape."""
+        """The first sample, in raster order, of each block that `FieldModel.squared_error` looks at as a whole, of a
+        lattice of this shape."""
         return np.arange(0, math.prod(shape), fused.SAMPLES)
 
     def interpolated(

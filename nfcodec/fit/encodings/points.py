@@ -23,8 +23,8 @@ Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass
 class PointPlan(Plan):
-    """rows[l]: the points of a level that reach into the tile. pairs: for each phase and stride those of every level; entries:
-    of the points that reach into the tile, for the kernels."""
+    """rows[l]: the points of a level that reach into the tile. pairs: for each phase and stride those of every level;
+    entries: of the points that reach into the tile, for the kernels."""
 
     pairs: dict[tuple, list[Pairs]] = field(default_factory=dict)
     entries: Entries | None = None
