@@ -94,11 +94,6 @@ class Reader:
             raise type(error)(f"{self.what}: {error}", error.code) from None
         return value
 
-    def svarint(self) -> int:
-        """A signed integer, zigzag: 0, -1, 1, -2 ... are stored as 0, 1, 2, 3 ..."""
-        value = self.varint()
-        return (value >> 1) ^ -(value & 1)
-
     def done(self) -> None:
         """Raises FormatError where bytes are left over."""
         if self.left:
@@ -140,10 +135,6 @@ class Writer:
 
     def varint(self, value: int) -> "Writer":
         return self.bytes(write_varint(int(value)))
-
-    def svarint(self, value: int) -> "Writer":
-        value = int(value)
-        return self.varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
     def getvalue(self) -> bytes:
         return b"".join(self._parts)

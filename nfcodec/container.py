@@ -36,7 +36,6 @@ __all__ = [
     "RANS",
     "RAW",
     "RESI",
-    "SAFE_TO_COPY",
     "SCNE",
     "SIGNATURE",
     "ZSTD",
@@ -57,7 +56,6 @@ KNOWN_FEATURES = 0  # no bit is assigned in this draft
 
 # bits of a chunk's type
 ANCILLARY = 0x80  # never affects samples: a reader that does not know the type ignores the chunk
-SAFE_TO_COPY = 0x40  # an editor may keep the chunk although it does not know the type
 
 # chunk types
 FHDR = 1  # description of the field

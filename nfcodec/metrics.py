@@ -29,7 +29,6 @@ __all__ = [
     "log_psnr_db",
     "max_error",
     "mean_psnr_db",
-    "normal_angle_deg",
     "psnr_db",
     "rms_error",
     "ssim",
@@ -310,11 +309,6 @@ def surface_error(source: Mesh, decoded: Mesh, n: int = _N_SAMPLES, seed: int = 
 def chamfer(source: Mesh, decoded: Mesh, n: int = _N_SAMPLES, seed: int = 0) -> float:
     """Mean of both mean distances, relative to the source's bounding-box diagonal (see `surface_error`)."""
     return surface_error(source, decoded, n, seed).chamfer
-
-
-def normal_angle_deg(source: Mesh, decoded: Mesh, n: int = _N_SAMPLES, seed: int = 0) -> float:
-    """Mean angle in degrees, 0 to 90, between face normals at closest points, over both directions."""
-    return surface_error(source, decoded, n, seed).normal_deg
 
 
 def volumetric_iou(a: Mesh, b: Mesh, n: int = 200_000, seed: int = 0) -> float:

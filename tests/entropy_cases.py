@@ -16,6 +16,7 @@ import pytest
 
 from nfcodec import kernels as choice
 from nfcodec.entropy import ContextNet, decode_level, encode_level, n_inputs
+from nfcodec.entropy.context import plane_inputs
 from nfcodec.kernels import use_numba
 
 _BUILD = """
@@ -111,3 +112,10 @@ def decode_all(net, shapes, streams):
     for shape, stream in zip(shapes, streams):
         decoded.append(decode_level(net, decoded, len(shapes), shape, stream))
     return decoded
+
+
+def context_inputs(levels, level, feature):
+    """The raw inputs of the context network for a whole plane, (n_inputs, *res)."""
+    inputs = plane_inputs(levels, level, feature, any(len(planes) > 1 for planes in levels))
+    shape = inputs.lattice.shape
+    return inputs.all(np.arange(np.prod(shape))).reshape(-1, *shape)

@@ -239,14 +239,9 @@ def test_varints_have_one_form(data):
 
 def test_reader_mirrors_writer():
     out = Writer().u8(7).u16(300).u32(2**32 - 1).f32(0.5).f64(-1e300).varint(2**53 - 1).bytes(b"xyz")
-    for value in (0, -1, 1, -64, 2**52 - 1, -(2**52)):
-        out.svarint(value)
     reader = Reader(out.getvalue(), "a test")
     assert (reader.u8(), reader.u16(), reader.u32(), reader.f32()) == (7, 300, 2**32 - 1, 0.5)
     assert (reader.f64(), reader.varint(), reader.bytes(3)) == (-1e300, 2**53 - 1, b"xyz")
-    with pytest.raises(FormatError, match="a test"):
-        reader.done()
-    assert [reader.svarint() for _ in range(6)] == [0, -1, 1, -64, 2**52 - 1, -(2**52)]
     reader.done()
     with pytest.raises(TruncatedError, match="a test"):
         reader.u8()

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from entropy_cases import context_inputs
 from field_cases import COMBINATIONS, FACTORED, make_frozen, make_spec, suits
 
 import nfcodec
 from nfcodec.encodings import load as load_grid
-from nfcodec.entropy import context_inputs, n_inputs
+from nfcodec.entropy import n_inputs
 from nfcodec.pack import pack
 from nfcodec.spec import GRID_ENCODINGS, SCATTERED, Signal
 

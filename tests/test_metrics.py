@@ -133,9 +133,9 @@ def test_shifted_and_tilted_planes():
     tilt = np.radians(25)
     rotation = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     tilted = Mesh(sheet().vertices @ rotation.T, sheet().faces)
-    assert metrics.normal_angle_deg(sheet(), tilted, 1000) == pytest.approx(25)
+    assert metrics.surface_error(sheet(), tilted, 1000).normal_deg == pytest.approx(25)
     assert metrics.surface_error(sheet(), tilted, 1000).normal_consistency == pytest.approx(np.cos(tilt))
-    assert metrics.normal_angle_deg(sheet(), inverted(sheet()), 1000) == pytest.approx(0, abs=1e-6)
+    assert metrics.surface_error(sheet(), inverted(sheet()), 1000).normal_deg == pytest.approx(0, abs=1e-6)
 
 
 def test_errors_count_by_area_not_by_faces():

@@ -1,7 +1,7 @@
 """The context network: integers around a position -> location and scale of its value; spec/entropy.md section 6.
 
 Everything is fixed point with 8 fractional bits in int32, with bounds that are checked when a network is made, so that
-every machine finds the same table for the same symbol. `ContextNet` is the network, `context_inputs` its inputs.
+every machine finds the same table for the same symbol. `ContextNet` is the network, `PlaneInputs` its inputs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ __all__ = [
     "COMPAND",
     "ContextNet",
     "PlaneInputs",
-    "context_inputs",
     "finish",
     "first_layer",
     "n_causal",
@@ -247,21 +246,6 @@ def plane_inputs(levels: Sequence[np.ndarray], level: int, feature: int, multi: 
     parents = ParentTables.of(lattice.shape, coarse_shape)
     constants = (len(levels) - 1 - level, feature)
     return PlaneInputs(lattice, parents, coarse, lattice.padded(planes[feature]), previous, constants)
-
-
-def context_inputs(levels: Sequence[np.ndarray], level: int, feature: int) -> np.ndarray:
-    """The raw inputs of a whole plane, (n_inputs, *res) int32 within +-255.
-
-    levels: the whole pyramid, coarse first, each (F, *res) integers with the same number of axes.
-    """
-    inputs = plane_inputs(levels, level, feature, any(len(planes) > 1 for planes in levels))
-    shape = inputs.lattice.shape
-    n = int(np.prod(shape))
-    out = np.empty((n_inputs(len(shape), inputs.previous is not None), n), np.int32)
-    step = 1 << 17  # keeps the index arrays small beside the result
-    for start in range(0, n, step):
-        out[:, start : start + step] = inputs.all(np.arange(start, min(start + step, n)))
-    return out.reshape(-1, *shape)
 
 
 def first_layer(net: ContextNet, inputs: np.ndarray, rows: slice) -> np.ndarray:

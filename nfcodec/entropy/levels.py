@@ -24,12 +24,12 @@ from .context import (
     predict,
 )
 from .fronts import Fronts
-from .laplace import LaplaceDecoder, cost_bits, laplace_operations
+from .laplace import LaplaceDecoder, laplace_operations
 from .lattice import Lattice, ParentTables, block_mask, expand_mask
 from .masks import decode_mask, encode_mask
 from .rans import Operations, encode_operations, raise_status
 
-__all__ = ["decode_level", "encode_level", "encode_smallest", "level_cost_bits", "level_operations", "take_level"]
+__all__ = ["decode_level", "encode_level", "encode_smallest", "level_operations", "take_level"]
 
 HAS_MASK = 1  # flag bit 0
 FRONT_COST = 16  # a wavefront costs numpy about as much as this many symbols
@@ -75,18 +75,6 @@ def level_operations(
         laplace_operations(planes[feature, positions], mu8, scale)[0]
         for feature, positions, mu8, scale in _predictions(net, levels, level, mask)
     ]
-
-
-def level_cost_bits(
-    net: ContextNet, levels: Sequence[np.ndarray], level: int, mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Bits that each value of a level takes, (F, *res) float64; 0 where the mask leaves it out. As `encode_level`."""
-    _check_pyramid(net, levels, level)
-    planes = _flat(levels[level])
-    costs = np.zeros(planes.shape)
-    for feature, positions, mu8, scale in _predictions(net, levels, level, mask):
-        costs[feature, positions] = cost_bits(planes[feature, positions], mu8, scale)
-    return costs.reshape(levels[level].shape)
 
 
 def decode_level(

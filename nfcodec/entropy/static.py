@@ -27,7 +27,7 @@ from .rans import (
 )
 from .tables import N_SCALES, PRECISION
 
-__all__ = ["MAX_CONTEXTS", "MAX_SYMBOLS", "StaticDecoder", "decode_static", "encode_static"]
+__all__ = ["MAX_CONTEXTS", "MAX_SYMBOLS", "StaticDecoder", "encode_static"]
 
 MAX_SYMBOLS = 4096
 MAX_CONTEXTS = 256
@@ -232,11 +232,3 @@ class StaticDecoder:
     def finish(self) -> None:
         """Raises FormatError where the stream does not end exactly here."""
         self._rans.finish()
-
-
-def decode_static(data: bytes, contexts, n_symbols: int, n_contexts: int) -> np.ndarray:
-    """(n,) int32, the symbols of a whole stream whose contexts, (n,) integers, are all known beforehand."""
-    decoder = StaticDecoder(data, n_symbols, n_contexts)
-    symbols = decoder.take(contexts)
-    decoder.finish()
-    return symbols

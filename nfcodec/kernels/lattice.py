@@ -29,7 +29,7 @@ SLACK = POINTS  # floats after the end of every array, since vectors are written
 def along_last(source, n_rows, length, first, weights, n, out):
     """out[r * n + j] = sum over t < 4 of weight (j, t) times source[r * length + first[j] + t]; rows in ascending order.
 
-    first: n rounded up to a multiple of 16. weights: as `rows_of_weights` lays them out.
+    first: n rounded up to a multiple of 16. weights: as `evaluate._Taps` lays them out.
     """
     for r in range(n_rows):
         row, at = r * length, r * n
