@@ -158,7 +158,7 @@ class LaplaceDecoder(RansDecoder):
         mu8, scale = np.asarray(mu8), np.asarray(scale)
         _check("mu8", mu8, -MAX_MU8, MAX_MU8)
         _check("scale", scale, 0, N_SCALES - 1)
-        if len(mu8) >= FEW and use_native(len(mu8)):
+        if len(mu8) >= FEW and use_native():
             from ..kernels.native import take_laplace
 
             values = np.empty(len(mu8), np.int32)

@@ -120,7 +120,7 @@ def take_level(
         parents = ParentTables.of(lattice.shape, coarse_shape)
         constants = (n_levels - 1 - level, feature)
         inputs = PlaneInputs(lattice, parents, coarse, lattice.empty(), previous, constants)
-        if use_native(len(positions)):
+        if use_native():
             from ..kernels.native import decode_plane
 
             raise_status(decode_plane(net, inputs, decoder, positions, bounds, values[feature]))

@@ -14,14 +14,11 @@ import sys
 
 from ..errors import MissingExtraError, UsageError
 
-__all__ = ["FEW", "LARGE_WORK", "SMALL_WORK", "is_loaded", "use_native", "use_numba", "use_triton"]
+__all__ = ["FEW", "SMALL_WORK", "is_loaded", "use_native", "use_numba", "use_triton"]
 
 FEW = 64  # below this many symbols, Python is done before a kernel at hand is called
 SMALL_WORK = 1 << 15  # below this many items, numpy is done before numba is imported
 
-LARGE_WORK = 1 << 23  # symbols: for so many the loops in C take half a second more than numba's, which is their start
-
-_n_native = 0  # symbols that they have decoded in this process
 _at_hand: set[str] = set()  # kernels that were chosen before
 
 
@@ -47,22 +44,16 @@ def _has_native() -> bool:
     return importlib.util.find_spec(f"{__name__}._plane") is not None
 
 
-def use_native(n_items: int = 0) -> bool:
-    """Whether planes of `n_items` symbols are decoded by the loops in C: they were compiled with the installation, and
-    numba's, which take half the time, are not at hand, nor do all symbols so far make up for their start.
+def use_native() -> bool:
+    """Whether files are opened by the loops in C, which take no longer than numba's: they were compiled with the
+    installation.
 
     Raises UsageError for an unknown NFCODEC_KERNELS, or where they are asked for but not there.
     """
-    global _n_native
     choice = _choice()
     if choice == "native" and not _has_native():
         raise UsageError("choosing kernels: got NFCODEC_KERNELS=native, which was not compiled; install with a C compiler")
-    if choice:
-        return choice == "native"
-    if f"{__name__}.context" in sys.modules or not _has_native():
-        return False
-    _n_native += 4 * n_items if "numba" in sys.modules else n_items  # their kernels alone load in a quarter of the time
-    return _n_native < LARGE_WORK or not _has_numba()
+    return choice == "native" if choice else _has_native()
 
 
 def use_numba(n_items: int, kernel: str | None = None) -> bool:
