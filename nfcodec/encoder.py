@@ -194,7 +194,7 @@ def _check_choices(signal: Signal, parts: tuple[Choice, ...], interpolation: str
             raise UsageError(f"choosing an encoding: got {part.name} for a signal of {n_axes} axes, expected {expected}")
     if len(boundaries) not in (1, n_axes) or (is_surface and boundaries != ("clamp",)):
         expected = "clamp" if is_surface else f"one name or {n_axes}, an axis each"
-        raise UsageError(f"choosing a boundary: got {','.join(boundaries)!r} for a {signal.kind}, expected {expected}")
+        raise UsageError(f"choosing a boundary: got {','.join(boundaries)!r} for kind {signal.kind}, expected {expected}")
 
 
 def _check_guarantee(parts: tuple[Choice, ...], activation: str) -> None:

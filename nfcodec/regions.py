@@ -6,18 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["Region", "centres", "own_samples"]
+__all__ = ["Region", "centres", "in_samples", "own_samples"]
 
 Region = Sequence[tuple[float, float]]
 _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 
 
+def in_samples(a: float, b: float, n: int) -> tuple[float, float]:
+    """Where [a, b] of an axis of n source samples begins and ends in samples: whole numbers where both are as good as that."""
+    start, stop = a * n, b * n
+    first, last = float(round(start)), float(round(stop))
+    is_whole = max(abs(start - first), abs(stop - last)) <= _ON_BOUNDARY and first < last
+    return (first, last) if is_whole else (start, stop)
+
+
 def own_samples(shape: Sequence[int], region: Region, extent: Sequence[int]) -> tuple[slice, ...] | None:
     """Which of the source's samples a lattice of a region consists of, None where it has others."""
-    own = [_whole(a, b, n) for n, (a, b) in zip(extent, region)]
-    if any(found is None or found.stop - found.start != m for found, m in zip(own, shape)):
+    bounds = [in_samples(a, b, n) for n, (a, b) in zip(extent, region)]
+    if any(not _are_whole(pair) or pair[1] - pair[0] != m for pair, m in zip(bounds, shape)):
         return None
-    return tuple(own)
+    return tuple(slice(int(start), int(stop)) for start, stop in bounds)
 
 
 def centres(m: int, a: float, b: float, n: int) -> np.ndarray:
@@ -26,13 +34,11 @@ def centres(m: int, a: float, b: float, n: int) -> np.ndarray:
     Over whole source samples they are quotients of integers, so that a part of a lattice has the very coordinates of
     the whole one, and of two vertices that are as near takes the same.
     """
-    own = _whole(a, b, n)
-    if own is None:
+    start, stop = bounds = in_samples(a, b, n)
+    if not _are_whole(bounds):
         return a + (np.arange(m) + 0.5) / m * (b - a)
-    return (own.start * m + (np.arange(m) + 0.5) * (own.stop - own.start)) / (n * m)
+    return (start * m + (np.arange(m) + 0.5) * (stop - start)) / (n * m)
 
 
-def _whole(a: float, b: float, n: int) -> slice | None:
-    """The samples of n that [a, b] covers; None where it ends within some."""
-    start, stop = round(a * n), round(b * n)
-    return slice(start, stop) if max(abs(a * n - start), abs(b * n - stop)) <= _ON_BOUNDARY and start < stop else None
+def _are_whole(bounds: tuple[float, float]) -> bool:
+    return bounds[0].is_integer() and bounds[1].is_integer()

@@ -35,6 +35,16 @@ sizes = st.tuples(*[st.integers(1, 40)] * 3)
 cuts = st.tuples(*[st.tuples(st.floats(0, 0.4), st.floats(0.6, 1))] * 3)
 
 
+def test_parts_of_whole_samples_keep_their_spacing_exactly():
+    """52 * (40 / 52 - 10 / 52) is not 30, and a raster of another resolution is not merged with its neighbour."""
+    meta = {"spacing": [10.0, 0.1], "dpi": [300.0, 300.0], "geotiff": {"scale": [10.0, 10.0, 0.0], "tiepoints": [0.0] * 6}}
+    region = ((10 / 40, 31 / 40), (10 / 52, 40 / 52))
+    got = io.rescale_meta(meta, (40, 52), region, (21, 30))
+    assert (got["spacing"], got["dpi"], got["geotiff"]["scale"]) == (meta["spacing"], meta["dpi"], meta["geotiff"]["scale"])
+    assert got["geotiff"]["tiepoints"][3:5] == [100.0, -100.0] and got["origin"] == [100.0, 1.0]
+
+
+
 @settings(max_examples=80, deadline=None)
 @given(sizes, cuts, sizes, st.integers(0, 1 << 30))
 def test_rescale_meta_keeps_the_physical_box(extent, region, out_shape, seed):

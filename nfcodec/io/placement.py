@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nfcodec.regions import in_samples
+
 from . import geotiff
 from .lattice import axes_of
 
@@ -118,8 +120,9 @@ def rescale_meta(
     present, the rates of samples and of frames, and raster positions of geotiff.
     """
     region = tuple(region) if region is not None else ((0.0, 1.0),) * len(source_extent)
-    scale = [n * (b - a) / m for n, (a, b), m in zip(source_extent, region, out_shape, strict=True)]
-    first = [n * a + 0.5 * s - 0.5 for n, (a, b), s in zip(source_extent, region, scale, strict=True)]
+    bounds = [in_samples(a, b, n) for n, (a, b) in zip(source_extent, region, strict=True)]
+    scale = [(stop - start) / m for (start, stop), m in zip(bounds, out_shape, strict=True)]
+    first = [start + 0.5 * s - 0.5 for (start, _), s in zip(bounds, scale)]
     if all(s == 1.0 for s in scale) and not any(first):
         return dict(meta)
 
@@ -142,7 +145,7 @@ def rescale_meta(
             index[i, i], index[i, 3] = scale[axis], first[axis]
         out["affine"] = (affine @ index).tolist()
     if "geotiff" in meta and n_dims == 2:
-        corners = [(n * a, s) for n, (a, _), s in zip(source_extent, region, scale)]
+        corners = [(start, s) for (start, _), s in zip(bounds, scale)]
         out["geotiff"] = geotiff.rescaled(meta["geotiff"], *zip(*corners[::-1]))
     if "t" in axes:
         t = axes.index("t")
