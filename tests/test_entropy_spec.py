@@ -262,8 +262,7 @@ def read_indices(data, at, shape, n_symbols):
     (cumulative,) = static_tables(stream, n_symbols, 1)
     indices = np.reshape([stream.symbol(cumulative) for _ in range(math.prod(shape))], shape)
     stream.end()
-    assert at + length == len(data)
-    return indices
+    return indices, at + length
 
 
 # the axes of each factor: format.md, sections 4.4 to 4.7
@@ -302,17 +301,56 @@ def read_points(grid, level, data):
 def read_mesh(grid, level, data):
     n, at = read_varint(data, 0)
     n_faces, at = read_varint(data, at)
-    resolution, places, faces = grid.resolutions[level], [], []
-    table, at = read_columns(data, at, n, 3 + grid.n_features[level])
-    table = table.reshape(n, 3 + grid.n_features[level])
-    for row in table.tolist():
-        places.append([(places[-1][0] if places else 0) + row[0], row[1] + resolution[1] // 2, row[2] + resolution[2] // 2])
-    steps, end = read_columns(data, at, n_faces, 3)
+    width, faces = 3 + grid.n_features[level], []
+    if n_faces:
+        faces, at = read_walk(data, at, n_faces)
+    table, end = read_columns(data, at, n, width)
     assert end == len(data)
-    for a, b, c in steps.reshape(n_faces, 3).tolist():
-        a += faces[-1][0] if faces else 0
-        faces.append([a, a + 1 + b, a + 2 + b + c])
-    return [np.reshape(places, (n, 3)), np.array(faces), table[:, 3:]]
+    rows = table.reshape(n, width).tolist()
+    for v, row in enumerate(rows):
+        near = {p for face in faces if v in face for p in face if p < v}
+        for k in range(width):
+            before = rows[v - 1][k] if v else 0
+            row[k] += (2 * sum(rows[p][k] for p in near) + len(near)) // (2 * len(near)) if near else before
+    found = np.reshape(rows, (n, width))
+    return [found[:, :3], np.array(faces), found[:, 3:]]
+
+
+def read_walk(data, at, n_faces):
+    n_symbols, at = read_varint(data, at)
+    n_far, at = read_varint(data, at)
+    symbols, at = read_indices(data, at, (n_symbols,), 5)
+    far, at = read_columns(data, at, n_far, 1)
+    symbols, far, faces, edges, n = symbols.tolist(), far.ravel().tolist(), [], {}, 0
+
+    def told():
+        nonlocal n
+        k = far.pop(0)
+        n += k == 0
+        return n - k if k else n - 1
+
+    def other(u):
+        edge = next(edge for edge, is_open in edges.items() if is_open and u in edge)
+        return edge[1] if edge[0] == u else edge[0]
+
+    while len(faces) < n_faces:
+        asked = next((edge for edge, is_open in edges.items() if is_open), None)
+        if asked is None:
+            face = (told(), told(), told())
+        else:
+            edges[asked] = False
+            symbol = symbols.pop(0)
+            if symbol == 0:
+                continue
+            if symbol == 1:
+                n += 1
+            face = (*asked, [None, lambda: n - 1, lambda: other(asked[0]), lambda: other(asked[1]), told][symbol]())
+        faces.append(face)
+        for edge in zip(face, (*face[1:], face[0])):
+            edge = tuple(sorted(edge))
+            edges[edge] = edge not in edges
+    assert not symbols and not far
+    return faces, at
 
 
 def read_widths(shape, data):
@@ -358,7 +396,9 @@ def read_payload(grid, coarser, level, data, net):
         return [table]
     if grid.encoding == "codebook":
         book, end = read_columns(data, 0, 1 << grid.log2_size, f)
-        return [read_indices(data, end, resolution, 1 << grid.log2_size), book]
+        indices, end = read_indices(data, end, resolution, 1 << grid.log2_size)
+        assert end == len(data)
+        return [indices, book]
     if grid.encoding in ("points", "mesh"):
         return (read_points if grid.encoding == "points" else read_mesh)(grid, level, data)
     return read_factors(grid, level, data)

@@ -9,8 +9,10 @@ from second_inputs import closest_weights
 from surfaces import sphere
 
 import nfcodec
+from nfcodec.binary import Reader
 from nfcodec.encodings import load
-from nfcodec.encodings.mesh import Grid, Surface, is_flat
+from nfcodec.encodings.mesh import Grid, Surface, in_order, is_flat
+from nfcodec.entropy.faces import decode_faces, encode_faces
 from nfcodec.pack import pack
 from nfcodec.spec import GridSpec
 
@@ -23,7 +25,8 @@ def ball(resolution=RESOLUTION, halvings=2):
     positions, which = np.unique(np.rint(places).astype(np.int64), axis=0, return_inverse=True)
     faces = np.unique(np.sort(which.reshape(-1)[sphere(halvings).faces], axis=1), axis=0)
     faces = faces[(np.diff(faces) > 0).all(1)]
-    return {"positions": positions.astype(np.int32), "faces": faces[~is_flat(positions, faces)].astype(np.int32)}
+    data = {"positions": positions.astype(np.int32), "faces": faces[~is_flat(positions, faces)].astype(np.int32)}
+    return in_order(data)[0]
 
 
 def grid(rng, f=3):
@@ -102,6 +105,40 @@ def test_a_level_there_and_back_and_one_without_faces():
     data = Grid.encode_level(found.spec, [nothing], 0, None)
     empty = Grid(found.spec, [Grid.decode_level(found.spec, [], 0, data, None)], (1.0,))
     assert not empty.features(rng.random((5, 3)), 1).any() and not empty.jacobian(rng.random((5, 3)), 1)[1].any()
+
+
+def soup(rng):
+    """Faces of every kind: borders, three at an edge, twice the same, single ones, and vertices that none has."""
+    fan = [[0, 1, k] for k in range(2, 7)] + [[0, 1, 2], [8, 9, 10], [10, 11, 12], [12, 8, 0]]
+    faces = np.array(fan + rng.integers(0, 20, (40, 3)).tolist())
+    faces = faces[(np.diff(np.sort(faces, 1)) > 0).all(1)]
+    return faces[rng.permutation(len(faces))]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_walk_keeps_faces_whatever_they_are(seed):
+    faces = soup(np.random.default_rng(seed))
+    data, order, walked = encode_faces(faces)
+    reader = Reader(data, "a walk")
+    np.testing.assert_array_equal(decode_faces(reader, 21, len(faces)), walked)
+    reader.done()
+    assert sorted(map(sorted, order[walked].tolist())) == sorted(map(sorted, faces.tolist()))
+    again, same, twice = encode_faces(walked)
+    assert again == data and (twice == walked).all() and (same == np.arange(len(order))).all(), "it is in order already"
+
+
+def test_a_closed_mesh_costs_few_bits_a_face():
+    faces = ball((40, 41, 42), 4)["faces"]
+    assert 8 * len(encode_faces(faces)[0]) < 3.5 * len(faces) > 3000
+
+
+def test_neighbours_on_the_mesh_predict_features():
+    data, rng = ball((24, 24, 24), 3), np.random.default_rng(8)
+    spec = GridSpec("mesh", ((24, 24, 24),), (3,), "linear", 12)
+    smooth = np.rint(20 * np.sin(data["positions"] / 6)).astype(np.int32)
+    kinds = (0 * smooth, smooth, rng.permutation(smooth))
+    carrier, kept, mixed = (len(Grid.encode_level(spec, [{**data, "features": f}], 0, None)) for f in kinds)
+    assert kept - carrier < 0.7 * (mixed - carrier)
 
 
 def test_fields_of_meshes_beside_others():

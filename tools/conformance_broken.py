@@ -30,7 +30,7 @@ import nfcodec
 from nfcodec import container, header
 from nfcodec.binary import Reader, Writer
 from nfcodec.container import CTXN, DNET, FHDR, GRID, META, RANS, RAW, RESI, Chunk
-from nfcodec.entropy.streams import encode_columns
+from nfcodec.entropy.streams import encode_columns, encode_indices
 
 
 def invalid() -> dict[str, tuple[str, bytes]]:
@@ -168,31 +168,39 @@ def _points() -> dict[str, bytes]:
 
 
 def _mesh() -> dict[str, bytes]:
-    right = [[0, 0, 0], [0, 1, 0], [0, 0, 1]]  # steps of faces from one corner to the next
+    # four vertices and two faces: one whose corners are told, and another at its first edge
+    rows = [[1, 2, 2, 1], [0, 0, 2, 1], [0, 1, -1, 1], [1, -1, 0, 1]]
 
-    def mesh(vertices: list[list[int]] = [[0, -1, -1, 1], [0, -1, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]], faces: list[list[int]] = right[:2], n: int = 4) -> bytes:
-        """A volume of one level of a mesh: differences of z, y, x and a feature; steps of corners."""
+    def mesh(rows: list[list[int]] = rows, symbols: tuple[int, ...] = (1,), far: tuple[int, ...] = (0, 0, 0), n: int = 4, n_faces: int = 2) -> bytes:
+        """A volume of one level of a mesh: what is added to z, y, x and a feature, and its walk."""
         grid = goldens.Case("m", "volume", (4, 5, 6), ((4, 5, 6),), encoding="mesh", log2_size=2, n_hidden_layers=0)
         chunks = list(container.read(goldens.build(grid)).chunks)
-        level = Writer().varint(n).varint(len(faces))
-        for table in (vertices, faces):
-            level.bytes(encode_columns(np.array(table, np.int32).reshape(len(table), -1)))
-        return assemble([Chunk(GRID, 0, RANS, block(level.getvalue())) if c.type == GRID else c for c in chunks])
+        level = Writer().varint(n).varint(n_faces).varint(len(symbols)).varint(len(far))
+        level.bytes(encode_indices(np.array(symbols, np.int32), 5)).bytes(encode_columns(np.array(far, np.int32)[:, None]))
+        level.bytes(encode_columns(np.array(rows, np.int32)))
+        return assemble([Chunk(GRID, 0, RANS, _block(level.getvalue())) if c.type == GRID else c for c in chunks])
 
-    assert nfcodec.open(mesh()).n_levels == 1
-    flat = [[0, 0, 0, 1], [1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 0, 1]]
+    assert nfcodec.open(mesh()).n_levels == nfcodec.open(mesh(symbols=(0, 0, 1))).n_levels == 1
     return {
         "limit-mesh": mesh(n=5),
-        "limit-mesh.faces": mesh(faces=[[0, 0, 0]] * 17),
+        "limit-mesh.faces": mesh(n_faces=17),
+        "limit-mesh.symbols": mesh(symbols=(0,) * 7),
+        "limit-mesh.far": mesh(far=(0,) * 7),
         "limit-log2_size.mesh": surface(encoding=b"\x08", log2_size=b"\x0f"),
         "fhdr-interpolation.mesh": surface(encoding=b"\x08", interpolation=b"\3"),
         "fhdr-encoding.mesh": image(encoding=b"\x08"),
-        "mesh-place": mesh([[0, -1, -1, 1], [0, -3, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]]),
-        "mesh-place.first": mesh([[-1, -1, -1, 1], [0, -1, 1, 2], [1, 0, 0, 3], [0, 1, 0, 4]]),
-        "mesh-face": mesh(faces=[[0, 1, 1]]),
-        "mesh-face.order": mesh(faces=[[0, -1, 1]]),
-        "mesh-face.before": mesh(faces=[[-1, 0, 0]]),
-        "mesh-face.flat": mesh(flat),
+        "mesh-place": mesh([*rows[:2], [0, 3, -1, 1], rows[3]]),
+        "mesh-place.first": mesh([[-1, 2, 2, 1], *rows[1:]]),
+        "mesh-value": mesh([*rows[:2], [0, 1, -1, 2**24], rows[3]]),
+        "mesh-face": mesh(symbols=()),
+        "mesh-face.none": mesh(symbols=(0, 0, 2)),
+        "mesh-face.start": mesh(far=(0, 0, 1)),
+        "mesh-face.back": mesh(symbols=(4,), far=(0, 0, 0, 4)),
+        "mesh-face.below": mesh(symbols=(4,), far=(0, 0, 0, -1)),
+        "mesh-face.many": mesh(symbols=(0, 1, 1), n=4, n_faces=3),
+        "mesh-face.left": mesh(symbols=(1, 0)),
+        "mesh-face.far": mesh(far=(0, 0, 0, 0)),
+        "mesh-face.flat": mesh([[1, 2, 2, 1], [0, 0, 1, 1], [0, 0, 1, 1], rows[3]]),
         "leftover.mesh": level_bytes_longer(mesh()),
     }
 

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import nfcodec  # noqa: E402
 from nfcodec import activations, header, residual  # noqa: E402
 from nfcodec.encodings import load  # noqa: E402
+from nfcodec.encodings.mesh import in_order  # noqa: E402
 from nfcodec.entropy.context import ContextNet, n_inputs  # noqa: E402
 from nfcodec.pack import Frozen, pack  # noqa: E402
 from nfcodec.residual import Head  # noqa: E402
@@ -281,11 +282,12 @@ def mesh(grid: GridSpec, level: int, rng: np.random.Generator, spread: float) ->
     corner = i * m[1] + j
     halves = [[corner, corner + 1, corner + m[1] + 1], [corner, corner + m[1], corner + m[1] + 1]]
     faces = np.concatenate([np.stack(half, 1) for half in halves])
-    return {
+    found = {
         "positions": positions.astype(np.int32),
         "faces": faces[np.lexsort(faces.T[::-1])].astype(np.int32),
         "features": np.rint(rng.laplace(0, spread, (len(positions), grid.n_features[level]))).astype(np.int32),
     }
+    return in_order(found)[0]
 
 
 def _cloud(grid: GridSpec, level: int, rng: np.random.Generator, spread: float) -> dict[str, np.ndarray]:

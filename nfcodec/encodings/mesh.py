@@ -17,6 +17,8 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..boxes import BoxTree
 from ..entropy import streams
+from ..entropy.faces import decode_faces, encode_faces
+from ..entropy.laplace import MAX_VALUE
 from ..errors import FormatError, LimitError
 from ..kernels import use_numba
 from ..spec import FACES_A_VERTEX, MAX_LOG2_VERTICES, GridSpec, Parameter
@@ -32,7 +34,8 @@ _LOOSE = 1e-9  # by how much a bound on distances may be too small
 class Grid(Points):
     """levels[l] = {"positions": (V, 3), "faces": (T, 3), "features": (V, F)} int32, with V and T for each level.
 
-    Corners of a face ascend, and so do first corners; no face is without area. Without faces features are 0.
+    No face is without area. Without faces features are 0. A file numbers vertices and faces as the walk of
+    `nfcodec.entropy.faces` comes to them, see `in_order`.
     """
 
     name = "mesh"
@@ -49,14 +52,13 @@ class Grid(Points):
 
     @classmethod
     def encode_level(cls, spec: GridSpec, levels: list[LevelData], level: int, net: Any) -> bytes:
-        data, middle = levels[level], np.array(spec.resolutions[level]) // 2
-        positions = data["positions"] - middle
-        positions[:, 0] = np.diff(data["positions"][:, 0], prepend=0)
-        a, b, c = data["faces"].T
-        faces = np.stack([np.diff(a, prepend=0), b - a - 1, c - b - 1], 1)
-        writer = Writer().varint(len(positions)).varint(len(faces))
-        writer.bytes(streams.encode_columns(np.concatenate([positions, data["features"]], 1)))
-        return writer.bytes(streams.encode_columns(faces)).getvalue()
+        data, walk = in_order(levels[level])
+        writer = Writer().varint(len(data["positions"])).varint(len(data["faces"])).bytes(walk)
+        rows = np.concatenate([data["positions"], data["features"]], 1).tolist()
+        below = _below(data["faces"], len(rows))
+        rest = [[x - y for x, y in zip(row, _expected(rows, below[v], v))] for v, row in enumerate(rows)]
+        table = np.array(rest, np.int64).reshape(-1, 3 + spec.n_features[level])
+        return writer.bytes(streams.encode_columns(table)).getvalue()
 
     @classmethod
     def decode_level(cls, spec: GridSpec, coarser: list[LevelData], level: int, data: bytes, net: Any) -> LevelData:
@@ -68,24 +70,53 @@ class Grid(Points):
                 f"{FACES_A_VERTEX * most}",
                 "limit-mesh",
             )
-        table = streams.decode_columns(reader, (n, 3 + spec.n_features[level]))
-        positions = table[:, :3].astype(np.int64)
-        positions[:, 1:] += resolution[1:] // 2
-        positions[:, 0] = np.cumsum(positions[:, 0])
+        faces = decode_faces(reader, n, n_faces) if n_faces else np.zeros((0, 3), np.int64)
+        table = streams.decode_columns(reader, (n, 3 + spec.n_features[level])).tolist()
+        reader.done()
+        below, rows = _below(faces, n), []
+        for v, rest in enumerate(table):
+            rows.append([x + y for x, y in zip(rest, _expected(rows, below[v], v))] if v else rest)
+            if max(rows[-1]) > MAX_VALUE or min(rows[-1]) < -MAX_VALUE:
+                raise FormatError(
+                    f"reading a mesh: got numbers beyond {MAX_VALUE} at vertex {v}; the file is damaged", "mesh-value"
+                )
+        found = np.array(rows, np.int64).reshape(-1, 3 + spec.n_features[level])
+        positions = found[:, :3]
         if ((positions < 0) | (positions >= resolution)).any():
             raise FormatError(
                 f"reading a mesh: got vertices outside of {tuple(resolution)}; the file is damaged", "mesh-place"
             )
-        steps = streams.decode_columns(reader, (n_faces, 3)).astype(np.int64)
-        reader.done()
-        first = np.cumsum(steps[:, 0])
-        faces = np.stack([first, first + 1 + steps[:, 1], first + 2 + steps[:, 1] + steps[:, 2]], 1)
-        is_odd = (faces[:, 0] < 0).any() or (steps[:, 1:] < 0).any() or (faces[:, 2] >= n).any()
-        if is_odd or is_flat(positions, faces).any():
-            raise FormatError(
-                f"reading a mesh: got faces that are no triangles of {n} vertices; the file is damaged", "mesh-face"
-            )
-        return {"positions": positions.astype(np.int32), "faces": faces.astype(np.int32), "features": table[:, 3:]}
+        if is_flat(positions, faces).any():
+            raise FormatError("reading a mesh: got faces without area; the file is damaged", "mesh-face")
+        integers = {"positions": positions, "faces": faces, "features": found[:, 3:]}
+        return {key: np.ascontiguousarray(array, np.int32) for key, array in integers.items()}
+
+
+def in_order(data: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], bytes]:
+    """A level as a file numbers it, vertices without faces last, and the bytes of its walk; features may be missing."""
+    if not len(data["faces"]):
+        return data, b""
+    walk, order, faces = encode_faces(data["faces"])
+    order = np.concatenate([order, np.setdiff1d(np.arange(len(data["positions"])), order)])
+    moved = {key: data[key][order] for key in ("positions", "features") if key in data}
+    return {**moved, "faces": faces.astype(np.int32)}, walk
+
+
+def _below(faces: np.ndarray, n: int) -> list[list[int]]:
+    """For each vertex those with lower numbers that an edge joins to it."""
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    out: list[list[int]] = [[] for _ in range(n)]
+    for low, high in np.unique(edges, axis=0).tolist():
+        out[high].append(low)
+    return out
+
+
+def _expected(rows: list[list[int]], below: list[int], v: int) -> list[int]:
+    """What is likely at vertex v: the rounded mean of those `below`; without them the row before; 0 at first."""
+    if not below:
+        return rows[v - 1] if v else [0] * len(rows[0])
+    n = len(below)
+    return [(2 * sum(column) + n) // (2 * n) for column in zip(*(rows[k] for k in below))]
 
 
 def is_flat(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from skimage.measure import marching_cubes
 
-from ..encodings.mesh import Surface, is_flat
+from ..encodings.mesh import Surface, in_order, is_flat
 from ..encodings.points import n_points
 from ..spec import FACES_A_VERTEX, GridSpec
 from .scatter import least_squares, matrix_of
@@ -56,5 +56,6 @@ def _snapped(places: np.ndarray, faces: np.ndarray, resolution: tuple[int, ...],
         found = found[~is_flat(positions, found)]
         used = np.unique(found)
         if len(used) <= most and len(found) <= FACES_A_VERTEX * most:
-            return {"positions": positions[used].astype(np.int32), "faces": np.searchsorted(used, found).astype(np.int32)}
+            data = {"positions": positions[used].astype(np.int32), "faces": np.searchsorted(used, found).astype(np.int32)}
+            return in_order(data)[0]
         stride += 1

@@ -1,9 +1,11 @@
 /** Features on the faces of a mesh: spec/format.md, section 4.9. */
 import { check } from "../bytes.js";
+import { readFaces } from "../entropy/faces.js";
 import { readTable } from "../entropy/streams.js";
 import { mostPoints } from "./points.js";
 
 const FACES_A_VERTEX = 4;
+const MOST = 2 ** 24; // of a number of a vertex
 
 /** `{positions, faces, features}` of a level. */
 export function readMesh(bytes, part, level) {
@@ -13,30 +15,53 @@ export function readMesh(bytes, part, level) {
   const nFaces = bytes.varint();
   check(n <= most && nFaces <= FACES_A_VERTEX * most, "limit-mesh", `${n} vertices, ${nFaces} faces of a level`);
   const width = 3 + nFeatures;
-  const rows = readTable(bytes, n, width);
+  const faces = nFaces ? readFaces(bytes, n, nFaces) : new Int32Array(0);
+  const rows = Float64Array.from(readTable(bytes, n, width));
+  bytes.end();
+  addExpected(rows, width, below(faces, n));
   const positions = new Int32Array(n * 3);
   const features = new Int32Array(n * nFeatures);
-  for (let i = 0, first = 0; i < n; i++) {
-    first += rows[i * width];
+  for (let i = 0; i < n; i++) {
     for (let k = 0; k < 3; k++) {
-      const place = k === 0 ? first : rows[i * width + k] + (resolution[k] >> 1);
+      const place = rows[i * width + k];
       check(place >= 0 && place < resolution[k], "mesh-place", `vertex at ${place} of ${resolution[k]}`);
       positions[i * 3 + k] = place;
     }
     for (let f = 0; f < nFeatures; f++) features[i * nFeatures + f] = rows[i * width + 3 + f];
   }
-  const steps = readTable(bytes, nFaces, 3);
-  bytes.end();
-  const faces = new Int32Array(nFaces * 3);
-  for (let t = 0, a = 0; t < nFaces; t++) {
-    a += steps[3 * t];
-    const b = a + 1 + steps[3 * t + 1];
-    const c = b + 1 + steps[3 * t + 2];
-    const ordered = a >= 0 && a < b && b < c && c < n;
-    check(ordered && !isFlat(positions, a, b, c), "mesh-face", `face ${t} with the corners ${a}, ${b}, ${c} of ${n} vertices`);
-    faces.set([a, b, c], 3 * t);
+  for (let t = 0; t < nFaces; t++) {
+    check(!isFlat(positions, ...faces.subarray(3 * t, 3 * t + 3)), "mesh-face", `face ${t} has no area`);
   }
   return { positions, faces, features };
+}
+
+/** For each vertex those with lower numbers that an edge joins to it. */
+function below(faces, n) {
+  const found = Array.from({ length: n }, () => new Set());
+  for (let t = 0; t < faces.length; t += 3) {
+    for (let k = 0; k < 3; k++) {
+      const [p, q] = [faces[t + k], faces[t + ((k + 1) % 3)]];
+      found[Math.max(p, q)].add(Math.min(p, q));
+    }
+  }
+  return found;
+}
+
+/** Adds to each row what is likely there: the rounded mean of the rows below it, or else the row before. */
+function addExpected(rows, width, below) {
+  below.forEach((vertices, v) => {
+    for (let k = 0; k < width; k++) {
+      let expected = v ? rows[(v - 1) * width + k] : 0;
+      if (vertices.size) {
+        let sum = 0;
+        for (const u of vertices) sum += rows[u * width + k];
+        expected = Math.floor((2 * sum + vertices.size) / (2 * vertices.size));
+      }
+      rows[v * width + k] += expected;
+    }
+    const row = rows.subarray(v * width, (v + 1) * width);
+    check(row.every((x) => Math.abs(x) <= MOST), "mesh-value", `${row.join(", ")} at vertex ${v}`);
+  });
 }
 
 /** Whether a face has no area: its integers are below 2^20, so that all of this is exact. */
