@@ -13,7 +13,7 @@ _ON_BOUNDARY = 1e-6  # of a sample: fractions of a region are rounded
 
 
 def in_samples(a: float, b: float, n: int) -> tuple[float, float]:
-    """Where [a, b] of an axis of n source samples begins and ends in samples: whole numbers where both are as good as that."""
+    """Where [a, b] of an axis of n source samples begins and ends in samples: whole numbers where both are nearly so."""
     start, stop = a * n, b * n
     first, last = float(round(start)), float(round(stop))
     is_whole = max(abs(start - first), abs(stop - last)) <= _ON_BOUNDARY and first < last

@@ -178,7 +178,7 @@ def _mesh() -> dict[str, bytes]:
         level = Writer().varint(n).varint(n_faces).varint(len(symbols)).varint(len(far))
         level.bytes(encode_indices(np.array(symbols, np.int32), 5)).bytes(encode_columns(np.array(far, np.int32)[:, None]))
         level.bytes(encode_columns(np.array(rows, np.int32)))
-        return assemble([Chunk(GRID, 0, RANS, _block(level.getvalue())) if c.type == GRID else c for c in chunks])
+        return assemble([Chunk(GRID, 0, RANS, block(level.getvalue())) if c.type == GRID else c for c in chunks])
 
     assert nfcodec.open(mesh()).n_levels == nfcodec.open(mesh(symbols=(0, 0, 1))).n_levels == 1
     return {
