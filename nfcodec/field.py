@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import vectors
-from .casting import block_mean, cast, converted, dtype_of, short
+from . import arguments, vectors
+from .casting import block_mean, cast, converted, dtype_of
 from .encodings import Encoding
 from .errors import UsageError
 from .evaluate import Evaluation
@@ -91,7 +91,7 @@ class Field:
     def sample(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
         """Values (N, C) float32 at coords (N, d). Coordinates outside [0, 1] take the nearest edge's value, or that of the
         axis anew or backwards, as the field's boundaries say."""
-        coords, n_levels = self._coords(coords), self._levels(level)
+        coords, n_levels = arguments.coordinates(coords, self.spec.n_dims), self._levels(level)
         return self._evaluation.sample(coords, n_levels)
 
     def gradient(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
@@ -100,7 +100,7 @@ class Field:
         For surfaces divide by `box_size` to get derivatives by world distance. Where values are clipped the
         derivative is that of the field before clipping.
         """
-        coords, n_levels = self._coords(coords), self._levels(level)
+        coords, n_levels = arguments.coordinates(coords, self.spec.n_dims), self._levels(level)
         return self._evaluation.gradient(coords, n_levels)[1]
 
     def hessian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
@@ -109,7 +109,7 @@ class Field:
         Exact where both encoding and activation have them. Elsewhere they are those beside: 0 within the pieces of ReLU and
         of linear interpolation, of which only the mixed derivatives of the latter are not. Never by the kernels.
         """
-        coords, n_levels = self._coords(coords), self._levels(level)
+        coords, n_levels = arguments.coordinates(coords, self.spec.n_dims), self._levels(level)
         return self._evaluation.hessian(coords, n_levels)
 
     def laplacian(self, coords: np.ndarray, level: int | None = None) -> np.ndarray:
@@ -141,10 +141,7 @@ class Field:
 
     def sample_lattice(self, axes: Sequence[np.ndarray], level: int | None = None) -> np.ndarray:
         """Values (M_1 .. M_d, C) float32 at the product of coordinates axes[k] (M_k,)."""
-        n_levels = self._levels(level)
-        if len(axes) != self.spec.n_dims:
-            raise UsageError(f"sampling a lattice: got {len(axes)} axes, expected {self.spec.n_dims}")
-        axes = [self._finite(a, 1) for a in axes]
+        n_levels, axes = self._levels(level), arguments.axes(axes, self.spec.n_dims)
         shape = tuple(len(a) for a in axes)
         out = np.empty((*shape, self.spec.channels), np.float32)
         lattice = self._evaluation.lattice(axes, n_levels)
@@ -179,8 +176,8 @@ class Field:
         added if there is one, so that its guarantee holds; residual=False leaves it out. UsageError when the arguments
         do not fit or the result has more than max_values values; FormatError where a residual turns out to be damaged.
         """
-        region = self._region(region)
-        shape = self._shape(shape, scale, resolution, region)
+        region = arguments.region_of(region, self.spec.n_dims)
+        shape = arguments.shape_of(self.spec, shape, scale, resolution, region)
         n_values = math.prod(shape) * self.spec.channels
         if n_values > max_values:
             raise UsageError(
@@ -225,7 +222,7 @@ class Field:
         self._check_surface("meshing")
         resolution = self._mesh_resolution(level) if resolution is None else resolution
         sharp = self.meta.get("sharp") is True if sharp is None else sharp
-        shape = self._shape(None, None, resolution, self._region(None))
+        shape = self._shape(resolution=resolution)
         return mesh_of(self, shape, level, iso, method, sharp and self.kind in ("sdf", "tsdf"))
 
     def closest_point(self, points: np.ndarray, level: int | None = None, iso: float | None = None) -> ClosestPoints:
@@ -241,7 +238,7 @@ class Field:
         from .queries import closest_points
 
         self._check_surface("finding closest points")
-        return closest_points(self, self._world(points, "finding closest points"), level, iso)
+        return closest_points(self, arguments.world_points(points, "finding closest points"), level, iso)
 
     def raycast(
         self, origins: np.ndarray, directions: np.ndarray, min_distance: float = 0.0, max_distance: float = math.inf,
@@ -259,15 +256,8 @@ class Field:
         from .queries import cast_rays
 
         self._check_surface("casting rays")
-        rows = [self._world(array, "casting rays") for array in (origins, directions)]
+        rows = [arguments.world_points(array, "casting rays") for array in (origins, directions)]
         return cast_rays(self, *rows, min_distance, max_distance, level, iso)
-
-    def _world(self, points: np.ndarray, what: str) -> np.ndarray:
-        """World points as finite (N, 3) float64."""
-        array = self._finite(points, 2, what)
-        if array.shape[1] != 3:
-            raise UsageError(f"{what}: got points of shape {array.shape}, expected (N, 3)")
-        return array
 
     def _mesh_resolution(self, level: int | None) -> int:
         """Samples on the longest axis that suit the levels up to `level`."""
@@ -336,70 +326,8 @@ class Field:
 
     # ------------------------------------------------------------ arguments
 
-    def _coords(self, coords: np.ndarray) -> np.ndarray:
-        coords = self._finite(coords, 2)
-        if coords.shape[1] != self.spec.n_dims:
-            raise UsageError(f"sampling: got coordinates of shape {coords.shape}, expected (N, {self.spec.n_dims})")
-        return coords
-
-    def _finite(self, numbers: Any, n_axes: int, what: str = "sampling") -> np.ndarray:
-        """An array of finite float64 with n_axes axes."""
-        try:
-            array = np.asarray(numbers)
-            sound = array.dtype.kind in "biuf" and array.ndim == n_axes
-        except ValueError:  # lists of uneven lengths
-            sound = False
-        if not sound:
-            expected = f"(N, {self.spec.n_dims})" if n_axes == 2 else "(M,) for each axis"
-            raise UsageError(f"{what}: got {short(numbers)}, expected real coordinates of shape {expected}")
-        array = array.astype(np.float64, copy=False)
-        if not np.isfinite(array).all():
-            raise UsageError(f"{what}: got coordinates that are not finite, expected numbers")
-        return array
-
     def _levels(self, level: int | None) -> int:
-        if level is None:
-            return self.n_levels
-        if not _is_integer(level) or not 0 <= level < self.n_levels:
-            raise UsageError(f"choosing a level: got {level}, expected 0 (coarsest) to {self.n_levels - 1}")
-        return int(level) + 1
+        return arguments.n_levels(level, self.n_levels)
 
-    def _region(self, region: Region | None) -> list[tuple[float, float]]:
-        if region is None:
-            return [(0.0, 1.0)] * self.spec.n_dims
-        try:
-            pairs = [tuple(map(float, pair)) for pair in region]
-        except (TypeError, ValueError):
-            pairs = []
-        if len(pairs) != self.spec.n_dims or any(len(p) != 2 or not 0 <= p[0] < p[1] <= 1 for p in pairs):
-            raise UsageError(
-                f"choosing a region: got {region}, expected {self.spec.n_dims} pairs of start < stop in [0, 1]"
-            )
-        return pairs
-
-    def _shape(self, shape, scale, resolution, region) -> tuple[int, ...]:
-        if sum(x is not None for x in (shape, scale, resolution)) > 1:
-            raise UsageError("decoding: got more than one of shape, scale and resolution, expected one at most")
-        if shape is not None:
-            out = tuple(shape) if np.iterable(shape) else (shape,)
-            if len(out) != self.spec.n_dims or not all(_is_integer(n) and n >= 1 for n in out):
-                raise UsageError(f"decoding: got shape {short(shape)}, expected {self.spec.n_dims} positive integers")
-            return tuple(map(int, out))
-        try:
-            one = 1.0 if scale is None else scale
-            factors = [float(x) for x in (one if np.iterable(one) else [one] * self.spec.n_dims)]
-            if resolution is not None:
-                factors = [float(resolution) / max(self.spec.extent)] * self.spec.n_dims
-        except (TypeError, ValueError):
-            raise UsageError(f"decoding: got scale {scale}, resolution {resolution}, expected a number") from None
-        if len(factors) != self.spec.n_dims:
-            raise UsageError(f"decoding: got {len(factors)} scales, expected one or {self.spec.n_dims}, an axis each")
-        if not all(0 < x and x * max(self.spec.extent) < 1 << 53 for x in factors):
-            raise UsageError(
-                f"decoding: got a scale of {scale or factors[0]}, expected a positive number, and what fits memory"
-            )
-        return tuple(max(1, round(n * (b - a) * x)) for n, (a, b), x in zip(self.spec.extent, region, factors))
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    def _shape(self, shape=None, scale=None, resolution=None, region: Region | None = None) -> tuple[int, ...]:
+        return arguments.shape_of(self.spec, shape, scale, resolution, arguments.region_of(region, self.spec.n_dims))

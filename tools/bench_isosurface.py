@@ -51,7 +51,7 @@ class Sampled:
 
 def linear(field: Field, resolution: int) -> Mesh:
     """Marching cubes of samples alone."""
-    shape = field._shape(None, None, resolution, field._region(None))
+    shape = field._shape(resolution=resolution)
     step = field.box_size / np.array(shape)
     vertices, faces = isosurface(lambda axes: field.sample_lattice(axes)[..., 0], shape, step=tuple(step))
     return Mesh((np.asarray(field.spec.origin) + (vertices + 0.5) * step)[:, ::-1], faces)

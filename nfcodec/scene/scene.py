@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import world_points
 from ..errors import NfldError, UsageError
 from ..field import MESH_METHOD, MESH_RESOLUTION, Field
 from ..paint import of_vertices
@@ -159,7 +160,7 @@ class Scene:
 
     def _points(self, points: np.ndarray, what: str) -> np.ndarray:
         self._found()
-        return self.parts[0].field._world(points, what)
+        return world_points(points, what)
 
     def _level(self, level: int | None) -> int | None:
         most = max((part.field.n_levels for part in self.parts), default=1) - 1
