@@ -90,20 +90,7 @@ def export(
                     f"writing {str(path)!r}: {name} does not apply to meshes; "
                     "use resolution, or a lattice's format such as .npy"
                 )
-        if scale is not None and resolution is not None:
-            raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
-        if np.iterable(scale):
-            raise UsageError(f"writing {str(path)!r}: got a scale for each axis, expected one for a mesh")
-        if scale is not None:
-            resolution = round(max(field.spec.extent) * scale)
-        if texture is not None:
-            _check_texture(field, path)
-            resolution = TEXTURED_RESOLUTION if resolution is None and level is None else resolution
-        mesh = field.to_mesh(resolution, level, iso, sharp=sharp, **({} if method is None else {"method": method}))
-        if texture is not None:
-            mesh = _textured(field, mesh, texture, level)
-        # at its surface a distance without sign has no slope
-        normals = mean_normals(mesh) if field.draws_in(iso) else vertex_normals(field, mesh.vertices, level)
+        mesh, normals = _mesh_of(field, path, scale, resolution, level, iso, method, texture, sharp)
         io.write_mesh(path, mesh, field.meta, normals=normals, overwrite=overwrite)
         return {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces)}
     for name, value in (("iso", iso), ("method", method), ("sharp", sharp), ("texture", texture)):
@@ -118,6 +105,28 @@ def export(
         values = finished(values, field.meta.get("quantity"), steps)
     io.write_lattice(path, values, _lattice_meta(field, region, values), overwrite=overwrite)
     return {"shape": values.shape}
+
+
+def _mesh_of(
+    field: Field, path: Path, scale, resolution: int | None, level: int | None, iso: float | None, method: str | None,
+    texture: int | None, sharp: bool | None,
+) -> tuple[Mesh, np.ndarray]:  # fmt: skip
+    """What `export` writes of a surface: its mesh, and normals of the vertices."""
+    if scale is not None and resolution is not None:
+        raise UsageError("decoding: got more than one of scale and resolution, expected one at most")
+    if np.iterable(scale):
+        raise UsageError(f"writing {str(path)!r}: got a scale for each axis, expected one for a mesh")
+    if scale is not None:
+        resolution = round(max(field.spec.extent) * scale)
+    if texture is not None:
+        _check_texture(field, path)
+        resolution = TEXTURED_RESOLUTION if resolution is None and level is None else resolution
+    mesh = field.to_mesh(resolution, level, iso, sharp=sharp, **({} if method is None else {"method": method}))
+    if texture is not None:
+        mesh = _textured(field, mesh, texture, level)
+    # at its surface a distance without sign has no slope
+    normals = mean_normals(mesh) if field.draws_in(iso) else vertex_normals(field, mesh.vertices, level)
+    return mesh, normals
 
 
 def export_scene(
