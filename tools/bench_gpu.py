@@ -16,11 +16,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
-from bench_speed import LMBDA, Bench, kernels
+from bench_speed import LMBDA, Bench, kernels, parse
 from bench_steps import loop_bytes, loop_parts, loop_seconds, prepare, prepare_source, step_seconds
 from make_demo import knot, volume
 
@@ -236,15 +235,7 @@ def _step_of_others(bench: GpuBench, name: str, make: Callable[[], Fit]) -> None
 
 def main() -> None:
     """Parses the command line and runs the stages, of which one that fails leaves the others their turn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument("--mesh", type=Path, help="a mesh in place of the knot")
-    parser.add_argument("--image", type=Path, help="an image in place of the hills")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of which the median is taken")
-    parser.add_argument("-o", "--output", type=Path)
-    args = parser.parse_args()
-    if unknown := set(args.stages) - set(STAGES):
-        parser.error(f"got stages {', '.join(sorted(unknown))}, expected some of {', '.join(STAGES)}")
+    args = parse(__doc__, STAGES)
     if not torch.cuda.is_available():
         sys.exit("bench_gpu: got no GPU for CUDA that torch can use, expected one; run this where there is one")
     bench, failed = GpuBench(args), []

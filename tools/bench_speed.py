@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -342,18 +342,26 @@ def sizes(bench: Bench) -> None:
             bench.add("sizes", f"exponent of {name}", float(exponent), "")
 
 
-def main() -> None:
-    """Parses the command line and runs the stages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(STAGES))
+def parse(doc: str, stages: Mapping[str, object], *more: tuple[str, dict]) -> argparse.Namespace:
+    """The command line of a benchmark of stages. more: (name, settings) of options of its own."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(stages))
     parser.add_argument("--mesh", type=Path, help="a mesh in place of the knot")
     parser.add_argument("--image", type=Path, help="an image in place of the hills")
     parser.add_argument("--repeat", type=int, default=5, help="runs of which the median is taken")
-    parser.add_argument("--sizes", type=lambda s: [int(x) for x in s.split(",")], default=list(_SIZES), help="log2 of samples")
+    for name, settings in more:
+        parser.add_argument(name, **settings)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    if unknown := set(args.stages) - set(STAGES):
-        parser.error(f"got stages {', '.join(sorted(unknown))}, expected some of {', '.join(STAGES)}")
+    if unknown := set(args.stages) - set(stages):
+        parser.error(f"got stages {', '.join(sorted(unknown))}, expected some of {', '.join(stages)}")
+    return args
+
+
+def main() -> None:
+    """Parses the command line and runs the stages."""
+    sizes = {"type": lambda s: [int(x) for x in s.split(",")], "default": list(_SIZES), "help": "log2 of samples"}
+    args = parse(__doc__, STAGES, ("--sizes", sizes))
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.3:
         print(f"bench: other work is going on (load {load:.1f}): times will be too long, and ratios off", file=sys.stderr)
     bench = Bench(args)
