@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from .errors import UsageError
 from .field import Field
 from .geometry import TriangleTree, bounding_box_diagonal, count_edges, sample_surface, weld
 from .paint import barycentric, colours_at
-from .scene import Scene
+from .scene import Scene, coloured, joined, placed
 from .spec import Mesh, Signal
 from .vectors import directions
 
@@ -70,12 +71,24 @@ def measure(field: Field, signal: Signal) -> Report:
     return measure_decoded(decode_for(field, signal), signal)
 
 
-def measure_scene(scene: Scene, signal: Signal) -> Report:
+def measure_scene(scene: Scene, signal: Signal, parts: Sequence[Signal] = ()) -> Report:
     """Decodes each part at its source's resolution and compares all of them with the source's mesh. UsageError for
-    others."""
+    others.
+
+    parts: the source's geometries, one for each field. Where some are placed several times each counts once, where it is
+    largest, since its error is the same everywhere; lengths stay relative to the diagonal of all.
+    """
     if signal.mesh is None:
         raise UsageError(f"measuring: got a scene and a {signal.kind} signal, expected the file's own source")
-    return measure_decoded(scene.own_mesh(), signal)
+    chosen = scene.largest_parts()
+    if not len(parts) == len(scene.fields) == len(chosen) < len(scene.parts):
+        return measure_decoded(scene.own_mesh(), signal)
+    source = joined([placed(coloured(one.mesh, one.meta), part) for one, part in zip(parts, chosen)])
+    found = measure_decoded(scene.own_mesh(chosen), replace(signal, mesh=source))
+    share = bounding_box_diagonal(source) / bounding_box_diagonal(signal.mesh)
+    lengths = {name: getattr(found, name) for name in ("max_error", "rms", "rms_back", "max_back")}
+    lengths = {name: None if length is None else share * length for name, length in lengths.items()}
+    return replace(found, psnr_db=found.psnr_db - 20 * math.log10(share), **lengths)
 
 
 def level_psnr(field: Field, signal: Signal) -> list[float]:

@@ -88,7 +88,7 @@ def encode_scene(
     chunks += [Chunk(PART, number, RAW, _bare(part.data)) for number, part in enumerate(parts)]
     data = write([*chunks, meta_chunk(found.meta)])
     scene = decode.open(data)
-    report = measure_scene(scene, whole)
+    report = measure_scene(scene, whole, found.signals)
     if output is not None:
         write_atomic(output, data, overwrite)
     missed = next((part for part in parts if not part.met), parts[0])

@@ -237,6 +237,24 @@ def test_meshes_lie_where_nodes_place_them(scene):
         scene.to_mesh(32, node=0)
 
 
+def test_what_is_placed_often_is_measured_once():
+    from nfcodec.measure import measure_scene
+    from nfcodec.scene import joined, placed
+    from nfcodec.spec import Mesh, Signal
+
+    pytest.importorskip("igl", reason="measuring needs libigl")
+    field = field_of(ball)
+    found = Scene([Node(str(k), None, 0, Similarity((60.0 * k, 0, 0), scale=1.0 + k % 3)) for k in range(6)], [field], {}, {})
+    assert [part.node for part in found.largest_parts()] == [2]
+    own = field.to_mesh(max(field.spec.extent))
+    off = Mesh(CENTRE + 1.01 * (own.vertices - CENTRE), own.faces)
+    whole = Signal("sdf", mesh=joined([placed(off, part) for part in found.parts]))
+    once = measure_scene(found, whole, [Signal("sdf", mesh=off)])
+    every = measure_scene(found, whole)
+    assert once.rms == pytest.approx(every.rms * 3 / np.sqrt((1 + 16 + 81) / (1 + 4 + 9)), rel=0.05), "areas weigh errors"
+    assert once.psnr_db == pytest.approx(-20 * np.log10(once.rms), abs=0.01) and once.max_error <= 1.05 * every.max_error
+
+
 def test_what_a_scene_says():
     found = nfcodec.open(FILES["scene-tree"])
     assert repr(found) == "<nfcodec.Scene 4 nodes, 3 parts, 2 fields>" and found.meta["units"] == "mm"

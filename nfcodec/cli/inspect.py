@@ -113,7 +113,11 @@ def _measure(field: Field | Scene, source: str, options: dict[str, Any]) -> Repo
 
     signal = read_source(field, source, options)
     if isinstance(field, nfcodec.Scene):
-        return None if signal.mesh is None else measure_scene(field, signal)
+        if signal.mesh is None:
+            return None
+        found = io.read_scene(source, **given(options))
+        is_same = [node.field for node in found.nodes] == [node.field for node in field.nodes]
+        return measure_scene(field, signal, found.signals if is_same else ())
     same = field.is_surface == (signal.mesh is not None)
     if same and not field.is_surface:
         same = (field.spec.extent, field.spec.channels) == (signal.extent, signal.channels)

@@ -7,7 +7,7 @@ the fields there, and `scene` is what a file decodes to.
 from .nodes import Node, pack_nodes, unpack_nodes, worlds
 from .placement import Similarity, nearest_similarity
 from .queries import SceneHits, ScenePoints
-from .scene import Scene, joined, placed
+from .scene import Scene, coloured, joined, placed
 
 __all__ = [
     "Node",
@@ -15,6 +15,7 @@ __all__ = [
     "SceneHits",
     "ScenePoints",
     "Similarity",
+    "coloured",
     "joined",
     "nearest_similarity",
     "pack_nodes",

@@ -16,7 +16,7 @@ from ..spec import Mesh, Paint
 from .nodes import Node, worlds
 from .queries import Part, Parts, SceneHits, ScenePoints, span_of
 
-__all__ = ["Scene", "joined", "one_colour", "placed"]
+__all__ = ["Scene", "coloured", "joined", "one_colour", "placed"]
 
 _LEAST_RESOLUTION = 32  # of a small part beside large ones
 _WHITE = 1.0  # what a part without colours has beside painted ones
@@ -122,13 +122,21 @@ class Scene:
             raise NfldError("meshing a scene: got no part with a surface at this level; choose another one")
         return out
 
-    def own_mesh(self) -> Mesh:
-        """As `to_mesh`, each part at the resolution of its own source: what is measured."""
+    def own_mesh(self, parts: list[Part] | None = None) -> Mesh:
+        """As `to_mesh`, each part at the resolution of its own source: what is measured. parts: those that are wanted."""
         meshes = [
             None if field is None else _mesh(field, max(field.spec.extent), None, None, MESH_METHOD)
             for field in self.fields
         ]
-        return joined([placed(meshes[self.nodes[part.node].field], part) for part in self._found().parts])
+        wanted = self._found().parts if parts is None else parts
+        return joined([placed(meshes[self.nodes[part.node].field], part) for part in wanted])
+
+    def largest_parts(self) -> list[Part]:
+        """Of each field that is placed the part where it is largest, the first of several, in the order of fields."""
+        found: dict[int, Part] = {}
+        for part in sorted(self.parts, key=lambda part: -part.size):
+            found.setdefault(self.nodes[part.node].field, part)
+        return [found[k] for k in sorted(found)]
 
     # ------------------------------------------------------------ description
 
@@ -177,15 +185,20 @@ def _mesh(field: Field, resolution: int, level: int | None, iso: float | None, m
         if type(error) is not NfldError:  # of the arguments, not of the field
             raise
         return None
-    colour = one_colour(field)
-    if mesh.paint is None and colour is not None:
-        mesh = Mesh(mesh.vertices, mesh.faces, of_vertices(np.tile(colour, (len(mesh.vertices), 1)), mesh.faces))
-    return mesh
+    return coloured(mesh, field.meta)
 
 
-def one_colour(field: Field) -> np.ndarray | None:
-    """The colour (3,) float32, sRGB-encoded, that a field's metadata give all of its surface."""
-    found = field.meta.get("colour")  # anybody's JSON
+def coloured(mesh: Mesh, meta: dict[str, Any]) -> Mesh:
+    """A mesh with the one colour that metadata give it, if it has no other."""
+    colour = one_colour(meta)
+    if mesh.paint is not None or colour is None:
+        return mesh
+    return Mesh(mesh.vertices, mesh.faces, of_vertices(np.tile(colour, (len(mesh.vertices), 1)), mesh.faces))
+
+
+def one_colour(meta: dict[str, Any]) -> np.ndarray | None:
+    """The colour (3,) float32, sRGB-encoded, that metadata give all of a surface."""
+    found = meta.get("colour")  # anybody's JSON
     if not isinstance(found, str) or not re.fullmatch("#[0-9a-f]{6}", found):
         return None
     return np.frombuffer(bytes.fromhex(found[1:]), np.uint8).astype(np.float32) / 255
