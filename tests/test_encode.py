@@ -622,3 +622,19 @@ def test_errors_of_encode_are_all_of_one_tree():
     with pytest.raises(NfldError):
         encode(NAN, kind="volume")
     assert issubclass(SignalError, UsageError) and issubclass(UsageError, NfldError)
+
+
+@needs_torch
+def test_what_no_file_could_hold_is_refused_before_it_is_fitted():
+    """Sound of more than 2^20 samples, and volumes of 512^3 with all of their detail, whose files nobody could read."""
+    from nfcodec.fit import presets
+
+    long = np.arange((1 << 20) + 1, dtype=np.int32)[:, None]
+    with pytest.raises(SignalError, match="1048577 vertices along an axis, expected at most .*1048576; cut it into parts"):
+        nfcodec.encode(Signal("volume", long), effort=1)
+    grid = presets.GridSpec("dense", ((256,) * 3, (512,) * 3), (1, 1))
+    with pytest.raises(SignalError, match="scan.nrrd: got a signal whose grid would have 150994944 integers"):
+        presets.check_size(grid, "scan.nrrd")
+    presets.check_size(presets.GridSpec("dense", ((256,) * 3,), (1,)), "scan.nrrd")
+    presets.check_size(presets.GridSpec("hash", ((256,) * 3, (512,) * 3), (1, 1), log2_size=14), "scan.nrrd")  # a table is small
+    presets.check_size(presets.CoordinateSpec("identity", 1, (), (1,)), "sound")  # and here is none

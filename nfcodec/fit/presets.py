@@ -9,10 +9,12 @@ from typing import Any
 from .. import activations
 from ..choice import Choice, numbers_of, parse_activation, parse_encoding
 from ..encodings import checked, load
-from ..errors import UsageError
+from ..errors import SignalError, UsageError
 from ..spec import (
     CATMULL_ROM,
     GRID_ENCODINGS,
+    MAX_GRID_INTEGERS,
+    MAX_RESOLUTION,
     SCATTERED,
     SURFACE_KINDS,
     CompositeSpec,
@@ -153,6 +155,18 @@ def choose(
         levels={name: found.levels[name] for name, found in grids.items()},
         stride=min((found.stride for found in grids.values()), default=preset.stride),
     )
+
+
+def check_size(grid: InputSpec, name: str) -> None:
+    """SignalError for a grid larger than a file may hold, before it is fitted. name: the signal's."""
+    encoding = load(grid.encoding)
+    n = sum(math.prod(x) for level in range(grid.n_levels) for x in encoding.level_shapes(grid, level).values())
+    longest = max((n for resolution in grid.resolutions for n in resolution), default=0)
+    if n > MAX_GRID_INTEGERS or longest > MAX_RESOLUTION:
+        raise SignalError(
+            f"{name}: got a signal whose grid would have {n} integers and {longest} vertices along an axis, expected at most "
+            f"{MAX_GRID_INTEGERS} and {MAX_RESOLUTION}; cut it into parts, or give it fewer samples"
+        )
 
 
 def usual_activation(parts: tuple[Choice, ...]) -> str:

@@ -333,6 +333,7 @@ class Session:
             self._source, lmbda, settings.encoding, settings.effort, activation=settings.activation,
             network=settings.network, interpolation=settings.interpolation, boundary=self._boundary,
         )  # fmt: skip
+        presets.check_size(preset.grid, self.signal.meta.get("source", "signal"))
         n_tiles = presets.n_tiles(self._source.extent, preset.tile_edge)
         if self._on_gpu or (self._is_patient(n_tiles) and not is_brief):
             preset = presets.with_large_tiles(preset)

@@ -97,9 +97,9 @@ def some(course: Course) -> list:
 
 
 def density_db(course: Course, power: Sequence[float]) -> np.ndarray:
-    """Power a coefficient, in dB of the mean square of the whole signal a coefficient."""
-    whole = sum(course.signal) / sum(course.counts)
-    density = np.maximum(np.array(power) / np.array(course.counts) / max(whole, 1e-30), _FLOOR)
+    """Power a coefficient, in dB of the mean square of the whole signal a coefficient; of a constant, of its peak."""
+    whole = sum(course.signal) / sum(course.counts) or 1.0
+    density = np.maximum(np.array(power) / np.array(course.counts) / whole, _FLOOR)
     return 10 * np.log10(density)
 
 
