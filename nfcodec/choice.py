@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import UsageError
-from .spec import ACTIVATIONS, ENCODINGS, MAX_MLP_LAYERS, MAX_MLP_WIDTH, MAX_PARTS, Parameter
+from .limits import MAX_MLP_LAYERS, MAX_MLP_WIDTH, MAX_PARTS
+from .spec import ACTIVATIONS, ENCODINGS, Parameter
 
 __all__ = ["Choice", "check_numbers", "parse_activation", "parse_encoding", "parse_network", "numbers_of"]
 

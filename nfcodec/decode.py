@@ -31,10 +31,11 @@ from .encodings import Encoding, LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
 from .field import Field
+from .limits import MAX_GRID_INTEGERS
 from .mlp import Mlp
 from .residual import Residual, unpack_residual
 from .single import unpack_single
-from .spec import MAX_GRID_INTEGERS, SURFACE_KINDS, FieldSpec
+from .spec import SURFACE_KINDS, FieldSpec
 
 if TYPE_CHECKING:
     from .scene import Scene

@@ -20,13 +20,13 @@ from .encodings import checked
 from .encodings import load as load_encoding
 from .errors import MissingExtraError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
+from .limits import MAX_DIMS
 from .measure import Report
 from .spec import (
     BOUNDARIES,
     GRID_ENCODINGS,
     INTERPOLATIONS,
     KINDS,
-    MAX_DIMS,
     PLAIN_ACTIVATIONS,
     SURFACE_KINDS,
     Mesh,

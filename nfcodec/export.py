@@ -13,8 +13,9 @@ from .atomic import check_output
 from .errors import UsageError
 from .field import Field, Region
 from .geometry import area_vectors
+from .limits import MAX_OUTPUT_VALUES
 from .scene import Scene, joined, placed
-from .spec import COLOUR_ROLES, MAX_OUTPUT_VALUES, Mesh
+from .spec import COLOUR_ROLES, Mesh
 from .vectors import finished
 
 __all__ = ["default_suffix", "export", "export_scene", "mean_normals", "vertex_normals"]

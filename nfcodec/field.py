@@ -14,10 +14,11 @@ from .casting import block_mean, cast, converted, dtype_of
 from .encodings import Encoding
 from .errors import UsageError
 from .evaluate import Evaluation
+from .limits import MAX_OUTPUT_VALUES
 from .mlp import Mlp
 from .regions import Region, centres, own_samples
 from .residual import Residual
-from .spec import MAX_OUTPUT_VALUES, SURFACE_KINDS, FieldSpec, Mesh
+from .spec import SURFACE_KINDS, FieldSpec, Mesh
 
 if TYPE_CHECKING:
     from .queries import ClosestPoints, RayHits, Seeds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import activations
+from . import activations, limits
 from . import spec as s
 from .binary import Reader, Writer
 from .entropy import streams
@@ -91,10 +91,10 @@ def read_spec(r: Reader) -> FieldSpec:
     """The FieldSpec at the start of `r`, and errors, as `unpack_spec`; whatever follows stays."""
     kind = named(s.KINDS, r.u8(), "kind")
     flags = r.u8()
-    n_dims = limited(r.u8(), 1, s.MAX_DIMS, "dimensions")
-    channels = limited(r.u8(), 1, s.MAX_CHANNELS, "channels")
+    n_dims = limited(r.u8(), 1, limits.MAX_DIMS, "dimensions")
+    channels = limited(r.u8(), 1, limits.MAX_CHANNELS, "channels")
     dtype = named(s.DTYPES, r.u8(), "dtype")
-    extent = tuple(limited(r.varint(), 1, s.MAX_EXTENT, "extent") for _ in range(n_dims))
+    extent = tuple(limited(r.varint(), 1, limits.MAX_EXTENT, "extent") for _ in range(n_dims))
     if flags & FLAG_FULL_RANGE:
         ranges = [_full_range(dtype)] * channels
         if ranges[0] is None or flags & FLAG_ONE_RANGE:
@@ -118,8 +118,8 @@ def read_spec(r: Reader) -> FieldSpec:
 
     grid, steps = read_input(r, extent, flags)
     activation = named(s.ACTIVATIONS, r.u8(), "activation")
-    n_hidden_layers = limited(r.u8(), 0, s.MAX_MLP_LAYERS - 1, "hidden layers")
-    n_neurons = limited(r.varint(), 1, s.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
+    n_hidden_layers = limited(r.u8(), 0, limits.MAX_MLP_LAYERS - 1, "hidden layers")
+    n_neurons = limited(r.varint(), 1, limits.MAX_MLP_WIDTH, "neurons") if n_hidden_layers else 0
     mlp = MlpSpec(grid.n_inputs, n_neurons, n_hidden_layers, channels, activation)
     offset, scale = zip(*ranges)
     clip = bool(flags & FLAG_CLIP)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 
+from . import limits
 from . import spec as s
 from .binary import Reader, Writer
 from .encodings import load
@@ -23,8 +24,8 @@ __all__ = [
 FLAG_HALVING, FLAG_SHARED_FEATURES = 32, 64  # of all grids of a field
 MORE = 128  # in the byte of an encoding: another one follows
 _MOST_LOG2 = {
-    "hash": s.MAX_LOG2_HASHMAP_SIZE, "codebook": s.MAX_LOG2_CODEBOOK_SIZE, "points": s.MAX_LOG2_POINTS,
-    "mesh": s.MAX_LOG2_VERTICES,
+    "hash": limits.MAX_LOG2_HASHMAP_SIZE, "codebook": limits.MAX_LOG2_CODEBOOK_SIZE, "points": limits.MAX_LOG2_POINTS,
+    "mesh": limits.MAX_LOG2_VERTICES,
 }  # fmt: skip
 BOUNDED = 128  # in the byte of an interpolation: boundaries follow
 
@@ -71,8 +72,8 @@ def read_input(r: Reader, extent: tuple[int, ...], flags: int) -> tuple[InputSpe
             grid, own = _read_grid(r, encoding, extent, flags)
             parts.append(grid)
             steps += own
-        limited(len(parts), 1, s.MAX_PARTS, "parts")
-        limited(len(steps), 1, s.MAX_LEVELS, "levels")
+        limited(len(parts), 1, limits.MAX_PARTS, "parts")
+        limited(len(steps), 1, limits.MAX_LEVELS, "levels")
     names = [part.encoding for part in parts]
     if len(set(names)) < len(names) or sum(load(name).uses_context for name in names) > 1:
         raise FormatError(
@@ -115,16 +116,16 @@ def _read_grid(r: Reader, encoding: str, extent: tuple[int, ...], flags: int) ->
             f"reading the field header: got interpolation {code} of {encoding}, expected 0", "fhdr-interpolation"
         )
     log2_size = limited(r.u8(), 0, _MOST_LOG2.get(encoding, 0), "log2_size")
-    n_levels = limited(r.u8(), 1, s.MAX_LEVELS, "levels")
+    n_levels = limited(r.u8(), 1, limits.MAX_LEVELS, "levels")
     resolutions = [
-        tuple(limited(r.varint(), 1, s.MAX_RESOLUTION, "resolution") for _ in extent)
+        tuple(limited(r.varint(), 1, limits.MAX_RESOLUTION, "resolution") for _ in extent)
         for _ in range(1 if flags & FLAG_HALVING else n_levels)
     ]
     if flags & FLAG_HALVING:
         while len(resolutions) < n_levels:
             resolutions.insert(0, halved(resolutions[0]))
     n_counts = 2 if flags & FLAG_SHARED_FEATURES else n_levels
-    n_features = tuple(limited(r.u8(), 1, s.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_counts))
+    n_features = tuple(limited(r.u8(), 1, limits.MAX_FEATURES_PER_LEVEL, "features") for _ in range(n_counts))
     if flags & FLAG_SHARED_FEATURES:
         if n_levels < 2:
             raise FormatError(

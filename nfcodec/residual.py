@@ -21,8 +21,9 @@ from .entropy import levels as coder
 from .entropy.context import ContextNet
 from .entropy.lattice import CLIP
 from .errors import FormatError, LimitError
+from .limits import MAX_GRID_INTEGERS, MAX_RESOLUTION
 from .mlp import Mlp
-from .spec import MAX_GRID_INTEGERS, MAX_RESOLUTION, SURFACE_KINDS, FieldSpec
+from .spec import SURFACE_KINDS, FieldSpec
 
 __all__ = [
     "MAX_QUOTIENT",

@@ -1,4 +1,4 @@
-"""Names, ids, limits and the frozen descriptions that every other module shares. Nothing here computes.
+"""Names, ids and the frozen descriptions that every other module shares. Nothing here computes.
 
 The tables below are the registry of the format: spec/registry.md lists the same rows, and a test compares them.
 Axes are in array order (z, y, x), coordinates are in [0, 1] with sample centres at (i + 0.5) / n.
@@ -37,31 +37,6 @@ COLOUR_ROLES = ("red", "green", "blue")
 # of lattices, in their metadata: colours have a white; vectors are along x, y, z, flow is in samples, normals have length 1
 QUANTITIES = ("colour", "measurement", "vectors", "flow", "normals")
 DTYPES = {"u1": 0, "u2": 1, "u4": 2, "i1": 3, "i2": 4, "i4": 5, "f2": 6, "f4": 7, "f8": 8, "b1": 9}
-
-# limits, checked before anything is allocated
-MAX_DIMS = 4
-MAX_CHANNELS = 16
-MAX_PARTS = 4  # encodings side by side
-MAX_LEVELS = 32
-MAX_FEATURES_PER_LEVEL = 16
-MAX_RESOLUTION = 1 << 20  # of one axis of one level
-MAX_GRID_INTEGERS = 1 << 27  # over all levels
-MAX_LOG2_HASHMAP_SIZE = 24
-MAX_LOG2_CODEBOOK_SIZE = 12
-MAX_LOG2_POINTS = 16
-MAX_LOG2_VERTICES = 14  # of the meshes that carry features
-MAX_REACH = 1 << 20  # of a point, in cells of its level's lattice
-MAX_NEIGHBOURS = 256  # points of a level that reach into one cell of `reach` vertices a side
-MAX_MLP_LAYERS = 16
-MAX_MLP_WIDTH = 1024
-MAX_EXTENT = 1 << 24  # of one axis of the source
-MAX_SCENE_FIELDS = 1000
-MAX_SCENE_NODES = 1 << 14
-MAX_SCENE_DEPTH = 32  # nodes one below another
-MAX_SCENE_SCALE = 10**9  # of a node, and 1 over it the least
-MAX_SCENE_TRANSLATION = 10**18
-MAX_NAME_BYTES = 255  # of a node, UTF-8
-MAX_OUTPUT_VALUES = 1 << 28  # default cap of one decode call; the caller's choice, never the file's
 
 # primes of the spatial hash, uint32 arithmetic (Instant-NGP, section 3); one an axis
 HASH_PRIMES = (1, 2654435761, 805459861, 3674653429)

@@ -13,8 +13,9 @@ from nfcodec import cli
 from nfcodec.cli.values import CHOICES
 from nfcodec.encodings import checked, load
 from nfcodec.errors import UsageError
+from nfcodec.limits import MAX_LEVELS
 from nfcodec.pack import pack
-from nfcodec.spec import GRID_ENCODINGS, MAX_LEVELS, SCATTERED, Signal
+from nfcodec.spec import GRID_ENCODINGS, SCATTERED, Signal
 
 pytest.importorskip("torch", reason="fitting needs torch")
 

@@ -13,7 +13,7 @@ from nfcodec.encodings import load
 from nfcodec.encodings.points import Cloud
 from nfcodec.entropy import streams
 from nfcodec.errors import FormatError, LimitError, UsageError
-from nfcodec.spec import MAX_NEIGHBOURS
+from nfcodec.limits import MAX_NEIGHBOURS
 
 RESOLUTIONS = {1: ((9,), (30,)), 2: ((5, 4), (11, 13)), 3: ((3, 4, 3), (7, 6, 8))}
 

@@ -15,7 +15,7 @@ import pytest
 from second_inputs import NUMBERS, activate, closest_weights, coordinate_features
 
 import nfcodec
-from nfcodec import activations, container, encodings, header, spec
+from nfcodec import activations, container, encodings, header, limits, spec
 from nfcodec.entropy import rans
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def test_limits():
     found = {}
     for name, base, exponent in re.findall(r"^\| (MAX_\w+) \| (\d+)(?:\^(\d+))? \|", text("format.md"), re.M):
         found[name] = int(base) ** int(exponent or 1)
-    assert found == {name: value for name, value in vars(spec).items() if name.startswith("MAX_")}
+    assert found == {name: value for name, value in vars(limits).items() if name.startswith("MAX_")}
     assert ", ".join(map(str, spec.HASH_PRIMES)) in text("format.md")
 
 

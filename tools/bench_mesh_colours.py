@@ -27,8 +27,9 @@ from nfcodec import io
 from nfcodec.encodings.mesh import Grid
 from nfcodec.fit.coarse_mesh import _snapped
 from nfcodec.geometry import TriangleTree, sample_surface
+from nfcodec.limits import MAX_LOG2_VERTICES
 from nfcodec.paint import barycentric, colours_at
-from nfcodec.spec import MAX_LOG2_VERTICES, GridSpec, Mesh
+from nfcodec.spec import GridSpec, Mesh
 
 COLUMNS = "input carrier setting n_vertices n_faces bytes carrier_bytes colour_bytes psnr_db"
 _RESOLUTIONS = (8, 12, 16, 24, 32, 48, 64, 96)

@@ -11,8 +11,8 @@ from make_scenes import NODES
 from nfcodec import container
 from nfcodec.binary import Writer
 from nfcodec.container import FHDR, PART, RANS, RAW, SCNE, Chunk
+from nfcodec.limits import MAX_SCENE_DEPTH
 from nfcodec.scene import Node, Similarity
-from nfcodec.spec import MAX_SCENE_DEPTH
 
 SCENE = scenes.scene(*NODES["scene-tree"])
 PARTS = [chunk for chunk in container.read(SCENE).chunks if chunk.type == PART]

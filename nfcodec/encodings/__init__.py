@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..choice import Choice, check_numbers, parse_encoding
-from ..spec import ENCODINGS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS, MAX_RESOLUTION, InputSpec, Parameter, Read
+from ..limits import MAX_FEATURES_PER_LEVEL, MAX_LEVELS, MAX_RESOLUTION
+from ..spec import ENCODINGS, InputSpec, Parameter, Read
 from .interpolate import Axes, apply_axes, axis_matrix, axis_span
 
 # what one level holds: the encoding's integer arrays by name

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..entropy import streams
-from ..spec import MAX_LOG2_CODEBOOK_SIZE, GridSpec, Parameter
+from ..limits import MAX_LOG2_CODEBOOK_SIZE
+from ..spec import GridSpec, Parameter
 from . import LEVELS, LatticeEncoding, LevelData
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..binary import Reader
 from ..entropy import streams
-from ..spec import HASH_PRIMES, MAX_LOG2_HASHMAP_SIZE, GridSpec, Parameter
+from ..limits import MAX_LOG2_HASHMAP_SIZE
+from ..spec import HASH_PRIMES, GridSpec, Parameter
 from . import LEVELS, LatticeEncoding, LevelData
 
 

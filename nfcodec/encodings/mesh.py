@@ -21,7 +21,8 @@ from ..entropy.faces import decode_faces, encode_faces
 from ..entropy.laplace import MAX_VALUE
 from ..errors import FormatError, LimitError
 from ..kernels import use_numba
-from ..spec import FACES_A_VERTEX, MAX_LOG2_VERTICES, GridSpec, Parameter
+from ..limits import MAX_LOG2_VERTICES
+from ..spec import FACES_A_VERTEX, GridSpec, Parameter
 from . import LEVELS, LevelData
 from .points import Grid as Points
 from .points import n_points

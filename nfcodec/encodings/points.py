@@ -18,7 +18,8 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..entropy import streams
 from ..errors import FormatError, LimitError
-from ..spec import MAX_LOG2_POINTS, MAX_NEIGHBOURS, MAX_REACH, RADII, GridSpec, Parameter
+from ..limits import MAX_LOG2_POINTS, MAX_NEIGHBOURS, MAX_REACH
+from ..spec import RADII, GridSpec, Parameter
 from . import LEVELS, Encoding, LevelData
 
 _PAIRS = 1 << 20  # of samples and points that are looked at together

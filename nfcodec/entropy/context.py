@@ -13,7 +13,7 @@ import numpy as np
 
 from ..binary import Reader, Writer
 from ..errors import FormatError, UsageError
-from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS
+from ..limits import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_LEVELS
 from .laplace import MAX_MU8
 from .lattice import CAUSAL, CLIP, Lattice, ParentTables
 from .streams import decode_tensors, encode_tensors

@@ -15,7 +15,7 @@ import numpy as np
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
 from ..kernels import use_native, use_numba
-from ..spec import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
+from ..limits import MAX_DIMS, MAX_FEATURES_PER_LEVEL, MAX_GRID_INTEGERS, MAX_LEVELS, MAX_RESOLUTION
 from .context import (
     ContextNet,
     PlaneInputs,

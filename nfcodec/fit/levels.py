@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ..encodings import load
 from ..errors import UsageError
 from ..header import halved
-from ..spec import MAX_GRID_INTEGERS, MAX_LEVELS, MAX_LOG2_POINTS, MAX_LOG2_VERTICES, SURFACE_KINDS, GridSpec, InputSpec
+from ..limits import MAX_GRID_INTEGERS, MAX_LEVELS, MAX_LOG2_POINTS, MAX_LOG2_VERTICES
+from ..spec import SURFACE_KINDS, GridSpec, InputSpec
 from .source import Source
 
 __all__ = ["Levels", "check", "choose_levels", "coarser", "halves", "whole_resolution"]

@@ -18,8 +18,9 @@ from ..entropy.context import n_inputs, plane_inputs
 from ..entropy.lattice import block_mask, expand_mask
 from ..errors import SignalError
 from ..field import Field
+from ..limits import MAX_GRID_INTEGERS, MAX_RESOLUTION
 from ..residual import MAX_QUOTIENT, Head
-from ..spec import MAX_GRID_INTEGERS, MAX_RESOLUTION, FieldSpec
+from ..spec import FieldSpec
 from . import fused
 from .context import ContextModel, compand
 from .gathers import Gathers

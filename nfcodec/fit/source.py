@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import SignalError
 from ..field import UDF_ISO
+from ..limits import MAX_CHANNELS, MAX_DIMS
 from ..metrics import light_knee
-from ..spec import DTYPES, MAX_CHANNELS, MAX_DIMS, SURFACE_KINDS, Mesh, Signal
+from ..spec import DTYPES, SURFACE_KINDS, Mesh, Signal
 from .analysis import detail
 from .attributes import further_channels
 from .distance import MeshDistance, lattice_distance

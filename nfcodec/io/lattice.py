@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from nfcodec.errors import SignalError, UsageError
-from nfcodec.spec import DTYPES, MAX_CHANNELS, MAX_EXTENT, Signal
+from nfcodec.limits import MAX_CHANNELS, MAX_EXTENT
+from nfcodec.spec import DTYPES, Signal
 
 __all__ = [
     "DEFAULT_AXES",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nfcodec.errors import UsageError
-from nfcodec.spec import MAX_CHANNELS, Signal
+from nfcodec.limits import MAX_CHANNELS
+from nfcodec.spec import Signal
 
 __all__ = ["as_kind", "as_quantity", "may_have_channels"]
 

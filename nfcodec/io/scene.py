@@ -20,18 +20,10 @@ import numpy as np
 
 from nfcodec.errors import SignalError, UsageError
 from nfcodec.geometry import bounding_box_diagonal
+from nfcodec.limits import MAX_NAME_BYTES, MAX_SCENE_DEPTH, MAX_SCENE_FIELDS, MAX_SCENE_NODES, MAX_SCENE_SCALE
 from nfcodec.paint import some_faces, vertex_colours
 from nfcodec.scene import Node, Similarity, nearest_similarity
-from nfcodec.spec import (
-    MAX_NAME_BYTES,
-    MAX_SCENE_DEPTH,
-    MAX_SCENE_FIELDS,
-    MAX_SCENE_NODES,
-    MAX_SCENE_SCALE,
-    Mesh,
-    Paint,
-    Signal,
-)  # fmt: skip
+from nfcodec.spec import Mesh, Paint, Signal
 
 from . import mesh as meshes
 from .far import float32_error

@@ -19,7 +19,7 @@ from .vectors import VECTORS
 
 __all__ = ["first_output", "pairs", "sample", "sample_gradients", "squared_error"]
 
-_MOST = 288  # entries of a cell, `spec.MAX_NEIGHBOURS` and what fills them up
+_MOST = 288  # entries of a cell, `limits.MAX_NEIGHBOURS` and what fills them up
 
 
 @njit(error_model="numpy", nogil=True, cache=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..binary import Reader, Writer
 from ..errors import FormatError, LimitError, UsageError
-from ..spec import (
+from ..limits import (
     MAX_NAME_BYTES,
     MAX_SCENE_DEPTH,
     MAX_SCENE_FIELDS,
