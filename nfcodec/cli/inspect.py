@@ -12,7 +12,7 @@ from ..errors import FormatError
 from ..text import size_text, small_text
 from . import console
 from .jobs import STREAM, Job, run_one
-from .values import read_options, read_source
+from .values import given, read_options, read_source
 
 if TYPE_CHECKING:
     from ..field import Field
@@ -109,6 +109,7 @@ def _measure(field: Field | Scene, source: str, options: dict[str, Any]) -> Repo
     """The report, or None if the signal cannot be the one that was encoded."""
     import nfcodec
 
+    from .. import io
     from ..measure import measure, measure_scene
 
     signal = read_source(field, source, options)
