@@ -16,6 +16,7 @@ from nfcodec.boxes import BoxTree
 from nfcodec.container import PART, RAW, SCNE, Chunk
 from nfcodec.errors import LimitError, NfldError, TruncatedError, UsageError
 from nfcodec.scene import Node, Scene, Similarity, nearest_similarity, pack_nodes, unpack_nodes, worlds
+from nfcodec.scene.queries import Parts
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden" / "scenes"
 FILES = {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.nfld"))}
@@ -167,7 +168,7 @@ def exact(scene, points):
 
 def test_distances_are_those_of_the_union_near_it_and_a_bound_elsewhere(scene):
     points = around(scene, 4000)
-    found, alone = scene.distance(points), np.stack([part.distance(points, None) for part in scene.parts], 1)
+    found, alone = scene.distance(points), np.stack([Parts([part]).distance(points, None) for part in scene.parts], 1)
     np.testing.assert_allclose(found, alone.min(1), rtol=0, atol=1e-5)
     right = exact(scene, points).min(1)
     inside = np.stack([
@@ -209,7 +210,7 @@ def test_rays_hit_the_first_part(scene):
     alone = [
         part.field.raycast(part.world.to_local(origins), part.world.to_local_directions(along)) for part in scene.parts
     ]
-    np.testing.assert_array_equal(hits.t, np.min([one.t for one in alone], axis=0))
+    np.testing.assert_allclose(hits.t, np.min([one.t for one in alone], axis=0), rtol=1e-9)
     assert 0.1 < hits.hit.mean() < 0.9 and np.array_equal(hits.hit, np.isfinite(hits.t)) and np.array_equal(hits.nodes >= 0, hits.hit)
     at = hits.points[hits.hit]
     np.testing.assert_allclose(at, (origins + hits.t[:, None] * along)[hits.hit], atol=1e-6)

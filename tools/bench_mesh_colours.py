@@ -2,10 +2,10 @@
 
     python tools/bench_mesh_colours.py MESH [--texture IMAGE] [--points 40000] [-o results/mesh_colours.tsv]
 
-No field is trained: features of `--encoding mesh` are those of least squares, which a linear network cannot better, and so are
-the colours of vertices, so that time limits nothing. The surface is divided until it has a vertex a cell of the lattice. PSNR: of colours at points of the source's surface, each taking what
-the closest point of the carrier has. bytes: of all; carrier_bytes: of positions and faces; colour_bytes: of the rest, which is
-all that counts where both sides have the mesh anyway.
+No field is trained: features of `--encoding mesh` are those of least squares, which a linear network cannot better, and so
+are the colours of vertices, so that time limits nothing. The surface is divided until it has a vertex a cell of the
+lattice. PSNR: of colours at points of the source's surface, each taking what the closest point of the carrier has. bytes: of all;
+carrier_bytes: of positions and faces; colour_bytes: of the rest, which is all that counts where both sides have the mesh.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Samples:
         self.colours = colours[::2].astype(np.float64), colours[1::2].astype(np.float64)
 
     def fitted(self, mesh: Mesh) -> tuple[np.ndarray, sparse.csr_matrix]:
-        """Colours (V, 3) of a mesh's vertices by least squares, and the matrix that takes such to the points to judge by."""
+        """Colours (V, 3) of a mesh's vertices by least squares, and the matrix from such to the points to judge by."""
         here, there = (matrix_of(mesh, points) for points in self.points)
         found = [linalg.lsqr(here, column, damp=_DAMPING, iter_lim=60)[0] for column in (self.colours[0] - 0.5).T]
         return np.stack(found, 1) + 0.5, there
@@ -80,8 +80,9 @@ def of_encoding(mesh: Mesh, samples: Samples) -> Iterator[dict[str, Any]]:
             integers = np.rint((colours - 0.5) * 255 / step).astype(np.int32)
             n_bytes = len(Grid.encode_level(spec, [{**data, "features": integers}], 0, None))
             yield {
-                "carrier": "--encoding mesh", "setting": f"n={n} step={step}", "n_vertices": len(world), "n_faces": len(data["faces"]),
-                "bytes": n_bytes, "carrier_bytes": plain, "colour_bytes": n_bytes - plain,
+                "carrier": "--encoding mesh", "setting": f"n={n} step={step}",
+                "n_vertices": len(world), "n_faces": len(data["faces"]), "bytes": n_bytes, "carrier_bytes": plain,
+                "colour_bytes": n_bytes - plain,
                 "psnr_db": samples.psnr_db(there, 0.5 + integers * step / 255),
             }  # fmt: skip
 
@@ -91,7 +92,8 @@ def simplified(mesh: Mesh, share: float) -> Mesh:
         return Mesh(mesh.vertices, mesh.faces)
     import fast_simplification
 
-    vertices, faces = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_reduction=1 - share)
+    vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
+    vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=1 - share)
     return Mesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int64))
 
 
@@ -103,9 +105,10 @@ def of_vertices(mesh: Mesh, samples: Samples) -> Iterator[dict[str, Any]]:
         coarse = simplified(mesh, share)
         colours, there = samples.fitted(coarse)
         rounded = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
-        row = {"n_vertices": len(coarse.vertices), "n_faces": len(coarse.faces), "psnr_db": samples.psnr_db(there, rounded / 255)}
-        options = {"quantization_bits": 10, "compression_level": 10}
-        draco = [len(DracoPy.encode(coarse.vertices, coarse.faces.astype(np.uint32), colors=c, **options)) for c in (None, rounded)]
+        row = {"n_vertices": len(coarse.vertices), "n_faces": len(coarse.faces)}
+        row["psnr_db"] = samples.psnr_db(there, rounded / 255)
+        options = {"faces": coarse.faces.astype(np.uint32), "quantization_bits": 10, "compression_level": 10}
+        draco = [len(DracoPy.encode(coarse.vertices, colors=colors, **options)) for colors in (None, rounded)]
         packer = zstandard.ZstdCompressor(level=19)
         plain = coarse.vertices.astype("<f4").tobytes() + coarse.faces.astype("<u4").tobytes()
         ply = [len(packer.compress(plain)), len(packer.compress(plain + rounded.tobytes()))]

@@ -1,6 +1,7 @@
 """What a scene of several fields costs beside their union in one field: rows are appended to a TSV under results/.
 
-    python tools/bench_scenes.py FILE ... [--quality 15] [--union 15,30] [--effort 1] [--time-limit SECONDS] [-o results/scenes.tsv]
+    python tools/bench_scenes.py FILE ... [--quality 15] [--union 15,30] [--effort 1] [--time-limit SECONDS]
+                                 [-o results/scenes.tsv]
 
 Each file is encoded with --parts and, at the qualities of --union, without. Errors are those of all parts as one mesh,
 relative to its diagonal. header_bytes: of the scene without its parts; largest_part_bytes: of one field. Queries: points
@@ -19,8 +20,8 @@ from tsv import ROOT, Table
 import nfcodec
 
 COLUMNS = (
-    "input what quality effort n_nodes n_parts n_fields bytes header_bytes largest_part_bytes rms rms_back max_back encode_cpu_s "
-    "distance_per_cpu_s closest_per_cpu_s rays_per_cpu_s"
+    "input what quality effort n_nodes n_parts n_fields bytes header_bytes largest_part_bytes rms rms_back max_back "
+    "encode_cpu_s distance_per_cpu_s closest_per_cpu_s rays_per_cpu_s"
 )
 _N_POINTS = 20_000
 
@@ -29,9 +30,9 @@ def rates(opened: nfcodec.Scene | nfcodec.Field, box: np.ndarray) -> dict[str, f
     """Queries a second, of points in a box (2, 3) and rays through it."""
     rng, low, size = np.random.default_rng(0), box[0], box[1] - box[0]
     points, others = low + size * rng.random((2, _N_POINTS, 3))
-    is_scene = isinstance(opened, nfcodec.Scene)
+    distance = opened.distance if isinstance(opened, nfcodec.Scene) else lambda x: opened.sample(opened.from_world(x))
     calls = {
-        "distance_per_cpu_s": lambda n: opened.distance(points[:n]) if is_scene else opened.sample(opened.from_world(points[:n])),
+        "distance_per_cpu_s": lambda n: distance(points[:n]),
         "closest_per_cpu_s": lambda n: opened.closest_point(points[:n]),
         "rays_per_cpu_s": lambda n: opened.raycast(points[:n] - size, (others - points + size)[:n]),
     }

@@ -25,10 +25,11 @@ def ring(n: int, radius: float, scale: float) -> list[Place]:
 def scattered(n: int, edge: float) -> list[Place]:
     """n places in a cube; a sixth of them mirrored."""
     rng = np.random.default_rng(0)
-    return [
-        (tuple(rng.uniform(0, edge, 3)), float(rng.uniform(0, 360)), float(rng.uniform(0.5, 1.5)) * (-1 if k % 6 == 0 else 1))
-        for k in range(n)
-    ]
+    out = []
+    for k in range(n):
+        where, turn, scale = rng.uniform(0, edge, 3), rng.uniform(0, 360), rng.uniform(0.5, 1.5)
+        out.append((tuple(where), float(turn), float(scale) * (-1 if k % 6 == 0 else 1)))
+    return out
 
 
 SCENES: dict[str, dict[str, list[Place]]] = {
@@ -39,7 +40,8 @@ SCENES: dict[str, dict[str, list[Place]]] = {
     },  # fmt: skip
     # animals around one, of three geometries
     "around": {
-        "bunny.obj": [((0, 0, 0), 0, 1)], "armadillo.obj": ring(6, 2.0, 0.7), "spot/spot_triangulated.obj": ring(12, 3.5, 0.5),
+        "bunny.obj": [((0, 0, 0), 0, 1)], "armadillo.obj": ring(6, 2.0, 0.7),
+        "spot/spot_triangulated.obj": ring(12, 3.5, 0.5),
     },  # fmt: skip
     # many of few
     "many": {"fandisk.obj": scattered(100, 12), "spot/spot_triangulated.obj": scattered(200, 12)[100:]},
@@ -62,7 +64,8 @@ def scene_of(table: dict[str, list[Place]], folder: Path) -> trimesh.Scene:
         mesh = trimesh.load(folder / path, process=False, force="mesh", skip_materials=True)
         low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
         name = Path(path).stem
-        scene.geometry[name] = trimesh.Trimesh((mesh.vertices - (low + high) / 2) / (high - low).max(), mesh.faces, process=False)
+        vertices = (mesh.vertices - (low + high) / 2) / (high - low).max()
+        scene.geometry[name] = trimesh.Trimesh(vertices, mesh.faces, process=False)
         scene.graph.update(f"{name} group", "world", matrix=np.eye(4))
         for k, place in enumerate(places):
             scene.graph.update(f"{name} {k}", f"{name} group", matrix=matrix(place), geometry=name)

@@ -64,26 +64,56 @@ class Part:
         """The level of detail of a scene in this field, which may have fewer."""
         return None if level is None else min(level, self.field.n_levels - 1)
 
-    def distance(self, points: np.ndarray, level: int | None) -> np.ndarray:
-        """(N,) float64, by spec/scene.md, section 4: in its box the field's value v, beyond it the root of
-        g^2 + max(v, 0)^2, where g is the distance from the box and v the value at the box's closest point."""
-        coords = self.field.from_world(self.world.to_local(points))
-        inside = np.clip(coords, 0.0, 1.0)
-        beyond = (coords - inside) * self.field.box_size
-        gap = np.sqrt((beyond * beyond).sum(axis=1))
-        values = self.field.sample(inside, self.level(level))[:, 0].astype(np.float64)
-        outside = np.sqrt(gap * gap + np.maximum(values, 0.0) ** 2)
-        return abs(self.world.scale) * np.where(gap > 0, outside, values)
+
+
+def _distance(field: Field, points: np.ndarray, level: int | None) -> np.ndarray:
+    """(N,) float64 at local points (N, 3), by spec/scene.md, section 4: in its box the field's value v, beyond it the root
+    of g^2 + max(v, 0)^2, where g is the distance from the box and v the value at the box's closest point."""
+    coords = field.from_world(points)
+    inside = np.clip(coords, 0.0, 1.0)
+    beyond = (coords - inside) * field.box_size
+    gap = np.sqrt((beyond * beyond).sum(axis=1))
+    values = field.sample(inside, level)[:, 0].astype(np.float64)
+    return np.where(gap > 0, np.sqrt(gap * gap + np.maximum(values, 0.0) ** 2), values)
+
+
+class _Placements:
+    """The places of all parts as arrays, so that points of several parts are moved at a time."""
+
+    def __init__(self, parts: list[Part]):
+        self.turns = np.stack([part.world.turn for part in parts])
+        self.shifts = np.array([part.world.translation for part in parts])
+        self.scales = np.array([part.world.scale for part in parts])
+
+    def to_local(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """World points (N, 3) in the fields of parts (N,)."""
+        return self.to_local_directions(items, points - self.shifts[items])
+
+    def to_local_directions(self, items: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """World directions, shorter by the scale: a ray has the same parameter in both."""
+        return np.einsum("ni,nij->nj", vectors, self.turns[items]) / self.scales[items, None]
+
+    def to_world(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return self.scales[items, None] * np.einsum("nij,nj->ni", self.turns[items], points) + self.shifts[items]
+
+    def turned(self, items: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Local normals in the world; of the same length."""
+        return np.sign(self.scales[items, None]) * np.einsum("nij,nj->ni", self.turns[items], vectors)
 
 
 class Parts:
-    """All parts of a scene, at least one, and the tree of their boxes."""
+    """All parts of a scene, at least one, and the tree of their boxes. Parts of one field are asked together, since many
+    small calls cost more than the points in them."""
 
     def __init__(self, parts: list[Part]):
         self.parts = parts
         corners = np.stack([part.corners() for part in parts])
         self.low, self.high = corners.min(axis=1), corners.max(axis=1)
         self.tree = BoxTree(self.low, self.high)
+        self.places = _Placements(parts)
+        self.nodes = np.array([part.node for part in parts])
+        first: dict[int, int] = {}
+        self.alike = np.array([first.setdefault(id(part.field), k) for k, part in enumerate(parts)])  # first of its field
 
     def distance(self, points: np.ndarray, level: int | None) -> np.ndarray:
         """As `Scene.distance`."""
@@ -94,8 +124,9 @@ class Parts:
                 )
         out = np.full(len(points), np.inf)
 
-        def ask(item: int, rows: np.ndarray) -> None:
-            out[rows] = np.minimum(out[rows], self.parts[item].distance(points[rows], level))
+        def ask(part: Part, items: np.ndarray, rows: np.ndarray) -> None:
+            found = _distance(part.field, self.places.to_local(items, points[rows]), part.level(level))
+            out[rows] = np.minimum(out[rows], np.abs(self.places.scales[items]) * found)
 
         self._ask_nearest(points, ask, lambda rows: out[rows])
         return out
@@ -106,20 +137,18 @@ class Parts:
         out = ScenePoints(np.full((n, 3), np.nan), np.full(n, np.inf), np.full((n, 3), np.nan), np.full(n, -1))
         inside = np.zeros(n, bool)
 
-        def ask(item: int, rows: np.ndarray) -> None:
-            part = self.parts[item]
-            found = _unless_nowhere(lambda: part.field.closest_point(
-                part.world.to_local(points[rows]), part.level(level), iso
-            ))  # fmt: skip
+        def ask(part: Part, items: np.ndarray, rows: np.ndarray) -> None:
+            local = self.places.to_local(items, points[rows])
+            found = _unless_nowhere(lambda: part.field.closest_point(local, part.level(level), iso))
             if found is None:
                 return
-            distances = abs(part.world.scale) * found.distances
+            distances = np.abs(self.places.scales[items]) * found.distances
             inside[rows] |= distances < 0
             nearer = np.abs(distances) < out.distances[rows]
-            chosen = rows[nearer]
-            out.distances[chosen], out.nodes[chosen] = np.abs(distances[nearer]), part.node
-            out.points[chosen] = part.world.to_world(found.points[nearer])
-            out.normals[chosen] = part.world.turned(found.normals[nearer])
+            chosen, which = rows[nearer], items[nearer]
+            out.distances[chosen], out.nodes[chosen] = np.abs(distances[nearer]), self.nodes[which]
+            out.points[chosen] = self.places.to_world(which, found.points[nearer])
+            out.normals[chosen] = self.places.turned(which, found.normals[nearer])
 
         self._ask_nearest(points, ask, lambda rows: out.distances[rows])
         if n and (out.nodes < 0).any():
@@ -142,42 +171,60 @@ class Parts:
             for turn in _turns(rays):
                 ray, item = rays[turn], items[turn]
                 ahead = entries[turn] < hits.t[rows[ray]]
-                for k, some in _grouped(item[ahead], rows[ray[ahead]]):
-                    self._cast_at(self.parts[k], some, origins[some], directions[some], (least, most), level, iso, hits)
+                item, ray = item[ahead], rows[ray[ahead]]
+                for some in self._together(item, is_scaled=least > 0 or most < math.inf):
+                    self._cast_at(item[some], ray[some], origins, directions, (least, most), level, iso, hits)
         return hits
 
     def _cast_at(
-        self, part: Part, rows: np.ndarray, origins: np.ndarray, directions: np.ndarray, span: tuple[float, float],
+        self, items: np.ndarray, rows: np.ndarray, origins: np.ndarray, directions: np.ndarray, span: tuple[float, float],
         level: int | None, iso: float | None, hits: SceneHits,
     ) -> None:  # fmt: skip
-        """Rays `rows` against one part: what it has before the hits so far replaces them."""
+        """Rays `rows` against parts of one field, and of one scale where a span counts: what they have before the hits so
+        far replaces these."""
+        part, places = self.parts[items[0]], self.places
         scale = abs(part.world.scale)
         found = part.field.raycast(
-            part.world.to_local(origins), part.world.to_local_directions(directions),
+            places.to_local(items, origins[rows]), places.to_local_directions(items, directions[rows]),
             span[0] / scale, span[1] / scale, part.level(level), iso,
         )  # fmt: skip
         nearer = found.t < hits.t[rows]
-        chosen = rows[nearer]
-        hits.hit[chosen], hits.t[chosen], hits.nodes[chosen] = True, found.t[nearer], part.node
-        hits.points[chosen] = part.world.to_world(found.points[nearer])
-        hits.normals[chosen] = part.world.turned(found.normals[nearer])
+        chosen, which = rows[nearer], items[nearer]
+        hits.hit[chosen], hits.t[chosen], hits.nodes[chosen] = True, found.t[nearer], self.nodes[which]
+        hits.points[chosen] = places.to_world(which, found.points[nearer])
+        hits.normals[chosen] = places.turned(which, found.normals[nearer])
+
+    def _together(self, items: np.ndarray, is_scaled: bool = False) -> Iterator[np.ndarray]:
+        """Places in items (N,) of those that can be asked in one call: of one field, and if is_scaled of one scale."""
+        keys = self.alike[items]
+        if is_scaled:
+            pairs = np.stack([keys, np.abs(self.places.scales[items])])
+            keys = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        order = np.argsort(keys, kind="stable")
+        ends = np.flatnonzero(np.diff(keys[order])) + 1
+        yield from np.split(order, ends) if len(order) else ()
 
     def _ask_nearest(
-        self, points: np.ndarray, ask: Callable[[int, np.ndarray], None], known: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
-        """ask(part, rows) for every point and each part that could be nearer than `known` (rows) says, or hold it."""
+        self, points: np.ndarray, ask: Callable[[Part, np.ndarray, np.ndarray], None],
+        known: Callable[[np.ndarray], np.ndarray],
+    ) -> None:  # fmt: skip
+        """ask(one of the parts, parts (N,) of its field, rows (N,)) for every point and each part that could be nearer than
+        `known` (rows) says, or hold it."""
+
+        def ask_all(items: np.ndarray, rows: np.ndarray) -> None:
+            for some in self._together(items):
+                ask(self.parts[items[some[0]]], items[some], rows[some])
+
         for rows in _chunks(len(points)):
             here = points[rows]
             first = self.tree.guess(here)
-            for item, some in _grouped(first, rows):
-                ask(item, some)
+            ask_all(first, rows)
             which, items, gaps = self.tree.near(here, np.abs(known(rows)))
             others = items != first[which]
             which, items, gaps = which[others], items[others], gaps[others]
             for turn in _turns(which):  # nearest boxes first
                 could = (gaps[turn] < np.abs(known(rows[which[turn]]))) | (gaps[turn] == 0)
-                for item, some in _grouped(items[turn][could], rows[which[turn][could]]):
-                    ask(item, some)
+                ask_all(items[turn][could], rows[which[turn][could]])
 
 
 def _unless_nowhere(call: Callable[[], ClosestPoints]) -> ClosestPoints | None:
@@ -201,15 +248,6 @@ def _turns(which: np.ndarray) -> Iterator[np.ndarray]:
     nth = np.arange(len(which)) - np.repeat(starts, np.diff([*starts, len(which)]))
     for k in range(int(nth.max()) + 1 if len(nth) else 0):
         yield np.flatnonzero(nth == k)
-
-
-def _grouped(keys: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(key, its rows) for each key, ascending."""
-    order = np.argsort(keys, kind="stable")
-    keys, rows = keys[order], rows[order]
-    ends = np.flatnonzero(np.diff(keys)) + 1
-    for part in np.split(np.arange(len(keys)), ends) if len(keys) else ():
-        yield int(keys[part[0]]), rows[part]
 
 
 def span_of(least: float, most: float) -> tuple[float, float]:
