@@ -69,7 +69,8 @@ def numbers_of(parameters: tuple[Parameter, ...], given: dict[str, float], whose
 def _parse(text: str, known: Collection[str], what: str) -> Choice:
     name, _, rest = text.partition(":")
     if name not in known:
-        raise UsageError(f"choosing {what}: got {name!r}, expected auto, {', '.join(known)}")
+        alone = () if name == "auto" else ("auto",)  # which has no numbers, and nothing beside it
+        raise UsageError(f"choosing {what}: got {name!r}, expected {', '.join((*alone, *known))}")
     numbers = {}
     for pair in rest.split(",") if rest else []:
         key, _, value = pair.partition("=")

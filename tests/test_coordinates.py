@@ -136,7 +136,7 @@ def test_headers_of_parts_are_checked():
     [
         ("denser", "dense"), ("dense+dense", "each once"), ("frequency:n=3", "expected such as|n_frequencies"), ("", "expected auto"),
         ("frequency:n_frequencies=0", "1 to 24"), ("frequency:n_frequencies=2.5", "integer"), ("frequency:n_frequencies", "such as"),
-        ("spherical-harmonics", "2 or 3"), ("identity:x=1", "no numbers"),
+        ("spherical-harmonics", "2 or 3"), ("identity:x=1", "no numbers"), ("dense+auto", "got 'auto', expected dense"), ("auto:x=1", "expected dense"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_chosen(text, message):

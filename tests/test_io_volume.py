@@ -110,6 +110,9 @@ def test_axes_default_and_errors(tmp_path):
         np.save(tmp_path / "b.npy", np.zeros(shape, np.uint8))
         with pytest.raises(UsageError, match="an image has 2 axes.*; name its channels with axes, such as yxc"):
             io.read(tmp_path / "b.npy", "image")
+    with pytest.raises(UsageError, match="one axis as flow"):
+        np.save(tmp_path / "d.npy", np.zeros((9, 2), np.uint8))
+        io.read(tmp_path / "d.npy", axes="tc", quantity="flow")
     io.write_lattice(tmp_path / "c.png", np.zeros((4, 5, 1), np.uint8))
     with pytest.raises(UsageError, match="store it as .npy and name its channels"):  # PNG takes no axes
         io.read(tmp_path / "c.png", quantity="flow")

@@ -89,7 +89,8 @@ def arrange(name: str, array: np.ndarray, axes: str | None = None) -> tuple[np.n
     """
     if axes is None:
         if array.ndim not in DEFAULT_AXES:
-            raise SignalError(f"reading {name!r}: got {array.ndim}-D data of shape {array.shape}, expected 1 to 5 axes")
+            what = f"got {array.ndim}-D data of shape {array.shape}"
+            raise SignalError(f"reading {name!r}: {what}, expected 1 to 5 axes; split it")
         axes = DEFAULT_AXES[array.ndim]
     axes = axes.lower()
     ordered = "".join(letter for letter in ORDER if letter in axes)

@@ -30,6 +30,8 @@ def as_quantity(signal: Signal, quantity: str | None, name: str, takes_axes: boo
         return signal
     n = {"normals": (3, 3), "flow": (2, 3), "vectors": (2, 4)}.get(quantity, (1, 16))
     has_alpha = signal.meta.get("alpha") is True
+    if quantity == "flow" and len(signal.extent) == 1:
+        raise UsageError(f"reading {name!r}: got a signal of one axis as flow, expected 2 or more; leave out the quantity")
     if signal.values is None or not n[0] <= signal.channels - has_alpha <= n[1]:
         raise UsageError(
             f"reading {name!r}: got a {signal.kind} of {signal.channels} channels as {quantity}, expected a lattice of "
