@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from browser import browse, needs_browser
 from distance_fields import block, data_of, ring
+from pages import CAMERA, HIDE, canvas_of, degrees_between, found_in, page_with, rays_of, shown
 
 import nfcodec
 from nfcodec.cli import main
@@ -29,17 +30,6 @@ def page_of(tmp_path, name, *options):
     path = tmp_path / "page.html"
     assert main(["view", str(GOLDEN / f"{name}.nfld"), "--html", str(path), "--overwrite", "--quiet", *options]) == 0
     return path
-
-
-def page_with(tmp_path, data):
-    path = tmp_path / "page.html"
-    path.write_text(page(data, "test.nfld"))
-    return path, nfcodec.open(data)
-
-
-def shown(path):
-    """The pixels of a screenshot (H, W, 3) float."""
-    return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
 # ---------------------------------------------------------------- the file
@@ -184,26 +174,6 @@ def test_mouse_and_fingers(tmp_path):
 
 # ---------------------------------------------------------------- three axes
 
-CAMERA = "(() => { const c = viewer.canvas; return { ...viewer.view.camera([0, 0, c.width, c.height]), shape: [c.height, c.width], top: c.getBoundingClientRect().y }; })()"
-HIDE = "document.getElementById('corner').style.visibility = 'hidden'"
-
-
-def rays_of(camera):
-    """Origin (3,) and directions (H, W, 3) of the pixels of the canvas, x, y, z in units of the box's longest edge."""
-    height, width = camera["shape"]
-    y, x = np.mgrid[0:height, 0:width] + 0.5
-    px, py = (x - camera["middle"][0]) / camera["focal"], (height - y - camera["middle"][1]) / camera["focal"]
-    right, up, forward = (np.array(camera[key]) for key in ("cameraRight", "cameraUp", "cameraForward"))
-    directions = forward + px[..., None] * right + py[..., None] * up
-    return np.array(camera["eye"]), directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-
-
-def canvas_of(shot, camera):
-    height, width = camera["shape"]
-    assert camera["top"] == int(camera["top"])
-    return shown(shot)[int(camera["top"]) :][:height, :width]
-
-
 @needs_browser
 @pytest.mark.parametrize("query, most_missed, most_degrees", [("?gl", 0.002, 2.0), ("", 0.01, 8.0), ("?cpu", 0.01, 8.0)])
 @pytest.mark.parametrize("trimmed", [False, True])
@@ -218,15 +188,11 @@ def test_normals_of_a_surface(tmp_path, trimmed, query, most_missed, most_degree
     flat = directions.reshape(-1, 3)
     rays = field.raycast(np.broadcast_to(np.array(field.spec.origin[::-1]) + edge * eye, flat.shape), flat)
     pixels = canvas_of(shot, camera)
-    background = pixels[0, 0]
-    found = np.abs(pixels - background).max(-1).reshape(-1) > 3
+    found = found_in(pixels).reshape(-1)
     assert 0.02 < rays.hit.mean() < 0.8
     assert (found != rays.hit).mean() <= most_missed
     both = found & rays.hit
-    normals = pixels.reshape(-1, 3)[both] / 127.5 - 1
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    degrees = np.degrees(np.arccos(np.clip((normals * rays.normals[both]).sum(-1), -1, 1)))
-    assert np.median(degrees) <= most_degrees
+    assert np.median(degrees_between(pixels.reshape(-1, 3)[both], rays.normals[both])) <= most_degrees
 
 
 @needs_browser
@@ -354,8 +320,7 @@ def test_a_surface_beside_its_source(tmp_path):
         steps += [{"run": look % part}, {"wait": True}, {"run": "document.getElementById('labels').style.visibility = document.getElementById('divider').style.visibility = 'hidden'"}, {"run": CAMERA}, {"shot": str(shot)}]
     camera = browse(path, steps, size=(360, 420))[-1]
     a, b = (canvas_of(shot, camera) for shot in shots)
-    background = a[0, 0]
-    on_a, on_b = (np.abs(image - background).max(-1) > 3 for image in (a, b))
+    on_a, on_b = found_in(a), found_in(b)
     assert 0.05 < on_a.mean() < 0.8 and (on_a != on_b).mean() < 0.02
     assert np.median(np.abs(a - b)[on_a & on_b]) < 8
 

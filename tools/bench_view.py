@@ -51,7 +51,7 @@ def main() -> None:
         first = sorted(times[0] for times in pictures)[len(pictures) // 2]
         full = [times[-1][0] for times in pictures]
         table.add(
-            path.name, nfcodec.open(data).kind, len(data), n_bytes, width, height, args.runs, round(statistics.median(headers)),
+            path.name, nfcodec.open(data).info()["kind"], len(data), n_bytes, width, height, args.runs, round(statistics.median(headers)),
             round(first[0]), first[1], round(statistics.median(full)),
         )  # fmt: skip
 

@@ -29,7 +29,8 @@ from .values import read_options, read_source
 def view(file: str, **options: Any) -> int:
     """Look at a .nfld file in the browser: one page that holds the file, a decoder and a viewer, and needs no network.
 
-    Images are evaluated at every pixel of the screen, at any zoom; surfaces are turned and cut; volumes are looked through.
+    Images are evaluated at every pixel of the screen, at any zoom; surfaces are turned and cut, the parts of scenes also
+    hidden and chosen; volumes are looked through.
     The options from --dataset on say how to read --source, as those of encode do.
     """
     from ..atomic import check_output, write_atomic

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import MissingExtraError
 from ..field import Field
+from ..scene import Scene
 from ..spec import Mesh, Signal
 
 __all__ = ["packed_source"]
@@ -18,15 +19,18 @@ _MAX_BYTES = 1 << 26  # of a volume; of larger ones every second sample is taken
 _MAX_FACES, _MAX_SPLIT = 120_000, 8  # of a mesh with textures
 
 
-def packed_source(field: Field, signal: Signal) -> tuple[dict[str, Any], bytes]:
-    """What the page says of the source of a field, and its bytes.
+def packed_source(field: Field | Scene, signal: Signal) -> tuple[dict[str, Any], bytes]:
+    """What the page says of the source of a field or a scene, and its bytes.
 
     A picture is a PNG; a volume a byte for each sample and channel, as parts of the channel's range; a mesh the positions
     of its vertices (float32 x, y, z, in units of the box's longest edge), normals (int8), colours (uint8, if there are any)
     and faces (uint32). The last two are deflated.
     """
+    if isinstance(field, Scene):
+        low, high = (np.array(field.info()["box"][end]) for end in ("low", "high"))
+        return _mesh(signal.mesh, low, float((high - low).max()))
     if signal.mesh is not None:
-        return _mesh(field, signal.mesh)
+        return _mesh(signal.mesh, np.array(field.spec.origin[::-1]), float(field.box_size.max()))
     if signal.values.ndim == 3:
         return {"type": "image/png"}, _png(field, signal.values)
     return _volume(field, signal.values)
@@ -43,7 +47,8 @@ def _volume(field: Field, values: np.ndarray) -> tuple[dict[str, Any], bytes]:
     return {"type": "volume", "shape": list(values.shape[:-1])}, zlib.compress(parts.tobytes(), 6)
 
 
-def _mesh(field: Field, mesh: Mesh) -> tuple[dict[str, Any], bytes]:
+def _mesh(mesh: Mesh, low: np.ndarray, edge: float) -> tuple[dict[str, Any], bytes]:
+    """low: the corner (x, y, z) of the box; edge: its longest one."""
     from ..paint import vertex_colours
 
     normals = _normals(mesh)
@@ -53,8 +58,7 @@ def _mesh(field: Field, mesh: Mesh) -> tuple[dict[str, Any], bytes]:
         # a texture has more detail than vertices have colours
         n = int(np.clip(np.sqrt(_MAX_FACES / max(len(faces), 1)), 1, _MAX_SPLIT))
         vertices, normals, colours, faces = _split(mesh, normals, n)
-    edge = field.box_size.max()
-    parts = [((vertices - np.array(field.spec.origin[::-1])) / edge).astype("<f4"), np.rint(127 * normals).astype(np.int8)]
+    parts = [((vertices - low) / edge).astype("<f4"), np.rint(127 * normals).astype(np.int8)]
     if colours is not None:
         parts.append(np.rint(255 * np.clip(colours, 0, 1)).astype(np.uint8))
     parts.append(faces.astype("<u4"))

@@ -158,6 +158,9 @@ export class Scene {
 /** The field or the scene in the bytes of a file. Throws NfldError. */
 export function openFile(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field | Scene;
 
+/** What openFile gives, as it grows: fields of growing detail, or scenes of more and more fields, of which the first has none. Throws NfldError. */
+export function stagesIn(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Generator<Field | Scene, void, void>;
+
 /** The field in the bytes of a file. Throws NfldError; an Error for a scene. */
 export function openField(data: ArrayBuffer | Uint8Array, options?: OpenOptions): Field;
 

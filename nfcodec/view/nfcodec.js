@@ -8,7 +8,7 @@ import { Decoder, checkTable } from "./decoder.js";
 import { Field } from "./field.js";
 import { readMeta } from "./meta.js";
 import { MAX_GRID_INTEGERS } from "./registry.js";
-import { isOfScene, readScene } from "./scene.js";
+import { isOfScene, readScenes } from "./scene.js";
 import { decompress as zstd } from "./vendor/fzstd.js";
 
 export { NfldError } from "./bytes.js";
@@ -40,12 +40,21 @@ export function openField(data, options) {
  * field at least must be whole.
  */
 export function openFile(data, options) {
+  return last(stagesIn(data, options));
+}
+
+/** What openFile gives, as it grows: Fields of growing detail as by levelsIn, or Scenes of more and more fields, of which the first has none. */
+export function* stagesIn(data, options) {
   const file = readFile(data, options);
-  if (!hasScene(file)) return last(levelsOfFile(file));
+  if (!hasScene(file)) {
+    yield* levelsOfFile(file);
+    return;
+  }
   checkTable(file.chunks.filter(({ type }) => !isAncillary(type)));
   const budget = { left: MAX_GRID_INTEGERS };
-  const readRest = () => ({ meta: metaOf(file), warnings: file.warnings });
-  return readScene(file.chunks, file.missing, (bytes, number) => partOf(bytes, number, file.decompress, budget), readRest);
+  let rest;
+  const readRest = () => (rest ??= { meta: metaOf(file), warnings: file.warnings });
+  yield* readScenes(file.chunks, file.missing, (bytes, number) => partOf(bytes, number, file.decompress, budget), readRest);
 }
 
 /** Checked chunks, and what it takes to go on. */

@@ -19,7 +19,7 @@ function normalised(q) {
 }
 
 /** Rows of the rotation matrix of a quaternion. */
-function turnOf(rotation) {
+export function turnOf(rotation) {
   const [x, y, z, w] = normalised(rotation);
   return [
     [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -96,8 +96,11 @@ export function readNodes(bytes) {
   return { nodes, nFields };
 }
 
-/** Chunks of a scene, whose codecs and order were checked, to a Scene; openPart: bytes of a PART -> Field; readRest: metadata and warnings. */
-export function readScene(chunks, missing, openPart, readRest) {
+/**
+ * Scenes of more and more fields from the chunks of one, whose codecs and order were checked: the first has none, the last all. openPart: bytes of a
+ * PART -> Field; readRest: metadata and warnings.
+ */
+export function* readScenes(chunks, missing, openPart, readRest) {
   const critical = chunks.filter(({ type }) => !isAncillary(type));
   const alone = critical.every(isOfScene);
   check(alone, "chunk-count", "a scene and chunks of a field in one file");
@@ -107,7 +110,9 @@ export function readScene(chunks, missing, openPart, readRest) {
   check(found.length === 1 && found[0].key === 0, "chunk-count", `${found.length} chunks SCNE, expected one of key 0`);
   const { nodes, nFields } = readNodes(found[0].bytes);
   const fields = [];
+  const soFar = () => new Scene(nodes, Array.from({ length: nFields }, (_, k) => fields[k] ?? null), { missing: missing.length, ...readRest() });
   for (const { key, bytes } of critical.slice(1)) {
+    yield soFar();
     const number = fields.length;
     check(key === number && number < nFields, "part-order", `part ${key} after ${number} of ${nFields}`);
     fields.push(openPart(bytes, number));
@@ -115,8 +120,7 @@ export function readScene(chunks, missing, openPart, readRest) {
   const partsMissing = missing.some((row) => row.type === CHUNK.PART);
   check(fields.length > 0 || !partsMissing, "truncated", "no complete field of the scene");
   check(fields.length === nFields || partsMissing, "part-count", `${fields.length} fields, expected ${nFields}`);
-  while (fields.length < nFields) fields.push(null);
-  return new Scene(nodes, fields, { missing: missing.length, ...readRest() });
+  yield soFar();
 }
 
 export class Scene {

@@ -1,6 +1,6 @@
 /**
- * A field on a lattice, as textures of three axes that rays pass through quickly. It grows: coarse first, in slabs, and stops where
- * something newer is asked for. The GPU makes it by the field's shader, or the decoder does.
+ * A field on a lattice, as textures of three axes that rays pass through quickly. It is made in slabs, and no further where something newer
+ * is asked for. The GPU makes it by the field's shader, or the decoder does.
  */
 import { fill, finished, programOf, setUniforms, smooth } from "./gl.js";
 import { Pace } from "./pace.js";
@@ -9,6 +9,7 @@ import { placeOf } from "./shader/text.js";
 
 const SLAB = 1 << 15; // samples that are asked for at once
 const TURN_MS = 40;
+const SMALL = 32; // vertices along the longest axis that the decoder has before a GPU has compiled its program
 
 const fragment = (shader, packing) => `precision highp float;
 precision highp int;
@@ -28,32 +29,27 @@ void main() {
 
 export class Bake {
   /**
-   * page: see main.js. shader: a FieldShader, or null for the decoder. packing: `{head, source, uniforms, pack, colours}`: GLSL that makes `first`
+   * field: see decoding.js. shader: a FieldShader, or null for the decoder. packing: `{head, source, uniforms, pack, colours}`: GLSL that makes `first`
    * (two numbers) and `second` (a colour) of y, with its head and uniforms; the same as a function (values, i, first, second, j); whether there is a
    * second. time(): the place along the first of four axes.
    */
-  constructor(page, shader, packing, time) {
-    Object.assign(this, { page, shader, packing, time, gl: page.gl });
+  constructor(gl, field, shader, packing, time) {
+    Object.assign(this, { gl, field, shader, packing, time });
     /** What is there: `{shape, first, second}`, arrays and where there is WebGL textures; shape along z, y, x. */
     this.ready = null;
     this.turn = 0;
     this.pace = new Pace(0.01, TURN_MS);
   }
 
-  /** Lattices of `sizes` vertices along the longest axis, one after the other. onReady() after each; false where something newer came. */
-  async make(sizes, level, onReady) {
+  /** The lattice of `size` vertices along the longest axis, never more than the source has, as `ready`; false where something newer came. */
+  async make(size, level) {
     const turn = ++this.turn;
-    const extent = this.page.decoding.spec.extent.slice(-3);
-    const longest = Math.max(...extent);
-    for (const size of sizes) {
-      const shape = extent.map((n) => Math.max(2, Math.min(n, Math.round((n * size) / longest))));
-      const made = await (this.shader ? this.#byGpu(shape, level, turn) : this.#byDecoder(shape, level, turn));
-      if (!made) return false;
-      this.#drop(this.ready);
-      this.ready = made;
-      onReady();
-      if (size >= longest) break;
-    }
+    const extent = this.field.spec.extent.slice(-3);
+    const shape = extent.map((n) => Math.max(2, Math.min(n, Math.round((n * size) / Math.max(...extent)))));
+    const made = await (this.shader && size > SMALL ? this.#byGpu(shape, level, turn) : this.#byDecoder(shape, level, turn));
+    if (!made) return false;
+    this.#drop(this.ready);
+    this.ready = made;
     return true;
   }
 
@@ -74,12 +70,12 @@ export class Bake {
   }
 
   async #byDecoder(shape, level, turn) {
-    const { gl, packing, page } = this;
+    const { gl, packing, field } = this;
     const [depth, height, width] = shape;
     const made = { shape, textures: gl ? this.#textures(shape) : [] };
-    if (!gl) Object.assign(made, { first: new Float32Array(2 * depth * height * width), second: new Uint8Array(4 * depth * height * width) });
+    if (!gl) Object.assign(made, { first: new Float32Array(2 * depth * height * width), second: packing.colours ? new Uint8Array(4 * depth * height * width) : null });
     const layers = Math.max(1, Math.floor(SLAB / (height * width)));
-    const { nChannels, nAxes, extent } = page.decoding.spec;
+    const { nChannels, nAxes, extent } = field.spec;
     const time = this.time();
     // a lattice of one sample has it in the middle of its region
     const around = Math.min(time, 1 - time, 0.5 / extent[0]);
@@ -87,7 +83,7 @@ export class Bake {
     for (let z = 0; z < depth; z += layers) {
       const n = Math.min(layers, depth - z);
       const region = [...before, [z / depth, (z + n) / depth], [0, 1], [0, 1]];
-      const { data } = await page.decoding.ask("lattice", { region, shape: [...one, n, height, width], level, average: false });
+      const { data } = await field.ask("lattice", { region, shape: [...one, n, height, width], level, average: false });
       if (turn !== this.turn) {
         this.#drop(made);
         return null;

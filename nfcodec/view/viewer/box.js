@@ -1,14 +1,28 @@
 /** A box from 0 to its size along x, y, z, by numbers: where rays are in it, and values of a lattice in it. */
 
-/** Where a ray from `eye` enters and leaves the part of the box below `high`, and the axis through whose side it enters, -1 from inside. */
-export function spanOf(ray, eye, high) {
-  let [near, far, through] = [0, Infinity, -1];
+/** Edges along x, y, z of a field's box, of which the longest is 1; spacing: edges of a sample in array order. */
+export function edgesOf({ extent }, spacing = [1, 1, 1]) {
+  const edges = extent.slice(-3).map((n, k) => n * spacing.slice(-3)[k]);
+  return edges.map((edge) => edge / Math.max(...edges)).reverse();
+}
+
+/**
+ * Where a ray from `eye` enters and leaves what a slice leaves of the box, and whether it enters through the slice. slice: what is there of all p has
+ * dot(slice, p) <= slice[3]; all 0 without.
+ */
+export function spanOf(ray, eye, size, slice) {
+  let [near, far, cut] = [0, Infinity, false];
   for (let k = 0; k < 3; k++) {
-    const [a, b] = [-eye[k] / ray[k], (high[k] - eye[k]) / ray[k]];
-    if (Math.min(a, b) > near) [near, through] = [Math.min(a, b), k];
+    const [a, b] = [-eye[k] / ray[k], (size[k] - eye[k]) / ray[k]];
+    near = Math.max(near, Math.min(a, b));
     far = Math.min(far, Math.max(a, b));
   }
-  return [near, far, through];
+  const along = slice[0] * ray[0] + slice[1] * ray[1] + slice[2] * ray[2];
+  const left = slice[3] - slice[0] * eye[0] - slice[1] * eye[1] - slice[2] * eye[2];
+  if (along > 0) far = Math.min(far, left / along);
+  else if (along < 0 && left / along > near) [near, cut] = [left / along, true];
+  else if (along === 0 && left < 0) far = -1;
+  return [near, far, cut];
 }
 
 /** Channel k of n at the point p of a box, between samples at the middles of cells. */

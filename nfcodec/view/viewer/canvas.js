@@ -19,14 +19,14 @@ export function fitted(canvas) {
 export class GlPainter {
   /**
    * draw(scale, strip, target): draws a strip [x, y, width, height] of a target, from below, into the bound frame, where it sets the scissor,
-   * which is on.
+   * which is on. deep: whether targets have a depth.
    */
-  static async make(gl, draw) {
-    return new GlPainter(gl, draw, await programOf(gl, COPY));
+  static async make(gl, draw, deep = false) {
+    return new GlPainter(gl, draw, await programOf(gl, COPY), deep);
   }
 
-  constructor(gl, draw, copy) {
-    Object.assign(this, { gl, draw, copy, target: null });
+  constructor(gl, draw, copy, deep) {
+    Object.assign(this, { gl, draw, copy, deep, target: null });
   }
 
   size() {
@@ -40,7 +40,7 @@ export class GlPainter {
     this.scale = scale;
     if (this.target?.width === width && this.target.height === height) return;
     if (this.target) dropTarget(gl, this.target);
-    this.target = targetOf(gl, width, height);
+    this.target = targetOf(gl, width, height, gl.RGBA8, this.deep);
   }
 
   strip(from, to) {

@@ -1,6 +1,7 @@
 /** Controls of the page's foot. Each returns an object with the value and the means to set it, as its keys do too. */
 
-const element = (name, attributes = {}, ...children) => {
+/** A new element of the page. */
+export const element = (name, attributes = {}, ...children) => {
   const made = Object.assign(document.createElement(name), attributes);
   made.append(...children);
   return made;
@@ -11,7 +12,7 @@ export class Controls {
     this.root = root;
     this.keys = new Map(); // key -> {act, says}
     addEventListener("keydown", (event) => {
-      const typing = event.target.closest?.("input, select, textarea") && event.key.startsWith("Arrow");
+      const typing = event.target.closest?.("input[type=search]") || (event.target.closest?.("input, select, textarea") && event.key.startsWith("Arrow"));
       if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
       const found = this.keys.get(event.key);
       if (!found) return;

@@ -36,10 +36,20 @@ export async function programOf(gl, fragment) {
   return program;
 }
 
-/** Sets uniforms by name: a number, an array of 2 to 4, or an integer as `{int}`; those that the shader dropped are passed over. */
+const places = new WeakMap();
+
+/** Where a uniform is in a program, null if the shader dropped it; asked once, since asking takes long. */
+function placeOf(gl, program, name) {
+  if (!places.has(program)) places.set(program, new Map());
+  const known = places.get(program);
+  if (!known.has(name)) known.set(name, gl.getUniformLocation(program, name));
+  return known.get(name);
+}
+
+/** Sets uniforms by name: a number, an array of 2 to 4 or 9, or an integer as `{int}`; those that the shader dropped are passed over. */
 export function setUniforms(gl, program, values) {
   for (const [name, value] of Object.entries(values)) {
-    const place = gl.getUniformLocation(program, name);
+    const place = placeOf(gl, program, name);
     if (place === null) continue;
     if (typeof value === "number") gl.uniform1f(place, value);
     else if (value.int !== undefined) gl.uniform1i(place, value.int);
@@ -51,7 +61,7 @@ export function setUniforms(gl, program, values) {
 export function bindTexture(gl, program, name, texture, unit, target = gl.TEXTURE_2D) {
   gl.activeTexture(gl.TEXTURE0 + unit);
   gl.bindTexture(target, texture);
-  gl.uniform1i(gl.getUniformLocation(program, name), unit);
+  gl.uniform1i(placeOf(gl, program, name), unit);
 }
 
 /** A texture of this format and size, with its filter for both ways and edges that go on. */

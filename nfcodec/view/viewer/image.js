@@ -23,7 +23,7 @@ export class ImageView {
   /** page: see main.js. */
   constructor(page) {
     this.page = page;
-    const { spec } = page.decoding;
+    const { spec } = page.field;
     [this.height, this.width] = spec.extent;
     this.level = spec.nLevels - 1;
     this.exposure = 1;
@@ -39,7 +39,8 @@ export class ImageView {
     this.painter = page.gl ? await this.#glPainter() : this.#cpuPainter();
     this.progress = new Progressive(this.painter, page.onState);
     this.#controls();
-    new ResizeObserver(() => this.resized()).observe(page.canvas);
+    // of a view that gave up the canvas is taken away, which is a change of size too
+    new ResizeObserver(() => page.view === this && this.resized()).observe(page.canvas);
     this.resized();
   }
 
@@ -80,8 +81,8 @@ export class ImageView {
   // ---------------------------------------------------------------- drawing
 
   async #glPainter() {
-    const { gl, decoding } = this.page;
-    const { spec, network } = decoding;
+    const { gl, field } = this.page;
+    const { spec, network } = field;
     this.shader = new FieldShader(spec, network);
     if (this.shader.atlas.height > gl.getParameter(gl.MAX_TEXTURE_SIZE)) throw new Error("the field is larger than the GPU's textures");
     this.shader.allocate(gl);
@@ -151,12 +152,12 @@ export class ImageView {
   }
 
   async #pixels(kind, ys, xs, shape) {
-    const { decoding } = this.page;
+    const { field } = this.page;
     if (kind === "field") {
       const clip = (v) => Math.min(Math.max(v, 0), 1);
       const region = [ys.map((y) => clip(y / this.height)), xs.map((x) => clip(x / this.width))];
-      const { data } = await decoding.ask("lattice", { region, shape, level: this.level, average: false });
-      return shownBytes(decoding.spec, data, this.exposure);
+      const { data } = await field.ask("lattice", { region, shape, level: this.level, average: false });
+      return shownBytes(field.spec, data, this.exposure);
     }
     const bytes = new Uint8ClampedArray(4 * shape[0] * shape[1]);
     if (!this.sampleBytes) return bytes;
@@ -186,9 +187,8 @@ export class ImageView {
   // ---------------------------------------------------------------- samples to compare with
 
   /** Integers of new levels are there. */
-  async grown(first) {
-    const { decoding, gl } = this.page;
-    if (gl) decoding.levels.slice(first).forEach((integers, i) => this.shader.write(first + i, integers));
+  async grown(field, first) {
+    if (this.page.gl) field.levels.slice(first).forEach((integers, i) => this.shader.write(first + i, integers));
     await this.changed();
   }
 
@@ -197,7 +197,7 @@ export class ImageView {
     if (this.loading) return;
     this.loading = true;
     const { page } = this;
-    const { gl, decoding } = page;
+    const { gl, field } = page;
     try {
       if (page.source) {
         const picture = await createImageBitmap(page.source.blob(), { premultiplyAlpha: "premultiply", colorSpaceConversion: "none" });
@@ -209,10 +209,10 @@ export class ImageView {
           canvas.getContext("2d").drawImage(picture, 0, 0);
           this.sampleBytes = canvas.getContext("2d").getImageData(0, 0, this.width, this.height).data;
         }
-      } else if (gl && decoding.guaranteed === null) this.samples = await this.#ownSamples();
+      } else if (gl && field.guaranteed === null) this.samples = await this.#ownSamples();
       else {
-        const { data } = await decoding.ask("decode");
-        this.sampleBytes = shownBytes(decoding.spec, data, this.exposure);
+        const { data } = await field.ask("decode");
+        this.sampleBytes = shownBytes(field.spec, data, this.exposure);
         if (gl) {
           this.samples = textureOf(gl, gl.RGBA8, this.width, this.height);
           gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true);
@@ -240,7 +240,7 @@ export class ImageView {
       // the first row of a texture is the uppermost sample
       setUniforms(gl, program, {
         middle: [0, 0], grain: 1, anchorHigh: [0, 0], anchorLow: [0, 0], perPixel: [-1 / height, 1 / width], exposure: this.exposure,
-        level: { int: this.page.decoding.spec.nLevels - 1 }, box: { int: 1 },
+        level: { int: this.page.field.spec.nLevels - 1 }, box: { int: 1 },
       });
       gl.enable(gl.SCISSOR_TEST);
       gl.scissor(0, row, width, rows);
@@ -297,7 +297,7 @@ export class ImageView {
       this.level = level;
       this.changed();
     });
-    if (isLight(page.decoding.spec)) {
+    if (isLight(page.field.spec)) {
       controls.slider("Exposure", { min: -8, max: 8, step: 0.5, value: 0, says: (v) => `${v > 0 ? "+" : ""}${v} EV`, keys: ["e", "E"] }, (value) => {
         this.exposure = 2 ** value;
         this.changed();

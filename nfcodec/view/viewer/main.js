@@ -3,9 +3,11 @@ import { Controls } from "./controls.js";
 import { Decoding } from "./decoding.js";
 import { contextOf, isSoftware } from "./gl.js";
 import { ImageView } from "./image.js";
+import { SceneView } from "./scene.js";
 import { withoutShader } from "./shader/field.js";
 import { SurfaceView } from "./surface.js";
 import { VolumeView } from "./volume.js";
+import { counted, sizeText, times } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -19,8 +21,6 @@ async function inflated(bytes) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-const sizeText = (n) => (n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toPrecision(n < 1e4 ? 2 : 3)} KB` : `${(n / 1e6).toPrecision(3)} MB`);
-const times = (numbers) => numbers.join(" × ");
 
 /** What the views share: the canvas, the decoder, controls and words. */
 class Page {
@@ -42,31 +42,39 @@ class Page {
     this.describe(this.facts.nLevels);
   }
 
+  /** The field of a file of one. */
+  get field() {
+    return this.decoding.fields[0];
+  }
+
   /** A canvas without a past, no controls, and words about how it is drawn. */
   fresh(note) {
     const canvas = this.canvas.cloneNode();
     this.canvas.replaceWith(canvas);
     this.canvas = canvas;
     this.controls.clear();
+    this.partsRoot = byId("parts");
+    this.partsRoot.replaceChildren();
     byId("note").textContent = note;
   }
 
   /** Bytes and dB of the first n levels in the head of the page. */
   describe(n) {
-    const { kind, extent, nChannels, fileBytes, sourceBytes, levelBytes, levelDb, quality, nLevels } = this.facts;
+    const { kind, extent, nChannels, nParts, fields, fileBytes, sourceBytes, levelBytes, levelDb, quality, nLevels } = this.facts;
     const bytes = levelBytes.slice(n).reduce((sum, b) => sum - b, fileBytes);
     const db = n === nLevels && quality ? quality : levelDb?.[n - 1] !== undefined ? `${levelDb[n - 1].toFixed(1)} dB` : null;
     const channels = nChannels > 1 ? `, ${nChannels} channels` : "";
+    const what = fields ? `${counted(nParts, "part")} of ${counted(fields.length, "field")}` : `${times([...extent].reverse())}${channels}`;
     const source = sourceBytes ? `source ${sizeText(sourceBytes)}` : null;
     const levels = n < nLevels ? `${n} of ${nLevels} levels` : null;
-    byId("about").textContent = [`${kind}, ${times([...extent].reverse())}${channels}`, levels, sizeText(bytes), db, source].filter(Boolean).join(" · ");
+    byId("about").textContent = [`${kind}, ${what}`, levels, sizeText(bytes), db, source].filter(Boolean).join(" · ");
   }
 
   /** The slider of the level of detail. */
   levelSlider(onChange) {
     const { nLevels, resolutions } = this.facts;
     if (nLevels < 2) return;
-    const says = (level) => (resolutions[level].length ? times([...resolutions[level]].reverse()) : `level ${level + 1}`);
+    const says = (level) => (resolutions[level]?.length ? times([...resolutions[level]].reverse()) : `level ${level + 1}`);
     this.controls.slider("Detail", { min: 0, max: nLevels - 1, step: 1, value: nLevels - 1, says, keys: ["[", "]"] }, (level) => {
       this.describe(level + 1);
       onChange(level);
@@ -102,8 +110,13 @@ class Page {
   }
 }
 
-const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView };
-const kindOf = (spec) => (spec.surface ? "surface" : spec.nAxes === 2 ? "image" : "volume");
+const VIEWS = { image: ImageView, surface: SurfaceView, volume: VolumeView, scene: SceneView };
+
+function kindOf({ nodes, fields }) {
+  if (nodes) return "scene";
+  const { surface, nAxes } = fields[0].spec;
+  return surface ? "surface" : nAxes === 2 ? "image" : "volume";
+}
 
 /** What WebGL 2 this browser has: "none", "software" or "gpu". A canvas has one context for ever, so one of its own is asked. */
 function webgl() {
@@ -115,10 +128,10 @@ function webgl() {
 }
 
 /** Whether WebGL is to draw, and in words why not, or how. The address may say ?gl or ?cpu. */
-function choice({ wish, webgl: found }, spec) {
-  const image = kindOf(spec) === "image";
+function choice({ wish, webgl: found, decoding, field }) {
+  const image = kindOf(decoding) === "image";
   // lattices of three axes need no shader of the field
-  const reason = wish.has("cpu") ? "the address" : image ? withoutShader(spec) : null;
+  const reason = wish.has("cpu") ? "the address" : image ? withoutShader(field.spec) : null;
   if (reason) return [false, `evaluated on the CPU, because of ${reason}`];
   if (found === "none") return [false, "evaluated on the CPU: this browser has no WebGL 2"];
   if (found === "gpu" || wish.has("gl")) return [true, ""];
@@ -127,10 +140,9 @@ function choice({ wish, webgl: found }, spec) {
 
 /** Starts the view of the file's kind, anew without a GPU where that fails. */
 async function show(page, byGpu, note) {
-  const { spec } = page.decoding;
   page.fresh(note);
   page.gl = byGpu ? contextOf(page.canvas) : null;
-  page.view = new VIEWS[kindOf(spec)](page);
+  page.view = new VIEWS[kindOf(page.decoding)](page);
   const lost = (reason) => show(page, false, `evaluated on the CPU: ${reason}`);
   page.canvas.addEventListener("webglcontextlost", () => (page.started = lost("the GPU gave up")));
   try {
@@ -140,7 +152,7 @@ async function show(page, byGpu, note) {
     return lost(error.message);
   }
   page.controls.help();
-  if (page.decoding.levels.length) await page.view.grown(0);
+  for (const field of page.decoding.fields) if (field.levels.length) await page.view.grown(field, 0);
   if (page.complete) page.view.completed();
 }
 
@@ -154,13 +166,13 @@ function start() {
   addEventListener("error", (event) => failed(event.error ?? event.message));
   addEventListener("unhandledrejection", (event) => failed(event.reason));
   page.decoding = new Decoding(bytesOf("field"), {
-    header: ({ spec }) => {
+    begun: () => {
       performance.mark("header");
-      document.body.dataset.kind = kindOf(spec);
-      page.started = show(page, ...choice(page, spec));
+      document.body.dataset.kind = kindOf(page.decoding);
+      page.started = show(page, ...choice(page));
       page.started.catch(failed);
     },
-    levels: (_, first) => page.started.then(() => page.view.grown(first)),
+    levels: (field, first) => page.started.then(() => page.view.grown(field, first)),
     done: ({ warnings }) =>
       page.started.then(async () => {
         performance.mark("levels");

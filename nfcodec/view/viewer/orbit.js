@@ -3,6 +3,7 @@
 const FIELD_OF_VIEW = (32 * Math.PI) / 180;
 const TURN = 0.008; // radians for a CSS pixel
 const MOST_PITCH = 1.55;
+const LEAST_DISTANCE = 0.003;
 
 const add = (a, b, f = 1) => a.map((v, k) => v + f * b[k]);
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
@@ -18,9 +19,14 @@ export class Orbit {
   home() {
     this.yaw = 0.6;
     this.pitch = 0.3;
-    this.target = this.size.map((s) => s / 2);
+    this.lookAt([0, 0, 0], this.size);
+  }
+
+  /** Looks from the same side at a box between two corners. */
+  lookAt(low, high) {
+    this.target = low.map((v, k) => (v + high[k]) / 2);
     // all of the sphere around the box
-    this.distance = (0.46 * Math.hypot(...this.size)) / Math.sin(FIELD_OF_VIEW / 2);
+    this.distance = (0.46 * Math.hypot(...high.map((v, k) => v - low[k]))) / Math.sin(FIELD_OF_VIEW / 2);
   }
 
   /** Looks along an axis, 0 to 2 for x, y, z. */
@@ -57,7 +63,7 @@ export class Orbit {
   }
 
   zoom(factor) {
-    this.distance = Math.min(Math.max(this.distance / factor, 0.01), 20);
+    this.distance = Math.min(Math.max(this.distance / factor, LEAST_DISTANCE), 20);
   }
 
   /** Pixels from the middle of a pane to where a ray goes one to the side for one forward. */

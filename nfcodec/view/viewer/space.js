@@ -1,96 +1,69 @@
-/** What views of three axes share: a camera, panes, rays into a box, and a lattice of the field that is made anew when it changes. */
+/** What views of three axes share: a camera, panes, slices, pictures in time, and lattices of fields that are made anew when they change. */
 import { CpuPainter, GlPainter, fitted } from "./canvas.js";
-import { bindTexture, fill, isSoftware, programOf, setUniforms } from "./gl.js";
+import { isSoftware, programOf } from "./gl.js";
 import { gestures } from "./gestures.js";
-import { Bake } from "./bake.js";
 import { Orbit } from "./orbit.js";
 import { clipOf, grabLine, labelPanes, panesOf } from "./panes.js";
 import { Progressive } from "./progressive.js";
-import { FieldShader, withoutShader } from "./shader/field.js";
 
 const STEP = 1.25;
-const SIZES = [24, 64, 128]; // vertices along the longest axis that the decoder makes
+// vertices along the longest axis, and of all fields together, of lattices that the decoder makes
+const SIZES = [24, 64, 128];
+const MOST_VERTICES = 6e6;
 const GPU_SIZES = [64, 256];
-
-/** Rays of a pane in units of the box's longest edge: origin `eye`, direction `rayOf()`, and where they meet the box. */
-export const RAYS = `precision highp float;
-precision highp int;
-precision highp sampler3D;
-uniform vec2 middle;
-uniform float grain, focal;
-uniform vec3 eye, cameraRight, cameraUp, cameraForward, size;
-uniform vec4 slice; // axis as a unit vector, and where along it; all 0 without
-uniform sampler3D first, second;
-out vec4 colour;
-vec3 rayOf() {
-  vec2 p = (gl_FragCoord.xy * grain - middle) / focal;
-  return normalize(cameraForward + p.x * cameraRight + p.y * cameraUp);
-}
-// entry and exit, of the part that the slice leaves: what is before it along its axis
-vec2 spanOf(vec3 ray) {
-  vec3 inverse = 1.0 / (ray + vec3(equal(ray, vec3(0.0))) * 1e-9);
-  vec3 high = mix(size, slice.xyz * slice.w, vec3(greaterThan(slice.xyz, vec3(0.5))));
-  vec3 a = -eye * inverse, b = (high - eye) * inverse;
-  vec3 near = min(a, b), far = max(a, b);
-  return vec2(max(max(max(near.x, near.y), near.z), 0.0), min(min(far.x, far.y), far.z));
-}
-// whether a ray has come through the slice to p
-bool onSlice(vec3 p, vec3 ray) {
-  return slice.xyz != vec3(0.0) && abs(dot(slice.xyz, p) - slice.w) < 1e-4 && dot(slice.xyz, ray) < 0.0;
-}
-`;
+const MOST_GPU_VERTICES = 3e7;
+const LEAST_SIZE = 24;
+const MOST_SHADERS = 64; // compiling takes long: of more fields the smaller ones are drawn from their lattices
 
 export class SpaceView {
-  /** page: see main.js. Kinds of views give `packing`, `fragment(exact)`, `uniforms(grain)`, `rays()` and `ownControls()`. */
-  constructor(page) {
+  /**
+   * page: see main.js. size: edges of the box that is looked at, along x, y, z, of which the longest is 1; up: the axis that is. Kinds of views give
+   * `drawnOf(field)`, `drawField(camera, grain, target, clip)`, `tracer(camera, pixel)`, `ownControls()`, `loadSource()` and `drawSource()`.
+   */
+  constructor(page, size, up) {
     this.page = page;
-    const { spec } = page.decoding;
-    this.spec = spec;
-    this.level = spec.nLevels - 1;
-    const spacing = page.facts.spacing.slice(-3);
-    const edges = spec.extent.slice(-3).map((n, k) => n * (spec.surface ? 1 : spacing[k]));
-    /** Edges of the box along x, y, z; the longest is 1. */
-    this.size = edges.map((edge) => edge / Math.max(...edges)).reverse();
-    this.orbit = new Orbit(this.size, spec.surface ? 1 : 2);
+    this.size = size;
+    this.orbit = new Orbit(size, up);
+    this.software = page.gl ? isSoftware(page.gl) && !page.wish.has("gl") : false;
+    this.level = page.facts.nLevels - 1;
     this.compare = "off";
     this.wipe = 0.5;
     this.axis = -1; // of the slice: 0 to 2 for x, y, z
     this.cut = 0.5;
     this.time = 0.5; // along the first of four axes
+    /** Those that are there: see drawn.js. */
+    this.drawn = [];
+    this.programs = new Map();
+    this.turn = 0;
+    this.baking = true; // until the lattices of the whole file are there
   }
 
   async start() {
-    const { page, spec } = this;
-    const { gl } = page;
-    this.software = gl ? isSoftware(gl) && !page.wish.has("gl") : false;
-    if (gl) {
-      if (!withoutShader(spec) && !this.software) {
-        this.shader = new FieldShader(spec, page.decoding.network);
-        this.shader.allocate(gl);
-      }
-      this.programs = { rough: await programOf(gl, this.fragment(null)) };
-      this.painter = await GlPainter.make(gl, (scale, strip, target) => this.#draw(scale, strip, target));
-    } else this.painter = new CpuPainter(page.canvas, (scale, from, to, width) => this.#rows(scale, from, to, width));
-    // drawing into half floats is what the GPU's own lattice takes
-    const byGpu = this.shader && gl.getExtension("EXT_color_buffer_float");
-    this.sizes = byGpu ? GPU_SIZES : SIZES;
-    this.bake = new Bake(page, byGpu ? this.shader : null, this.packing, () => this.time);
+    const { page } = this;
+    this.painter = page.gl
+      ? await GlPainter.make(page.gl, (scale, strip, target) => this.#draw(scale, strip, target), this.deep)
+      : new CpuPainter(page.canvas, (scale, from, to, width) => this.#rows(scale, from, to, width));
     this.progress = new Progressive(this.painter, (state) => this.onState(state));
     this.#controls();
-    new ResizeObserver(() => this.resized()).observe(page.canvas);
+    // of a view that gave up the canvas is taken away, which is a change of size too
+    new ResizeObserver(() => page.view === this && this.resized()).observe(page.canvas);
     this.resized();
-    // takes the longest, and there is something to see without it
-    if (this.shader) programOf(gl, this.fragment(this.shader)).then((program) => this.#sharpen(program), page.onFailure);
   }
 
-  #sharpen(program) {
-    this.programs.exact = program;
-    this.changed();
+  /** Whether what is drawn has a depth. */
+  get deep() {
+    return false;
   }
 
-  /** The picture is not done before its lattice is. */
+  /** A promise of the program of a fragment shader, compiled once however many fields have the same. */
+  program(fragment) {
+    if (!this.programs.has(fragment)) this.programs.set(fragment, programOf(this.page.gl, fragment));
+    return this.programs.get(fragment);
+  }
+
+  /** The picture is not done before its lattices are. */
   onState(state) {
-    this.drawn = state;
+    this.painted = state;
     this.page.onState(this.baking ? "busy" : state);
   }
 
@@ -108,24 +81,66 @@ export class SpaceView {
     return panesOf(this.page.canvas, this.compare, ["field", "source"], this.wipe);
   }
 
-  /** Integers of new levels are there. */
-  async grown(first) {
-    this.page.decoding.levels.slice(first).forEach((integers, i) => this.shader?.write(first + i, integers));
-    await this.refield(!this.page.complete);
+  // ---------------------------------------------------------------- lattices
+
+  /** A field has come, or levels of it: a coarse lattice of it is made, since there is more to come. */
+  async grown(field) {
+    const drawn = this.drawnOf(field);
+    if (this.shareOf(drawn) === 0) return;
+    const alone = !this.page.decoding.nodes;
+    // takes the longest, and there is something to see without it
+    if (alone) this.#sharpen();
+    if (!drawn.write()) return;
+    if (await drawn.make(alone && drawn.byGpu ? GPU_SIZES[0] : SIZES[0], this.level)) await this.changed();
   }
 
-  completed() {
-    return this.refield(false);
+  async completed() {
+    await this.refield();
+    await this.#sharpen();
   }
 
-  /** The field is another one: the lattice is made anew, only a coarse one where more is to come. */
-  async refield(more) {
+  /** How large a field is beside the largest one, 0 where nothing of it is seen. */
+  shareOf() {
+    return 1;
+  }
+
+  /** Shares of fields that are seen, the largest first. */
+  #shares() {
+    const all = this.drawn.map((drawn) => [drawn, this.shareOf(drawn)]);
+    return new Map(all.filter(([, share]) => share > 0).sort(([, a], [, b]) => b - a));
+  }
+
+  /** Fields are other ones: their lattices are made anew, coarse ones of all first, the largest field before others. */
+  async refield() {
+    const turn = ++this.turn;
     this.baking = true;
-    const finished = await this.bake.make(more ? this.sizes.slice(0, 1) : this.sizes, this.level, () => this.changed());
-    if (!finished) return;
+    const shares = this.#shares();
+    const byGpu = this.drawn.some((drawn) => drawn.byGpu);
+    const volume = [...shares.values()].reduce((sum, share) => sum + share ** 3, 0);
+    const most = Math.cbrt((byGpu ? MOST_GPU_VERTICES : MOST_VERTICES) / volume);
+    const made = new Map();
+    for (const stage of byGpu ? GPU_SIZES : SIZES) {
+      for (const [drawn, share] of shares) {
+        const own = Math.max(...drawn.field.spec.extent.slice(-3));
+        const size = Math.min(Math.max(Math.round(Math.min(stage, most) * share), LEAST_SIZE), own);
+        if (made.get(drawn) === size) continue;
+        await drawn.make(size, this.level);
+        if (turn !== this.turn) return;
+        made.set(drawn, size);
+        this.changed();
+      }
+    }
     this.baking = false;
-    this.onState(this.drawn);
+    this.onState(this.painted);
     await this.changed();
+  }
+
+  async #sharpen() {
+    for (const drawn of [...this.#shares().keys()].slice(0, MOST_SHADERS)) {
+      if (drawn.exact || !drawn.shader) continue;
+      await drawn.sharpen();
+      this.changed();
+    }
   }
 
   // ---------------------------------------------------------------- drawing
@@ -134,32 +149,15 @@ export class SpaceView {
     const { gl, canvas } = this.page;
     gl.clearColor(0, 0, 0, 0);
     gl.scissor(0, stripFrom, target.width, stripRows);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    if (!this.bake.ready) return;
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     for (const pane of this.panes()) {
       const clip = clipOf(pane, canvas.height, scale, [stripFrom, stripRows]);
       if (!clip) continue;
       gl.scissor(...clip);
       const camera = this.camera(pane.rect);
       if (pane.kind === "source") this.drawSource(camera, scale, target, clip);
-      else this.#drawField(camera, scale, target);
+      else this.drawField(camera, scale, target, clip);
     }
-  }
-
-  #drawField(camera, grain, target) {
-    const { gl } = this.page;
-    const program = (grain <= 2 && this.programs.exact) || this.programs.rough;
-    gl.useProgram(program);
-    const unit = program === this.programs.exact ? this.shader.bind(program) : 0;
-    this.drawBox(program, this.bake.ready, camera, grain, target, unit);
-  }
-
-  /** Rays through a lattice `{shape, textures}` by a program that holds RAYS. */
-  drawBox(program, lattice, camera, grain, target, unit = 0) {
-    const { gl } = this.page;
-    lattice.textures.forEach((texture, i) => bindTexture(gl, program, ["first", "second"][i], texture, unit + i, gl.TEXTURE_3D));
-    setUniforms(gl, program, { ...camera, grain, level: { int: this.level }, time: this.time, ...this.uniforms(lattice) });
-    fill(gl, [0, 0, target.width, target.height]);
   }
 
   /** Uniforms of the camera for a pane. */
@@ -179,20 +177,15 @@ export class SpaceView {
   /** Rows by numbers, from above. */
   async #rows(scale, from, to, width) {
     const out = new Uint8ClampedArray(4 * width * (to - from));
-    if (!this.bake.ready) return out;
     const { canvas } = this.page;
     const camera = this.camera([0, 0, canvas.width, canvas.height]);
-    const trace = this.rays(this.bake.ready, camera, scale / camera.focal);
-    const { cameraRight: r, cameraUp: u, cameraForward: f, middle, focal } = camera;
+    const trace = this.tracer(camera, scale / camera.focal);
     const ray = [0, 0, 0];
     for (let row = from, at = 0; row < to; row++) {
-      const py = (canvas.height - (row + 0.5) * scale - middle[1]) / focal;
+      const y = canvas.height - (row + 0.5) * scale;
       for (let column = 0; column < width; column++, at += 4) {
-        const px = ((column + 0.5) * scale - middle[0]) / focal;
-        for (let k = 0; k < 3; k++) ray[k] = f[k] + px * r[k] + py * u[k];
-        const length = Math.hypot(...ray);
-        for (let k = 0; k < 3; k++) ray[k] /= length;
-        trace(ray, out, at);
+        const x = (column + 0.5) * scale;
+        trace(rayAt(camera, x, y, ray), out, at, x, y);
       }
     }
     // a turn of the page's own, between strips
@@ -226,7 +219,7 @@ export class SpaceView {
     for (const [k, key] of [..."xyz"].entries()) controls.key(key, `Slice across ${key}`, () => slice.set(slice.value === String(k) ? "-1" : String(k)));
     page.levelSlider((level) => {
       this.level = level;
-      this.refield(false);
+      this.refield();
     });
     controls.buttons([
       ["−", "Farther", change(() => this.orbit.zoom(1 / STEP))],
@@ -248,6 +241,7 @@ export class SpaceView {
       drag: change((dx, dy, second) => (second ? this.orbit.move(dx, dy, canvas.clientHeight) : this.orbit.turn(dx, dy))),
       zoom: change((factor) => this.orbit.zoom(factor)),
       double: change(() => this.orbit.home()),
+      tap: this.tap && ((point) => this.tap(point)),
     });
   }
 
@@ -260,4 +254,13 @@ export class SpaceView {
     }
     this.changed();
   }
+}
+
+/** The direction of the ray through a place of the screen, from below, written to `ray`. */
+export function rayAt({ cameraRight: r, cameraUp: u, cameraForward: f, middle, focal }, x, y, ray) {
+  const [px, py] = [(x - middle[0]) / focal, (y - middle[1]) / focal];
+  for (let k = 0; k < 3; k++) ray[k] = f[k] + px * r[k] + py * u[k];
+  const length = Math.hypot(ray[0], ray[1], ray[2]);
+  for (let k = 0; k < 3; k++) ray[k] /= length;
+  return ray;
 }

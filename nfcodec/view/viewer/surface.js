@@ -1,47 +1,93 @@
-/** A surface: rays step by its distance, the lattice far from it and the field near it; orbit, light, normals, a slice and levels. */
-import { spanOf, trilinear } from "./box.js";
+/** Surfaces: rays step by their distance, the lattice far from them and the field near them; orbit, light, normals, a slice and levels. */
+import { edgesOf } from "./box.js";
+import { DrawnField, drawLattice } from "./drawn.js";
 import { MeshDrawing, meshOf } from "./mesh.js";
-import { surfacePacking, surfaceFragment, surfaceWords } from "./surface-shader.js";
+import { Placing, rectangleOf } from "./placing.js";
+import { surfaceRays } from "./surface-rays.js";
+import { CHOSEN, CLAY, surfaceFragment, surfacePacking, surfaceWords } from "./surface-shader.js";
 import { SpaceView } from "./space.js";
 
-const SHADINGS = ["colours", "clay", "normals"];
-const CLAY = [0.86, 0.83, 0.79];
-const MOST_STEPS = 200;
+const LEAST_PIXELS = 0.1; // of a part that is drawn
 
+/** One surface that fills the box; of scenes see scene.js. */
 export class SurfaceView extends SpaceView {
-  constructor(page) {
-    super(page);
-    this.words = surfaceWords(this.spec);
-    this.packing = surfacePacking(this.spec);
-    this.shading = this.words.colours ? 0 : 1;
-    this.iso = 0; // in edges of 1
+  constructor(page, size = edgesOf(page.field.spec)) {
+    super(page, size, 1);
+    this.shading = this.hasColours ? 0 : 1;
+    this.iso = 0; // in units of the view
+    /** What is drawn: `{drawn, placing, size, corners}`, fields where they are placed, and corners of their boxes in the view. */
+    this.parts = [];
   }
 
-  fragment(shader) {
-    return surfaceFragment(this.spec, shader);
+  get deep() {
+    return true;
   }
 
-  uniforms({ shape }) {
-    const cell = 1 / Math.max(...shape);
-    const own = 1 / Math.max(...this.spec.extent);
-    const { occupancy } = this.words;
+  /** Whether there are colours. */
+  get hasColours() {
+    const { spec, colour } = this.page.field;
+    return surfaceWords(spec).colours !== null || colour !== null;
+  }
+
+  /** Of the world, in a unit of the view; null where no values are distances. */
+  get unit() {
+    const { unit, occupancy } = surfaceWords(this.page.field.spec);
+    return occupancy ? null : 1 / unit;
+  }
+
+  drawnOf(field) {
+    const known = this.drawn.find((drawn) => drawn.field === field);
+    if (known) return known;
+    const { spec } = field;
+    const size = edgesOf(spec);
+    const drawn = new DrawnField(this, field, { packing: surfacePacking(spec), fragment: (shader) => surfaceFragment(spec, shader) });
+    this.drawn.push(drawn);
+    this.parts.push(...this.placesOf(field).map((place) => ({ drawn, size, corners: place.placing.corners(size), ...place })));
+    return drawn;
+  }
+
+  /** `{placing}` for each time that a field is placed. */
+  placesOf() {
+    return [{ placing: new Placing() }];
+  }
+
+  /** Parts that could be seen in a pane: with the camera of their boxes, and a rectangle of the screen. */
+  seen(camera) {
+    return this.parts.flatMap((part) => {
+      const { drawn, placing, size, corners } = part;
+      if (!drawn.lattice || (drawn.gl && !drawn.rough) || part.hidden) return [];
+      const rect = rectangleOf(corners, camera);
+      if (Math.max(rect[2] - rect[0], rect[3] - rect[1]) < LEAST_PIXELS) return [];
+      return [{ part, rect, own: placing.camera(camera, size) }];
+    });
+  }
+
+  /** Uniforms of a part beside those of its camera. */
+  uniforms({ drawn: { lattice, field, exact }, placing: { edge, columns }, chosen }) {
+    const { spec } = field;
+    const cell = 1 / Math.max(...lattice.shape);
+    const own = 1 / Math.max(...spec.extent);
+    const { occupancy } = surfaceWords(spec);
     // a distance without sign has its surface where it is least: a thin shell around it is shown
-    const shell = this.spec.kind === "udf" ? 0.6 : 0;
+    const shell = spec.kind === "udf" ? 0.6 : 0;
+    const iso = occupancy ? 0 : this.iso / edge;
+    const plain = field.colour ? [1, 3, 5].map((i) => parseInt(field.colour.slice(i, i + 2), 16) / 255) : CLAY;
     return {
-      shading: { int: this.shading }, shift: [this.iso + shell * cell, this.iso + shell * own], band: occupancy ? 10 : 2 * cell,
-      stride: occupancy ? cell / 2 : 0, reach: this.programs?.exact ? own / 4 : cell / 2,
+      shading: { int: this.shading }, level: { int: Math.min(this.level, spec.nLevels - 1) }, shift: [iso + shell * cell, iso + shell * own],
+      band: occupancy ? 10 : 2 * cell, stride: occupancy ? cell / 2 : 0, reach: exact ? own / 4 : cell / 2, edge, turn: columns.flat(), plain,
+      mark: chosen ? CHOSEN : [0, 0, 0, 0],
     };
   }
 
   ownControls(controls, change) {
-    const options = [...(this.words.colours ? [["0", "Colours"]] : []), ["1", "Clay"], ["2", "Normals"]];
+    const options = [...(this.hasColours ? [["0", "Colours"]] : []), ["1", "Clay"], ["2", "Normals"]];
     controls.choice("Shading", options, String(this.shading), change((value) => {
       this.shading = Number(value);
     }), "n");
-    if (this.words.occupancy) return;
-    const { unit } = this.words;
+    const { unit } = this;
+    if (unit === null) return;
     const most = 0.1;
-    const says = (v) => `${v > 0 ? "+" : ""}${Number((v / unit).toPrecision(2))}`;
+    const says = (v) => `${v > 0 ? "+" : ""}${Number((v * unit).toPrecision(2))}`;
     controls.slider("Level", { min: -most, max: most, step: most / 50, value: 0, says, keys: [",", "."] }, change((value) => {
       this.iso = Math.abs(value) < most / 1000 ? 0 : value;
     }));
@@ -49,75 +95,49 @@ export class SurfaceView extends SpaceView {
 
   async loadSource({ facts, inflated }) {
     this.mesh = new MeshDrawing(this.page.gl, meshOf(facts, await inflated()));
-    this.painted = facts.colours;
+    this.sourcePainted = facts.colours;
   }
 
   drawSource(camera, grain, target, clip) {
-    const shading = this.shading === 0 && !this.painted ? 1 : this.shading;
+    const shading = this.shading === 0 && !this.sourcePainted ? 1 : this.shading;
     this.mesh?.draw({ ...camera, grain, shading: { int: shading } }, target, clip);
   }
 
-  /** The function (ray, out, at) that writes the RGBA of what a ray meets: as the shader, by numbers of the lattice. */
-  rays(lattice, { eye, cameraRight, cameraUp, cameraForward, slice }, pixel) {
-    const { shading, size } = this;
-    const { shift: [shift], stride, reach } = this.uniforms(lattice);
-    const read = (p, k) => trilinear(lattice.first, lattice.shape, 2, k, p, size);
-    const value = (p) => read(p, 0) - shift;
-    const at = (ray, t) => eye.map((e, k) => e + t * ray[k]);
-    const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-    const key = unit([0, 1, 2].map((k) => 0.5 * cameraUp[k] - 0.35 * cameraRight[k] - cameraForward[k]));
-    const cutAxis = slice.indexOf(1);
-    const high = size.map((s, k) => (k === cutAxis ? slice[3] : s));
+  drawField(camera, grain, target, clip) {
+    this.drawParts(this.seen(camera), grain, target, clip, (part) => this.uniforms(part));
+  }
 
-    const show = (ray, t, out, to) => {
-      const p = at(ray, t);
-      const h = Math.max(reach, pixel * t);
-      let n = [0, 1, 2].map((k) => {
-        const side = (d) => value(p.map((v, j) => (j === k ? v + d : v)));
-        return side(h) - side(-h);
-      });
-      n = unit(n);
-      let c;
-      if (SHADINGS[shading] === "normals") c = n.map((v) => 0.5 + 0.5 * v);
-      else {
-        const base = SHADINGS[shading] === "colours" ? [0, 1, 2].map((k) => trilinear(lattice.second, lattice.shape, 4, k, p, size) / 255) : CLAY;
-        if (dot(n, ray) > 0) n = n.map((v) => -v);
-        const light = 0.32 + 0.18 * dot(n, cameraUp) + 0.62 * Math.max(dot(n, key), 0);
-        const shine = 0.08 * Math.max(dot(n, unit(key.map((v, k) => v - ray[k]))), 0) ** 24;
-        c = base.map((v) => v * light + shine);
-      }
-      for (let k = 0; k < 3; k++) out[to + k] = 255 * c[k];
-      out[to + 3] = 255;
-    };
+  /** Draws parts, the nearest of which stays, within the rectangle `clip` of a target. */
+  drawParts(seen, grain, target, [x, y, width, height], uniformsOf) {
+    const { gl } = this.page;
+    gl.enable(gl.DEPTH_TEST);
+    for (const { part, rect, own } of seen) {
+      const low = [x, y].map((v, k) => Math.max(v, Math.floor(rect[k] / grain)));
+      const high = [x + width, y + height].map((v, k) => Math.min(v, Math.ceil(rect[2 + k] / grain)));
+      if (low[0] >= high[0] || low[1] >= high[1]) continue;
+      gl.scissor(...low, high[0] - low[0], high[1] - low[1]);
+      drawLattice(gl, part.drawn.use(grain), part.drawn.lattice, { ...own, grain, ...uniformsOf(part) }, target);
+    }
+    gl.disable(gl.DEPTH_TEST);
+  }
 
-    return (ray, out, to) => {
-      const [near, far, through] = spanOf(ray, eye, high);
-      let t = near + 1e-5;
-      if (t >= far) return;
-      let last = value(at(ray, t));
-      if (through === cutAxis && cutAxis >= 0 && ray[cutAxis] < 0 && last < 0) {
-        out.set([237, 158, 82, 255], to);
-        return;
-      }
-      for (let i = 0, before = t; i < MOST_STEPS; i++) {
-        t += stride || Math.max(0.9 * Math.abs(last), 0.5 * pixel * t);
-        if (t >= far) return;
-        const d = value(at(ray, t));
-        if (d * last < 0) {
-          const hit = before + ((t - before) * last) / (last - d);
-          if (read(at(ray, hit), 1) <= 0) {
-            show(ray, hit, out, to);
-            return;
-          }
-        }
-        before = t;
-        last = d;
+  /** The function (ray, out, at, x, y) that writes the RGBA of what a ray through a place of the screen meets first. */
+  tracer(camera, pixel) {
+    return this.partTracer(this.seen(camera), pixel, (part) => this.uniforms(part));
+  }
+
+  partTracer(seen, pixel, uniformsOf) {
+    const parts = seen.map(({ part, rect, own }) => {
+      const { drawn, placing } = part;
+      return { rect, placing, trace: surfaceRays(drawn.lattice, own, uniformsOf(part), pixel) };
+    });
+    const inBox = [0, 0, 0];
+    return (ray, out, at, x, y) => {
+      let most = Infinity;
+      for (const { rect, placing, trace } of parts) {
+        if (x < rect[0] || y < rect[1] || x > rect[2] || y > rect[3]) continue;
+        most = Math.min(most, placing.edge * trace(placing.toBox(ray, inBox), out, at, most / placing.edge));
       }
     };
   }
-}
-
-function unit(v) {
-  const length = Math.hypot(...v) || 1;
-  return v.map((x) => x / length);
 }

@@ -1,6 +1,6 @@
 /** GLSL of volumes: rays that gather light through a lattice by a transfer function, or find the largest value; and slices. */
 import { placeOf } from "./shader/text.js";
-import { RAYS } from "./space.js";
+import { RAYS } from "./rays.js";
 
 /** Least value shown of a channel, and the range, by the header. */
 export function volumeRange({ offsets, scales, dtype }, channel) {

@@ -1,5 +1,6 @@
 /** A volume: rays gather light through a lattice of the field by a transfer function; slices are the field itself. */
-import { spanOf, trilinear } from "./box.js";
+import { edgesOf, spanOf, trilinear } from "./box.js";
+import { DrawnField, drawLattice } from "./drawn.js";
 import { smooth } from "./gl.js";
 import { SpaceView } from "./space.js";
 import { MAP_NAMES, transferOf } from "./transfer.js";
@@ -10,10 +11,11 @@ const CPU_STEPS = 160; // for an edge of 1
 
 export class VolumeView extends SpaceView {
   constructor(page) {
-    super(page);
+    const { spec } = page.field;
+    super(page, edgesOf(spec, page.facts.spacing), 2);
+    this.spec = spec;
     this.channel = 0;
-    this.packing = volumePacking(this);
-    const { offsets, scales } = this.spec;
+    const { offsets, scales } = spec;
     this.mode = "light";
     // values of two signs have a map of two sides
     this.map = offsets[0] < 0 && offsets[0] + scales[0] > 0 && offsets[0] + scales[0] < -3 * offsets[0] ? "coolwarm" : "grey";
@@ -26,18 +28,25 @@ export class VolumeView extends SpaceView {
     return volumeRange(this.spec, this.channel);
   }
 
-  fragment(shader) {
-    return volumeFragment(this.spec, shader);
+  drawnOf(field) {
+    this.drawn[0] ??= new DrawnField(this, field, { packing: volumePacking(this), fragment: (shader) => volumeFragment(this.spec, shader) });
+    return this.drawn[0];
   }
 
-  uniforms({ shape }) {
+  drawField(camera, grain, target) {
+    const [drawn] = this.drawn;
+    if (drawn?.lattice) this.#drawBox(drawn.use(grain), drawn.lattice, camera, grain, target);
+  }
+
+  #uniforms({ shape }) {
     return {
+      level: { int: this.level }, time: this.time,
       mode: { int: Number(this.mode === "largest") }, window: this.window, density: this.density, stride: 0.5 / Math.max(...shape, 64),
-      transfer: { int: this.transferUnit }, ...this.packing.uniforms(),
+      transfer: { int: this.transferUnit }, ...this.drawn[0].kind.packing.uniforms(),
     };
   }
 
-  drawBox(program, lattice, camera, grain, target, unit = 0) {
+  #drawBox([program, unit], lattice, camera, grain, target) {
     const { gl } = this.page;
     this.transferUnit = unit + lattice.textures.length;
     gl.activeTexture(gl.TEXTURE0 + this.transferUnit);
@@ -52,7 +61,7 @@ export class VolumeView extends SpaceView {
       this.mapped = this.map;
       gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ENTRIES, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(transferOf(this.map, ENTRIES).buffer));
     }
-    super.drawBox(program, lattice, camera, grain, target, unit);
+    drawLattice(gl, [program, unit], lattice, { ...camera, grain, ...this.#uniforms(lattice) }, target);
   }
 
   ownControls(controls, change) {
@@ -62,14 +71,14 @@ export class VolumeView extends SpaceView {
       const all = Array.from({ length: nChannels }, (_, c) => [String(c), String(c + 1)]);
       controls.choice("Channel", all, "0", (value) => {
         this.channel = Number(value);
-        this.refield(false);
+        this.refield();
       }, "v");
     }
     if (nAxes === 4) {
       const n = extent[0];
       controls.slider("Time", { min: 1, max: n, step: n > 200 ? 1 : 0.25, value: (n + 1) / 2, keys: ["j", "k"] }, (value) => {
         this.time = (value - 0.5) / n;
-        this.refield(false);
+        this.refield();
       });
     }
     controls.choice("Show", [["light", "Light"], ["largest", "Largest"]], this.mode, change((value) => {
@@ -123,18 +132,19 @@ export class VolumeView extends SpaceView {
 
   drawSource(camera, grain, target) {
     if (!this.sourceFacts) return;
+    const { rough } = this.drawn[0];
     const lattice = this.#sourceOf();
-    this.page.gl.useProgram(this.programs.rough);
-    this.drawBox(this.programs.rough, lattice, camera, grain, target);
+    this.page.gl.useProgram(rough);
+    this.#drawBox([rough, 0], lattice, camera, grain, target);
   }
 
   /** The function (ray, out, at) that writes the RGBA of a ray: as the shader but for slopes, by numbers of the lattice. */
-  rays({ first, shape }, { eye, slice }) {
+  tracer({ eye, slice }) {
+    if (!this.drawn[0]?.lattice) return () => {};
+    const { first, shape } = this.drawn[0].lattice;
     const { size, window, density, mode } = this;
     const transfer = transferOf(this.map, ENTRIES);
     const entry = (v) => 4 * Math.round((ENTRIES - 1) * Math.min(Math.max((v - window[0]) / (window[1] - window[0]), 0), 1));
-    const cutAxis = slice.indexOf(1);
-    const high = size.map((s, k) => (k === cutAxis ? slice[3] : s));
     const stride = 1 / CPU_STEPS;
     const p = [0, 0, 0];
     const value = (ray, t) => {
@@ -142,9 +152,9 @@ export class VolumeView extends SpaceView {
       return trilinear(first, shape, 2, 0, p, size);
     };
     return (ray, out, to) => {
-      const [near, far, through] = spanOf(ray, eye, high);
+      const [near, far, cut] = spanOf(ray, eye, size, slice);
       if (near >= far) return;
-      if (cutAxis >= 0 && through === cutAxis && ray[cutAxis] < 0) {
+      if (cut) {
         const e = entry(value(ray, near));
         for (let k = 0; k < 3; k++) out[to + k] = transfer[e + k];
         out[to + 3] = 255;
