@@ -17,8 +17,8 @@ VALIDATOR = shutil.which("glslangValidator")
 
 # the encodings, kernels, boundaries and transforms whose formulas differ most; C and ONNX are held against all
 RUN = [
-    "act-tanh", "image-all-empty", "image-codebook", "image-hash", "image-knee", "image-random-fourier", "image-surrounded", "sdf-parts",
-    "volume-4d", "volume-cp-4d", "volume-reflect", "volume-spherical-harmonics",
+    "act-tanh", "image-all-empty", "image-codebook", "image-hash", "image-knee", "image-points", "image-random-fourier", "image-surrounded", "sdf-parts",
+    "volume-4d", "volume-cp-4d", "volume-points", "volume-reflect", "volume-spherical-harmonics",
 ]  # fmt: skip
 
 

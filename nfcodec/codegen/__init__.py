@@ -40,8 +40,8 @@ def generate(field: Field, language: str, level: int | None = None, name: str = 
     language: a key of LANGUAGES. level: as in `Field.sample`. name: what all that it defines begins with, not for ONNX.
     Values agree with `Field.sample` within the tolerance of spec/format.md where coordinates do; a residual is left out.
     C has coordinates of double, the others of float, which is a thousandth of a sample off in a field of 8192 samples.
-    Raises UsageError for another language or name, for scenes, for the encodings "points" and "mesh", and for more than
-    MAX_INTEGERS integers in text; MissingExtraError without onnx.
+    Raises UsageError for another language or name, for scenes, for the encoding "mesh", of ONNX also for "points", and for
+    more than MAX_INTEGERS integers in text; MissingExtraError without onnx.
     """
     if language not in LANGUAGES:
         raise UsageError(f"exporting: got the language {language!r}, expected one of {', '.join(LANGUAGES)}")

@@ -57,8 +57,8 @@ class Dialect(ABC):
         """So many of them, of any values."""
         return f"{self.types[type]} {name}[{length}];"
 
-    def loop(self, name: str, length: int) -> str:
-        """The beginning of a block in which an index runs from 0."""
+    def loop(self, name: str, length: int | str) -> str:
+        """The beginning of a block in which an index runs from 0; length: a number, or the name of one."""
         return f"for (int {name} = 0; {name} < {length}; {name}++) {{"
 
     @abstractmethod

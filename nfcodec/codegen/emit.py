@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..encodings.interpolate import placed
+from .clouds import Cloud
 from .dialect import PRECISE, Dialect, Parameter
-from .expressions import INT, REAL, name
+from .expressions import INT, REAL, fetch, name
 from .program import Formula, Level, Program, Read
 from .tables import Table
 
@@ -22,6 +24,8 @@ def emit(program: Program, dialect: Dialect) -> str:
     lines = [*dialect.head(program), *lines]
     for level in program.levels:
         lines += [*_level(dialect, level, program.spec.grid.n_inputs), ""]
+    for cloud in program.clouds:
+        lines += [*_cloud(dialect, cloud, program.spec.grid.n_inputs), ""]
     for k, layer in enumerate(program.layers):
         if layer.activation is not None:
             lines.append(dialect.function(f"{dialect.prefix}_activation{k}", [Parameter("v", REAL)], REAL))
@@ -70,6 +74,27 @@ def _level(d: Dialect, level: Level, n_inputs: int) -> Iterator[str]:
     yield from ["}", "}"]
 
 
+def _cloud(d: Dialect, cloud: Cloud, n_inputs: int) -> Iterator[str]:
+    """The function that adds what a cloud gives to inputs."""
+    axes, f, first = range(len(cloud.resolution)), cloud.n_features, cloud.first
+    parameters = [Parameter(f"c{k}", PRECISE) for k in axes] + [Parameter("x", REAL, n_inputs)]
+    yield d.function(f"{d.prefix}_read_{cloud.name}", parameters)
+    for k, n in zip(axes, cloud.resolution):
+        yield d.constant(PRECISE, f"u{k}", d.text(placed(name(f"c{k}"), "clamp")[0] * n, PRECISE))
+        yield d.constant(INT, f"g{k}", d.text(cloud.along(name(f"u{k}")), PRECISE))
+    places, start, point = [name(f"u{k}") for k in axes], name("start", INT), name("point", INT)
+    yield d.constant(INT, "cell", d.text(cloud.cell([name(f"g{k}", INT) for k in axes])))
+    yield d.constant(INT, "start", d.text(fetch(cloud.starts, name("cell", INT))))
+    yield d.constant(INT, "count", d.text(fetch(cloud.starts, name("cell", INT) + 1) - start))
+    yield d.loop("i", "count")
+    yield d.constant(INT, "point", d.text(fetch(cloud.points, start + name("i", INT))))
+    yield d.constant(PRECISE, "rest", d.text(cloud.kernel(places, point), PRECISE))
+    yield d.constant(REAL, "w", f"{d.real(cloud.step, REAL)} * {d.cast(REAL, 'rest * rest * rest')}")
+    yield d.loop("k", f)
+    yield f"{d.element('x', f'{first} + k')} += w * {d.cast(REAL, d.at(cloud.features, f'point * {f} + k'))};"
+    yield from ["}", "}", "}"]
+
+
 def _filled(d: Dialect, array: str, length: int) -> Iterator[str]:
     yield d.loop("k", length)
     yield f"{array}[k] = {d.real(0.0, REAL)};"
@@ -82,7 +107,11 @@ def _body(d: Dialect, program: Program, is_unrolled: bool) -> Iterator[str]:
     yield d.array(REAL, "x", n)
     yield from _filled(d, "x", n)
     for op in program.inputs:
-        yield from _read(d, op) if isinstance(op, Read) else _formula(d, op)
+        if isinstance(op, Cloud):
+            handed = ", ".join([*(f"c{k}" for k in range(len(op.resolution))), d.handed("x")])
+            yield f"{d.prefix}_read_{op.name}({handed});"
+        else:
+            yield from _read(d, op) if isinstance(op, Read) else _formula(d, op)
     yield from (_written_out if is_unrolled else _looped)(d, program)
     for c, value in enumerate(program.values):
         yield d.constant(REAL, f"y{c}", f"y[{c}]")

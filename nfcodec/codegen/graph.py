@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, UsageError
 from .expressions import BOOL, INT, REAL, UINT, Expr, name
 from .notes import describe
 from .program import Formula, Layer, Program, Read
@@ -130,6 +130,8 @@ class _Builder:
 
     def inputs(self, program: Program, names: dict[str, str]) -> str:
         """All that the network sees, (N, inputs)."""
+        if program.clouds:
+            raise UsageError("exporting to onnx: got a cloud of points, whose loops have no graph; choose C, GLSL or WGSL")
         n, places = program.spec.grid.n_inputs, {}
         for op in program.inputs:
             if isinstance(op, Read):

@@ -1,6 +1,6 @@
 """A field as a short program: what every language is written from.
 
-    coordinates c0 .. c(d-1) --Read, Formula--> inputs x --Layer--> h --Layer--> .. --> outputs y --> values
+    coordinates c0 .. c(d-1) --Read, Cloud, Formula--> inputs x --Layer--> h --Layer--> .. --> outputs y --> values
 
 Formulas are `Expr`s traced from the decoder's own numpy, tables hold the file's integers.
 """
@@ -26,6 +26,7 @@ from ..errors import UsageError
 from ..evaluate import MAX_BENT
 from ..field import Field
 from ..spec import NEAREST, FieldSpec, Kernel
+from .clouds import Cloud, cloud_of
 from .expressions import INT, Expr, fetch, name
 from .harmonics import harmonics
 from .tables import Table, lattice
@@ -117,7 +118,7 @@ class Program:
     """
 
     spec: FieldSpec
-    inputs: tuple[Read | Formula, ...]
+    inputs: tuple[Read | Cloud | Formula, ...]
     layers: tuple[Layer, ...]
     skip: Table
     skip_scale: float
@@ -135,6 +136,11 @@ class Program:
         return list({id(op.level): op.level for op in self.inputs if isinstance(op, Read)}.values())
 
     @property
+    def clouds(self) -> list[Cloud]:
+        """In the order of reading."""
+        return [op for op in self.inputs if isinstance(op, Cloud)]
+
+    @property
     def tables(self) -> list[Table]:
         """All of some length: those of levels, then the network's."""
         found = [*self.lattices, *(table for layer in self.layers for table in (layer.weights, layer.biases)), self.skip]
@@ -143,7 +149,7 @@ class Program:
     @property
     def lattices(self) -> list[Table]:
         """The tables of levels."""
-        return [table for level in self.levels for table in level.tables]
+        return [table for level in [*self.levels, *self.clouds] for table in level.tables]
 
     @property
     def n_weights(self) -> int:
@@ -183,6 +189,11 @@ def _inputs(grid: Encoding, n_levels: int, first: int, prefix: str):
         yield from _reads(grid, n_levels, first, prefix)
     elif isinstance(grid, FactoredEncoding):
         yield from _factors(grid, n_levels, first, prefix)
+    elif grid.name == "points":
+        for k in range(n_levels):
+            if len(grid.levels[k]["positions"]):
+                yield cloud_of(grid, k, first, f"{prefix}{k}")
+            first += grid.spec.width(k)
     elif isinstance(grid, (AxisEncoding, RandomFourier, SphericalHarmonics)):
         if n_levels:
             yield _formula(grid, first)

@@ -28,7 +28,7 @@ class WGSL(Shader):
     def array(self, type: str, name: str, length: int) -> str:
         return f"var {name}: array<{self.types[type]}, {length}>;"
 
-    def loop(self, name: str, length: int) -> str:
+    def loop(self, name: str, length: int | str) -> str:
         return f"for (var {name} = 0; {name} < {length}; {name}++) {{"
 
     def function(self, name: str, parameters: Sequence[Parameter], result: str | None = None) -> str:

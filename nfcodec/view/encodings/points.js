@@ -40,12 +40,13 @@ export function readPoints(bytes, part, level) {
   return integers;
 }
 
-const cellShape = (resolution, reach) => resolution.map((n) => Math.ceil(n / reach));
+/** Cells of `edge` vertices along each axis. */
+export const cellShape = (resolution, edge) => resolution.map((n) => Math.ceil(n / edge));
 
-/** For each cell that points reach into, by its number, those points. */
-function pointsOfCells(resolution, { positions, sizes, reach: [reach] }) {
+/** For each cell that points reach into, by its number, those points; cells are as large as the reach, or larger. */
+export function pointsOfCells(resolution, { positions, sizes, reach: [reach] }, edge = reach) {
   const d = resolution.length;
-  const cells = cellShape(resolution, reach);
+  const cells = cellShape(resolution, edge);
   const step = cellSteps(cells);
   const found = new Map();
   for (let i = 0; i < sizes.length; i++) {
@@ -53,15 +54,15 @@ function pointsOfCells(resolution, { positions, sizes, reach: [reach] }) {
     const counts = [];
     for (let k = 0; k < d; k++) {
       const p = 2 * positions[i * d + k] + 1;
-      from[k] = Math.max(Math.floor((p - 2 * reach) / (2 * reach)), 0);
-      counts[k] = Math.min(Math.floor((p + 2 * reach) / (2 * reach)), cells[k] - 1) - from[k] + 1;
+      from[k] = Math.max(Math.floor((p - 2 * reach) / (2 * edge)), 0);
+      counts[k] = Math.min(Math.floor((p + 2 * reach) / (2 * edge)), cells[k] - 1) - from[k] + 1;
     }
     raster(counts, (_, at) => {
       const cell = cellNumber(at.map((c, k) => from[k] + c), step);
       if (!found.has(cell)) found.set(cell, []);
       const list = found.get(cell);
       list.push(i);
-      check(list.length <= R.MAX_NEIGHBOURS, "limit-neighbours", `more than ${R.MAX_NEIGHBOURS} points reach into a cell`);
+      check(edge > reach || list.length <= R.MAX_NEIGHBOURS, "limit-neighbours", `more than ${R.MAX_NEIGHBOURS} points reach into a cell`);
     });
   }
   return found;

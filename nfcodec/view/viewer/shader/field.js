@@ -6,6 +6,7 @@ import { factorSizes, structureOf } from "../../encodings/factors.js";
 import { product } from "../../entropy/lattice.js";
 import { tableRows } from "../../header.js";
 import { Atlas } from "./atlas.js";
+import { CloudShader } from "./clouds.js";
 import { COORDINATES } from "./coordinates.js";
 import { TAPS, atlasSource, latticeFunctions, tapsCall, tapsFunction, tapsStruct } from "./lattices.js";
 import { networkShader, quads, valueTransform } from "./network.js";
@@ -14,13 +15,16 @@ import { component } from "./text.js";
 const LATTICES = new Set(["dense", "hash", "codebook"]);
 const MAX_INPUTS = 128;
 const MAX_NEURONS = 128;
+const MAX_CLOUDS = 8; // of the 16 textures that every WebGL 2 has
 const MAX_UNIFORM = 1024; // vec4 that every WebGL 2 has in a block
 
 /** Why a field has no shader, in words, or null. */
 export function withoutShader(spec) {
-  const known = ({ encoding }) => LATTICES.has(encoding) || structureOf(encoding, spec.nAxes) || COORDINATES[encoding];
+  const known = ({ encoding }) => encoding === "points" || LATTICES.has(encoding) || structureOf(encoding, spec.nAxes) || COORDINATES[encoding];
   const odd = spec.parts.find((part) => !known(part));
   if (odd) return `the encoding ${odd.encoding}`;
+  const nClouds = spec.parts.reduce((sum, { encoding, levels }) => sum + (encoding === "points" ? levels.length : 0), 0);
+  if (nClouds > MAX_CLOUDS) return `${nClouds} levels of points`;
   if (spec.nInputs > MAX_INPUTS || spec.nNeurons > MAX_NEURONS) return `a network of ${spec.nInputs} inputs and ${spec.nNeurons} neurons`;
   return null;
 }
@@ -49,17 +53,22 @@ export class FieldShader {
   constructor(spec, network) {
     this.spec = spec;
     this.atlas = new Atlas();
-    this.levels = []; // {part, level, lattices}, lattices null without a grid
+    this.levels = []; // {part, level, lattices, cloud}, without a grid or a cloud null
     for (const part of spec.parts) {
       for (const level of part.levels) {
-        const lattices = part.grid ? latticesOf(part, level, this.levels.length, spec.nAxes, this.atlas) : null;
-        this.levels.push({ part, level, lattices });
+        const cloud = part.encoding === "points" ? new CloudShader(`cloud${this.levels.length}`, level) : null;
+        const lattices = part.grid && !cloud ? latticesOf(part, level, this.levels.length, spec.nAxes, this.atlas) : null;
+        this.levels.push({ part, level, lattices, cloud });
       }
     }
     const { source, weights } = networkShader(spec, network);
     this.weights = weights;
     this.weightsInTexture = weights.length / 4 > MAX_UNIFORM;
     this.source = this.#source(source);
+  }
+
+  get clouds() {
+    return this.levels.flatMap(({ cloud }) => cloud ?? []);
   }
 
   #source(network) {
@@ -74,6 +83,7 @@ export class FieldShader {
       ...unique(grids.map(({ part }) => tapsStruct(TAPS[part.interpolation]))),
       ...unique(grids.flatMap(({ part }) => part.boundaries.map((boundary) => tapsFunction(part.interpolation, boundary)))),
       ...grids.flatMap(({ lattices }) => lattices.map(latticeFunctions)),
+      ...this.clouds.map(({ source }) => source),
     ];
     return `${head.join("\n")}
 void field(vec4 hi, vec4 lo, int level, out vec4 y[${quads(spec.nChannels)}]) {
@@ -97,7 +107,11 @@ void field(vec4 hi, vec4 lo, int level, out vec4 y[${quads(spec.nChannels)}]) {
       part.levels.forEach((level, l) => {
         const lines = [];
         const put = (texts, at) => texts.forEach((text, i) => lines.push(`${component("f", at + i)} = ${text};`));
-        if (!part.grid) {
+        const { cloud } = this.levels[index];
+        if (cloud) {
+          lines.push(`vec4 g[${quads(level.nFeatures)}]; ${cloud.name}Sum(hi, lo, g);`);
+          put(Array.from({ length: level.nFeatures }, (_, i) => component("g", i)), column);
+        } else if (!part.grid) {
           lines.push("vec4 x = clamp(hi + lo, 0.0, 1.0);");
           put(COORDINATES[part.encoding](part, spec.nAxes), column);
         } else {
@@ -150,6 +164,7 @@ void field(vec4 hi, vec4 lo, int level, out vec4 y[${quads(spec.nChannels)}]) {
   allocate(gl) {
     this.gl = gl;
     this.textures = this.atlas.allocate(gl);
+    this.clouds.forEach((cloud) => cloud.allocate(gl));
     if (this.weightsInTexture) {
       const rows = Math.ceil(this.weights.length / 4096);
       const data = new Float32Array(rows * 4096);
@@ -168,13 +183,14 @@ void field(vec4 hi, vec4 lo, int level, out vec4 y[${quads(spec.nChannels)}]) {
   /** Frees what allocate made. */
   release() {
     const { gl } = this;
-    for (const texture of [...Object.values(this.textures), this.weightTexture]) if (texture) gl.deleteTexture(texture);
+    for (const texture of [...Object.values(this.textures), ...this.clouds.map((cloud) => cloud.texture), this.weightTexture]) if (texture) gl.deleteTexture(texture);
     if (this.block) gl.deleteBuffer(this.block);
   }
 
   /** Takes the integers of a level. */
   write(index, integers) {
-    const { level, lattices } = this.levels[index];
+    const { level, lattices, cloud } = this.levels[index];
+    cloud?.write(this.gl, integers);
     const { nFeatures, step } = level;
     for (const { place, factor } of lattices ?? []) {
       const planes = integers.latents ?? integers[`factor${factor}`];
@@ -196,6 +212,7 @@ void field(vec4 hi, vec4 lo, int level, out vec4 y[${quads(spec.nChannels)}]) {
       gl.uniform1i(gl.getUniformLocation(program, name), unit++);
     };
     for (const [channels, texture] of Object.entries(this.textures)) bindTexture(`atlas${channels}`, texture);
+    for (const { name, texture } of this.clouds) bindTexture(name, texture);
     if (this.weightsInTexture) bindTexture("weights", this.weightTexture);
     else {
       gl.uniformBlockBinding(program, gl.getUniformBlockIndex(program, "Weights"), 0);
