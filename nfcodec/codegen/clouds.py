@@ -72,9 +72,8 @@ def cloud_of(grid: Grid, level: int, first: int, label: str) -> Cloud:
             "coarser level"
         )
     starts = cloud.starts[np.searchsorted(cloud.keys, np.arange(math.prod(n_cells) + 1))]
+    tables = {"starts": starts, "points": cloud.points, **{name: data[name] for name in ("positions", "sizes", "features")}}
     return Cloud(
         label, first, grid.spec.resolutions[level], n_cells, cloud.edge, grid.spec.n_features[level],
-        float(np.float32(grid.steps[level])), Table.of(f"{label}_starts", starts), Table.of(f"{label}_points", cloud.points),
-        Table.of(f"{label}_positions", data["positions"]), Table.of(f"{label}_sizes", data["sizes"]),
-        Table.of(f"{label}_features", data["features"]),
+        float(np.float32(grid.steps[level])), *(Table.of(f"{label}_{name}", table) for name, table in tables.items()),
     )  # fmt: skip

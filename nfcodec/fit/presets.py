@@ -164,7 +164,7 @@ def check_size(grid: InputSpec, name: str) -> None:
     longest = max((n for resolution in grid.resolutions for n in resolution), default=0)
     if n > MAX_GRID_INTEGERS or longest > MAX_RESOLUTION:
         raise SignalError(
-            f"{name}: got a signal whose grid would have {n} integers and {longest} vertices along an axis, expected at most "
+            f"{name}: got a grid of {n} integers and {longest} vertices along an axis, expected at most "
             f"{MAX_GRID_INTEGERS} and {MAX_RESOLUTION}; cut it into parts, or give it fewer samples"
         )
 
