@@ -10,11 +10,10 @@ from .. import activations
 from ..choice import Choice, numbers_of, parse_activation, parse_encoding
 from ..encodings import checked, load
 from ..errors import SignalError, UsageError
+from ..limits import MAX_GRID_INTEGERS, MAX_RESOLUTION
 from ..spec import (
     CATMULL_ROM,
     GRID_ENCODINGS,
-    MAX_GRID_INTEGERS,
-    MAX_RESOLUTION,
     SCATTERED,
     SURFACE_KINDS,
     CompositeSpec,
