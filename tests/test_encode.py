@@ -633,7 +633,7 @@ def test_what_no_file_could_hold_is_refused_before_it_is_fitted():
     with pytest.raises(SignalError, match="1048577 vertices along an axis, expected at most .*1048576; cut it into parts"):
         nfcodec.encode(Signal("volume", long), effort=1)
     grid = presets.GridSpec("dense", ((256,) * 3, (512,) * 3), (1, 1))
-    with pytest.raises(SignalError, match="scan.nrrd: got a signal whose grid would have 150994944 integers"):
+    with pytest.raises(SignalError, match="scan.nrrd: got a grid of 150994944 integers"):
         presets.check_size(grid, "scan.nrrd")
     presets.check_size(presets.GridSpec("dense", ((256,) * 3,), (1,)), "scan.nrrd")
     presets.check_size(presets.GridSpec("hash", ((256,) * 3, (512,) * 3), (1, 1), log2_size=14), "scan.nrrd")  # a table is small

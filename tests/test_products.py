@@ -100,7 +100,7 @@ def test_blocks_of_a_lattice_share_factors_or_have_their_own(both, monkeypatch):
 
 def step_of(name, shape, look, kernels, monkeypatch, generator=None):
     """[error, bits, gradients of networks and latents] of a step on the second tile of a signal with weights."""
-    monkeypatch.setenv("NFCODEC_KERNELS", kernels)
+    monkeypatch.setenv("NFCODEC_KERNELS", "numpy")  # both begin at the same place
     rng, axes = np.random.default_rng(0), np.meshgrid(*(np.linspace(0, 3, n) for n in shape[:-1]), indexing="ij")
     values = sum(np.sin((k + 1) * a) for k, a in enumerate(axes))[..., None] + 0.1 * rng.normal(size=shape)
     signal = Signal("image" if len(shape) == 3 else "volume", np.clip(128 + 40 * values, 0, 255).astype(np.uint8))
@@ -113,6 +113,7 @@ def step_of(name, shape, look, kernels, monkeypatch, generator=None):
             p += 0.1 * torch.randn_like(p)
     tile = fit.tiles[-1]
     tile.weight = torch.rand(tile.target.shape[1:])
+    monkeypatch.setenv("NFCODEC_KERNELS", kernels)
     stepper = PlainStep(fit.model, generator)
     found = stepper.gradients(tile, look, (700.0, 0.01), wants_latents=True)
     return [*found, *(t.grad.numpy() for t in fit.model.tensors), *(leaf.grad.numpy() for leaf in stepper._picked)]
@@ -164,5 +165,5 @@ def test_points_that_matter_are_those_of_the_reference(d, monkeypatch):
     for kernels in ("numpy", "numba"):
         monkeypatch.setenv("NFCODEC_KERNELS", kernels)
         found.append(scatter.matrix_of(cloud, extent, index, entries.Entries.of([cloud], [1])).toarray())
-    assert (found[0] > 0).mean() > 0.01
+    assert (found[0] > 0).sum() > 10
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
