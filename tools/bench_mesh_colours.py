@@ -4,8 +4,8 @@
 
 No field is trained: features of `--encoding mesh` are those of least squares, which a linear network cannot better, and so
 are the colours of vertices, so that time limits nothing. The surface is divided until it has a vertex a cell of the
-lattice. PSNR: of colours at points of the source's surface, each taking what the closest point of the carrier has. bytes: of all;
-carrier_bytes: of positions and faces; colour_bytes: of the rest, which is all that counts where both sides have the mesh.
+lattice. PSNR: of colours at points of the source's surface, each taking what the closest point of the carrier has. bytes: of
+all; carrier_bytes: of positions and faces; colour_bytes: the rest, which is all that counts where both sides have the mesh.
 """
 
 from __future__ import annotations
