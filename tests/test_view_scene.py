@@ -71,7 +71,7 @@ DOES = {
 }
 
 
-class Session:
+class Visit:
     """What a browser showed after each of DOES: values of its runs and the canvas; and what rays of the decoder in Python meet there."""
 
     def __init__(self, folder, query):
@@ -99,52 +99,52 @@ class Session:
 
 
 @pytest.fixture(scope="module", params=["?gl", "", "?cpu"])
-def session(request, tmp_path_factory):
-    return Session(tmp_path_factory.mktemp("scene"), request.param)
+def visit(request, tmp_path_factory):
+    return Visit(tmp_path_factory.mktemp("scene"), request.param)
 
 
 @needs_browser
-def test_parts_where_nodes_place_them(session):
+def test_parts_where_nodes_place_them(visit):
     """Which pixels meet a part and the normals there, and which part is picked."""
-    hits = session.cast(session.scene)
-    pixels = session.pixels["normals"]
-    assert 0.05 < hits.hit.mean() < 0.8 and session.missed("normals", session.scene) <= MISSED[session.query]
+    hits = visit.cast(visit.scene)
+    pixels = visit.pixels["normals"]
+    assert 0.05 < hits.hit.mean() < 0.8 and visit.missed("normals", visit.scene) <= MISSED[visit.query]
     for node in (1, 2, 3, 4):
         both = found_in(pixels).reshape(-1) & (hits.nodes == node)
         assert both.sum() > 50
-        assert np.median(degrees_between(pixels.reshape(-1, 3)[both], hits.normals[both])) <= DEGREES[session.query]
-    height, width = session.camera["shape"]
+        assert np.median(degrees_between(pixels.reshape(-1, 3)[both], hits.normals[both])) <= DEGREES[visit.query]
+    height, width = visit.camera["shape"]
     rows, columns = ((np.arange(20) + 0.5) * n / 20 for n in (height, width))
     right = hits.nodes.reshape(height, width)[np.ix_(rows.astype(int), columns.astype(int))].ravel()
-    (picked,) = session.values["normals"]
+    (picked,) = visit.values["normals"]
     assert len(set(right)) >= 4
     assert np.mean(np.array([-1 if node is None else node for node in picked]) != right) <= 0.01
 
 
 @needs_browser
-def test_a_click_chooses_and_keys_hide(session):
+def test_a_click_chooses_and_keys_hide(visit):
     """Names are text; a node is hidden with all below it; what is chosen is bluer."""
-    rows, told = session.values["chosen"]
+    rows, told = visit.values["chosen"]
     assert rows == [["group", "false"], ["ring", "false"], ["<b>block</b>", "true"], ["node 4", "false"], ["small", "false"]]
     assert told.startswith("<b>block</b> · sdf, 32 × 32 × 32 · ")
-    on_block = (session.cast(session.scene).nodes == 2) & found_in(session.pixels["chosen"]).reshape(-1)
-    bluer = (session.pixels["chosen"] - session.pixels["colours"]).reshape(-1, 3)[on_block][:, 2]
+    on_block = (visit.cast(visit.scene).nodes == 2) & found_in(visit.pixels["chosen"]).reshape(-1)
+    bluer = (visit.pixels["chosen"] - visit.pixels["colours"]).reshape(-1, 3)[on_block][:, 2]
     assert np.median(bluer) > 50
-    rows, ticks = session.values["hidden"]
+    rows, ticks = visit.values["hidden"]
     assert all(pressed == "false" for _, pressed in rows)
     assert ticks == [[True, True], [True, True], [True, False], [False, False], [False, False], [True, False]]
-    assert session.missed("hidden", without(2, 3)) <= MISSED[session.query] < session.missed("hidden", session.scene)
-    _, ticks = session.values["without a group"]
+    assert visit.missed("hidden", without(2, 3)) <= MISSED[visit.query] < visit.missed("hidden", visit.scene)
+    _, ticks = visit.values["without a group"]
     assert ticks == [[True, True], *[[False, False]] * 4, [True, False]]
-    assert session.missed("without a group", without(1, 2, 3)) <= MISSED[session.query]
+    assert visit.missed("without a group", without(1, 2, 3)) <= MISSED[visit.query]
 
 
 @needs_browser
-def test_a_part_of_one_colour(session):
+def test_a_part_of_one_colour(visit):
     """Its hue is that of its metadata, whatever the light; parts without are grey."""
-    nodes = session.cast(session.scene).nodes
-    pixels = session.pixels["colours"].reshape(-1, 3)
-    seen = found_in(session.pixels["colours"]).reshape(-1) & (pixels.max(-1) < 250)
+    nodes = visit.cast(visit.scene).nodes
+    pixels = visit.pixels["colours"].reshape(-1, 3)
+    seen = found_in(visit.pixels["colours"]).reshape(-1) & (pixels.max(-1) < 250)
     r, g, b = pixels[seen & np.isin(nodes, (2, 4))].T
     assert len(r) > 500 and np.median(np.abs((g - b) - (r - b) * (RED[1] - RED[2]) / (RED[0] - RED[2]))) < 2
     assert np.median(r - g) > 50
@@ -153,24 +153,24 @@ def test_a_part_of_one_colour(session):
 
 
 @needs_browser
-def test_a_slice_through_a_scene(session):
+def test_a_slice_through_a_scene(visit):
     """What a plane of the world cuts is orange where the union of the parts is inside."""
-    _, _, z = session.directions.reshape(-1, 3).T
-    t = (0.55 * session.camera["size"][2] - session.eye[2]) / z
-    points = session.low + session.unit * (session.eye + t[:, None] * session.directions.reshape(-1, 3))
+    _, _, z = visit.directions.reshape(-1, 3).T
+    t = (0.55 * visit.camera["size"][2] - visit.eye[2]) / z
+    points = visit.low + visit.unit * (visit.eye + t[:, None] * visit.directions.reshape(-1, 3))
     assert (z < 0).all() and (t > 0).all()  # all rays come through it to what is left
     inside = without(3).distance(points) < 0  # the part with a trim has no inside
-    r, g, b = session.pixels["sliced"].reshape(-1, 3).T
+    r, g, b = visit.pixels["sliced"].reshape(-1, 3).T
     orange = (r - b > 60) & (np.abs(g - b - (r - b) * 0.3 / 0.61) < 4)
-    others = session.cast(session.scene).nodes == 3
+    others = visit.cast(visit.scene).nodes == 3
     assert inside.mean() > 0.01 and (orange != inside)[~others].mean() < 0.01
 
 
 @needs_browser
-def test_a_scene_when_the_gpu_gives_up(session):
+def test_a_scene_when_the_gpu_gives_up(visit):
     """All is there again, by numbers; nothing happens where there was no GPU."""
-    scene = session.scene if session.query == "?gl" else without(1, 2, 3)
-    assert session.missed("lost", scene) <= 0.01
+    scene = visit.scene if visit.query == "?gl" else without(1, 2, 3)
+    assert visit.missed("lost", scene) <= 0.01
 
 
 @needs_browser

@@ -72,8 +72,20 @@ def cloud_of(grid: Grid, level: int, first: int, label: str) -> Cloud:
             "coarser level"
         )
     starts = cloud.starts[np.searchsorted(cloud.keys, np.arange(math.prod(n_cells) + 1))]
-    tables = {"starts": starts, "points": cloud.points, **{name: data[name] for name in ("positions", "sizes", "features")}}
+    tables = {
+        "starts": starts,
+        "points": cloud.points,
+        "positions": data["positions"],
+        "sizes": data["sizes"],
+        "features": data["features"],
+    }
     return Cloud(
-        label, first, grid.spec.resolutions[level], n_cells, cloud.edge, grid.spec.n_features[level],
-        float(np.float32(grid.steps[level])), *(Table.of(f"{label}_{name}", table) for name, table in tables.items()),
-    )  # fmt: skip
+        name=label,
+        first=first,
+        resolution=grid.spec.resolutions[level],
+        n_cells=n_cells,
+        reach=cloud.edge,
+        n_features=grid.spec.n_features[level],
+        step=float(np.float32(grid.steps[level])),
+        **{key: Table.of(f"{label}_{key}", integers) for key, integers in tables.items()},
+    )
