@@ -76,7 +76,7 @@ def _scene_facts(scene: Scene, name: str) -> dict[str, Any]:
                 "kind": field.kind,
                 "extent": list(field.spec.extent),
                 "bytes": n_bytes,
-                "painted": "red" in field.spec.roles or one_colour(field) is not None,
+                "painted": "red" in field.spec.roles or one_colour(field.meta) is not None,
             }
             for field, n_bytes in zip(scene.fields, info["part_bytes"], strict=True)
         ],
