@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -18,7 +19,7 @@ from .atomic import check_output, write_atomic
 from .choice import Choice, parse_activation, parse_network
 from .encodings import checked
 from .encodings import load as load_encoding
-from .errors import MissingExtraError, SignalError, UsageError
+from .errors import MissingExtraError, NfldError, SignalError, UsageError
 from .fit.goals import EFFORT, QUALITY, Status, pick_goal
 from .limits import MAX_DIMS
 from .measure import Report
@@ -122,19 +123,8 @@ def encode(
         check_output(output, overwrite)
     encoding = "dense" if encoding == "auto" else encoding
     parts = checked(encoding)
-    if activation != "auto":
-        parse_activation(activation)
-    if interpolation != "auto" and interpolation not in INTERPOLATIONS:
-        raise UsageError(f"choosing an interpolation: got {interpolation!r}, expected auto, {', '.join(INTERPOLATIONS)}")
     boundaries = tuple(boundary.split(","))
-    if not set(boundaries) <= set(BOUNDARIES):
-        raise UsageError(f"choosing a boundary: got {boundary!r}, expected {', '.join(BOUNDARIES)}, or one for each axis")
-    if effort not in range(1, 10):
-        raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
-    if time_limit is not None and not time_limit > 0:
-        raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 63:
-        raise UsageError(f"choosing a seed: got {seed}, expected an integer from 0 to 2**63 - 1")
+    _check_arguments(activation, interpolation, boundaries, effort, seed, time_limit)
     session = import_session()
     settings = session.Settings(
         encoding=encoding,
@@ -159,8 +149,7 @@ def encode(
         raise UsageError(f"encoding a {signal.kind}: got a surface to be kept lossless, expected an image or a volume")
     if goal is not None and goal.is_guarantee and signal.kind not in SURFACE_KINDS:
         _check_guarantee(parts, activation)
-    work = session.Session(signal, settings, goal, on_progress, on_step)
-    trial = work.search()
+    work, trial = _search(session, signal, settings, goal, on_progress, on_step, may_move=device == "auto")
     if output is not None:
         write_atomic(output, trial.data, overwrite)
     return Encoded(
@@ -177,6 +166,43 @@ def encode(
         lmbda=trial.lmbda,
         signal=work.signal,
     )
+
+
+def _check_arguments(
+    activation: str, interpolation: str, boundaries: tuple[str, ...], effort: int, seed: int, time_limit: float | None
+) -> None:
+    """UsageError where one of them is wrong whatever the signal."""
+    if activation != "auto":
+        parse_activation(activation)
+    if interpolation != "auto" and interpolation not in INTERPOLATIONS:
+        raise UsageError(f"choosing an interpolation: got {interpolation!r}, expected auto, {', '.join(INTERPOLATIONS)}")
+    if not set(boundaries) <= set(BOUNDARIES):
+        expected = f"{', '.join(BOUNDARIES)}, or one for each axis"
+        raise UsageError(f"choosing a boundary: got {','.join(boundaries)!r}, expected {expected}")
+    if effort not in range(1, 10):
+        raise UsageError(f"choosing an effort: got {effort}, expected 1 to 9")
+    if time_limit is not None and not time_limit > 0:
+        raise UsageError(f"choosing a time limit: got {time_limit}, expected seconds above 0")
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 63:
+        raise UsageError(f"choosing a seed: got {seed}, expected an integer from 0 to 2**63 - 1")
+
+
+def _search(session: ModuleType, signal: Signal, settings, *others, may_move: bool):
+    """(session, its best file). others: of `Session`; may_move: whether what a GPU has no memory for goes to the CPU."""
+    from .fit.gpu.fallback import cause_of, is_out_of_memory
+
+    try:
+        work = session.Session(signal, settings, *others)
+        return work, work.search()
+    except Exception as error:
+        if settings.device == "cpu" or not is_out_of_memory(error):
+            raise
+        cause = f"fitting on {settings.device}: the GPU has too little memory ({cause_of(error)})"
+    if not may_move:
+        raise NfldError(f'{cause}, expected a smaller signal; encode it with --device cpu (device="cpu")')
+    warnings.warn(f"{cause}; starting over on the CPU", stacklevel=3)
+    work = session.Session(signal, replace(settings, device="cpu"), *others)
+    return work, work.search()
 
 
 def _check_choices(signal: Signal, parts: tuple[Choice, ...], interpolation: str, boundaries: tuple[str, ...]) -> None:

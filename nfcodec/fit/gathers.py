@@ -59,12 +59,13 @@ class Gathers:
         part._packed, part._rows = (np.ascontiguousarray(self.runs[:, vectors]), self.loose), None
         return part
 
-    def whole(self, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def whole(self, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(own (M,) int64, context (G, M) int64, constants (2, M) float32), one by one, kept for the next call."""
-        if device not in self._whole:
+        key = f"whole, {device}"
+        if key not in self._whole:
             rows = torch.from_numpy(self._unpacked() if self._rows is None else self._rows).long().to(device)
-            self._whole[device] = rows[-1], rows[:-1], torch.from_numpy(self.constants.astype(np.float32)).to(device)
-        return self._whole[device]
+            self._whole[key] = rows[-1], rows[:-1], torch.from_numpy(self.constants.astype(np.float32)).to(device)
+        return self._whole[key]
 
     def places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """(indices (G + 1, M) int32 of inputs and own positions, constants int8) on a device, one by one and kept for the
@@ -75,6 +76,11 @@ class Gathers:
             arrays = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (rows, self.constants))
             self._whole[key] = tuple(arrays)
         return self._whole[key]
+
+    def places_bytes(self, device: torch.device) -> int:
+        """What `places` has yet to allocate there."""
+        n_rows = len(self.runs) if self._rows is None else len(self._rows)
+        return 0 if f"places, {device}" in self._whole else self.n * (4 * n_rows + 2)
 
     def _unpacked(self) -> np.ndarray:
         """(G + 1, M) int32."""

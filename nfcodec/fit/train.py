@@ -83,6 +83,14 @@ class Recipe:
         return max(_SHAPES_EVERY, self.n_steps // _SHAPE_STEPS)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What kind of steps: networks rounded to integers or not, latents too."""
+
+    is_coded: bool
+    is_hard: bool
+
+
 @dataclass
 class Progress:
     """Where a run is after some of its steps."""
@@ -129,6 +137,7 @@ class Fit:
     seed: int = 0
     deadline: float = math.inf
     generator: np.random.Generator = field(init=False)
+    is_trying: bool = field(default=True, init=False)  # whether a run does what it has not done yet: see `gpu.fallback`
 
     def __post_init__(self):
         self.generator = np.random.default_rng(self.seed)
@@ -165,29 +174,34 @@ class Fit:
 
     def steps(self, recipe: Recipe, target: Target | None = None, n_threads: int = 1) -> Iterator[Progress]:
         """Fits, step by step, or on a GPU some steps at a time; n_threads: as `threads` says, around it."""
-        if gpu.is_available(self.model.tensors[0]):
-            from .gpu import loop
+        if not gpu.is_available(self.model.tensors[0]):
+            return self._steps(recipe, target, n_threads)
+        from .gpu import fallback
 
-            if loop.is_available(self, recipe):
-                yield from loop.Loop(self, recipe).steps(target)
-                return
-        is_fast = FastStep.is_available(self.model)
-        if is_fast:
-            stepper = FastStep(self.model, self.tiles, self.generator, n_threads)
-        else:  # kernels pass over blocks of samples on a CPU alone
-            stepper = PlainStep(self.model, self.generator if self.model.tensors[0].device.type == "cpu" else None)
+        return fallback.steps(self, recipe, target, lambda: self._steps(recipe, target, n_threads))
+
+    def stage(self, recipe: Recipe, at: float) -> Stage:
+        """Of the steps at a share of the schedule."""
+        return Stage(self.model.shifts is not None or at >= recipe.integers_from, at >= recipe.hard_from)
+
+    def _steps(self, recipe: Recipe, target: Target | None, n_threads: int) -> Iterator[Progress]:
         model = self.model
+        if FastStep.is_available(model):
+            stepper = FastStep(model, self.tiles, self.generator, n_threads)
+        else:  # kernels pass over blocks of samples on a CPU alone
+            stepper = PlainStep(model, self.generator if model.tensors[0].device.type == "cpu" else None)
         shapes = Soap([[model.shapes]], every=1) if model.shapes is not None else None
         networks = self._optimizers(recipe)
         lmbda = recipe.lmbda
         start = time.monotonic()
         distortion = bits = None
-        schedule = self.schedule()
+        schedule, stages = self.schedule(), set()
         for step in range(recipe.n_steps):
-            at = recipe.at(step)
-            if time.monotonic() > self.deadline:
-                at = 1.0
-            if at >= recipe.integers_from and model.shifts is None:
+            at = recipe.at(step) if time.monotonic() <= self.deadline else 1.0
+            stage = self.stage(recipe, at)
+            self.is_trying = stage not in stages
+            stages.add(stage)
+            if stage.is_coded and model.shifts is None:
                 self.choose_shifts(lmbda)
             rates = recipe.rates(at)
 
@@ -264,18 +278,20 @@ class Fit:
         def draw(n_vectors: int) -> np.ndarray:
             return self.generator.integers(0, n_vectors, n_values // LANES)
 
-        if gpu.is_available(known[0][1]):
-            from .gpu import warm_up
+        def plainly() -> None:
+            networks = Soap(grid.layers())
+            for step, rate in enumerate(rates):
+                plan, v = known[step % len(known)]
+                part = Plan(plan.rows, gathers=plan.gathers.some(draw(len(plan.gathers) // LANES)))
+                (grid.bits(part, v) / n_values).backward()
+                networks.step(rate)
 
-            if warm_up.is_available(grid):
-                warm_up.warm_up(grid, known, rates, draw)
-                return
-        networks = Soap(grid.layers())
-        for step, rate in enumerate(rates):
-            plan, v = known[step % len(known)]
-            part = Plan(plan.rows, gathers=plan.gathers.some(draw(len(plan.gathers) // LANES)))
-            (grid.bits(part, v) / n_values).backward()
-            networks.step(rate)
+        if not gpu.is_available(known[0][1]):
+            plainly()
+            return
+        from .gpu import fallback
+
+        fallback.warm_up(self, grid, known, rates, draw, plainly)
 
     @torch.no_grad()
     def choose_shifts(self, lmbda: float) -> None:

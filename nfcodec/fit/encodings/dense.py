@@ -45,7 +45,7 @@ class Twin(GridTwin):
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         if fused.is_available(v):
             return fused.context_bits(v, plan, *self.context.layers(), as_coded=self.context.shifts is not None)
-        own, context, constants = plan.gathers.whole(v.device.type)
+        own, context, constants = plan.gathers.whole(v.device)
         gathered = v.index_select(0, context.reshape(-1)).view(context.shape)
         companded = compand(v).index_select(0, context.reshape(-1)).view(context.shape)
         mu, log2_b = self.context(gathered, companded, constants)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,9 +20,9 @@ from ..encodings import Rounding
 from ..model import FieldModel
 from ..optimizer import BETAS, Soap
 from ..step import Look
-from ..train import Fit, Progress, Recipe, Target
+from ..train import Fit, Progress, Recipe, Stage, Target
 from ..weights import add_price, price_factor, priced
-from . import tiles
+from . import memory, tiles
 from .capture import capture
 from .flat import flatten_latents, flatten_networks, offset
 from .network import Network
@@ -31,7 +30,7 @@ from .optimizer import NetworkOptimizer
 from .rounding import SCHEDULE, adam, lay_out, soft_terms
 from .tiles import LoopTile
 
-__all__ = ["SOFT", "Loop", "Stage", "is_available"]
+__all__ = ["SOFT", "Loop", "is_available"]
 
 _MOST_TILES = 64  # each is captured up to three times
 _LOOK_EVERY = 64  # steps from one look at the log to the next
@@ -49,14 +48,6 @@ def is_available(fit: Fit, recipe: Recipe) -> bool:
     if recipe.progressive or (recipe.slope and any(tile.weight is not None for tile in fit.tiles)):
         return False
     return NetworkOptimizer.takes(_layers(model))
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What kind of steps: networks rounded to integers or not, latents too."""
-
-    is_coded: bool
-    is_hard: bool
 
 
 SOFT = Stage(False, False)
@@ -89,6 +80,7 @@ class Loop:
         self.log = torch.zeros(recipe.n_steps, 2, device=self.device)
         self.price = recipe.network_price / fit.n_samples
         self.ratio = torch.zeros(1, device=self.device)
+        self._pool = memory.pool(self.device)
         self._replays: dict[tuple[int, Stage], Callable[[], None]] = {}
         self._visits = self._plan()
         self._weigh(recipe.lmbda)
@@ -102,9 +94,11 @@ class Loop:
         means = _Means(fit)
         lmbda, start = recipe.lmbda, time.monotonic()
         for step, index in enumerate(visits):
-            at = recipe.at(step)
             is_late = time.monotonic() > fit.deadline
-            if (is_late or at >= recipe.integers_from) and model.shifts is None:
+            at = 1.0 if is_late else recipe.at(step)
+            stage = fit.stage(recipe, at)
+            fit.is_trying = (index, stage) not in self._replays
+            if stage.is_coded and model.shifts is None:
                 fit.choose_shifts(lmbda)
                 self._follow_shifts()
             if is_late:
@@ -112,7 +106,7 @@ class Loop:
             if step == 0:
                 self.begin(index)
             rates = recipe.rates(at)
-            self.replay(index, Stage(model.shifts is not None, rates[1] == 0))
+            self.replay(index, stage)
             if shapes is not None and step % recipe.shapes_every == 0 and rates[1]:
                 self._move_shapes(shapes, index, recipe.rounding(at), rates[0])
             is_last = step + 1 == recipe.n_steps
@@ -226,7 +220,7 @@ class Loop:
         if replay is None:
             tile = self.tiles[index]
             state = [self.theta, self.means, self.squares, self.counter, self.log, *self.networks.state()]
-            replay = self._replays[index, stage] = capture(lambda: self._step(tile, stage), state)
+            replay = self._replays[index, stage] = capture(lambda: self._step(tile, stage), state, self._pool)
         replay()
 
 

@@ -18,7 +18,7 @@ from .interpolation import Taps
 from .network import Network, n_programs, operand_types, store, write, zeros
 from .synthesis import error_of
 
-__all__ = ["Lookup", "launch"]
+__all__ = ["Lookup", "index_bytes", "launch", "size_of"]
 
 _POINTS, _WARPS, _STAGES = 32, 2, 1
 # of the gradients of so few values of coarse levels there are copies, for programs to take turns: all points add to them
@@ -63,13 +63,24 @@ class Lookup:
         self.info = torch.tensor(info, dtype=torch.int32, device=device).t().contiguous()
         self.sizes = torch.tensor(self.samples, dtype=torch.int32, device=device)
         self.n_features, self.n_values, self.n_few = len(info), n_values, min(few, n_values)
-        self.size = n_values + _COPIES * self.n_few  # of an array of gradients
+        self.size = size_of(n_values, few)
 
     def set_shapes(self, shapes: torch.Tensor | None) -> None:
         """Has the weights follow the kernels' (b, c) (L, 2), on the device; None where they are fixed."""
         if shapes is not None:
             b, c = shapes.to(self.weights)[self._levels].unbind(1)
             torch.add(self._parts[0], b * self._parts[1] + c * self._parts[2], out=self.weights)
+
+
+def size_of(n_values: int, few: int = _FEW) -> int:
+    """Of an array of gradients, which copies of some lie behind."""
+    return n_values + _COPIES * min(few, n_values)
+
+
+def index_bytes(blocks: list[Block]) -> int:
+    """What the `index` of a `Lookup` takes."""
+    counts = [math.prod(block.index.shape) if block.index is not None else math.prod(block.box) for block in blocks]
+    return sum(counts) * max(4 if block.index is None else block.index.element_size() for block in blocks)
 
 
 def _box(block: Block) -> list[int]:

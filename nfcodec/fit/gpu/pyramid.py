@@ -55,33 +55,9 @@ class Pyramid:
 
     def __init__(self, blocks: list[Block], steps: tuple[float, ...], n_values: int, device: torch.device):
         """blocks: of a plan, each a whole box of its level; steps (L,): what a value of 1 means on every level."""
-        samples = tuple(box if w is None else w.shape[0] for w, box in zip(blocks[0].weights, _inside(blocks[0])))
-        self.n_samples, self.n_features = math.prod(samples), sum(block.box[0] for block in blocks)
-        used = -(-n_values // 16) * 16
-        n_axes = len(samples)
-        passes: list[list[_Pass]] = [[] for _ in range(n_axes)]
-        last: list[_Pass] = []  # of every read, whose result is features
-        for block in blocks:
-            shape, source, gain = list(block.box), block.start, steps[block.read.level]
-            axes = [
-                k for k in reversed(range(n_axes)) if block.weights[k] is not None or _inside(block)[k] != block.box[k + 1]
-            ]
-            for k in axes or [0]:
-                inner, outer, n_in = math.prod(shape[k + 2 :]), math.prod(shape[: k + 1]), shape[k + 1]
-                start = block.inside[k + 1].start or 0
-                shape[k + 1] = samples[k]
-                passes[k].append(
-                    _Pass(source, used, outer, inner, block.weights[k], start, n_in, samples[k], block.read.level, gain)
-                )
-                gain = 1.0
-                if k != (axes or [0])[-1]:
-                    source, used = used, used + math.prod(shape)
-            last.append(passes[k][-1])
-        self.features_at, self.size = used, used + self.n_features * self.n_samples
-        at = used
-        for p in last:
-            p.target, p.is_last = at, True
-            at += p.outer * p.n_out * p.inner
+        passes, self.n_features, samples, self.features_at = _passes(blocks, steps, n_values)
+        self.n_samples = math.prod(samples)
+        self.size = self.features_at + self.n_features * self.n_samples
         self._weighed = _Weighed(device)
         self._forward = [
             launch for axis in reversed(passes) for launch in _launches([self._weighed.job(p, False) for p in axis], device)
@@ -111,7 +87,6 @@ class Pyramid:
         for launch in self._backward:
             launch(space, self._weighed, factor)
 
-
     def shape_gradient(self, space: torch.Tensor, d_space: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
         """(L, 2): the gradient by the kernels' shapes, from the values and the gradients of features that a step has left;
         the space's features are lost. By differences: features are products of what is linear in a shape, one for each
@@ -130,6 +105,12 @@ class Pyramid:
         self.set_shapes(shapes)
         return torch.stack(found, 1)
 
+    @staticmethod
+    def size_of(blocks: list[Block], n_values: int) -> int:
+        """The `size` of one, without making it."""
+        _, n_features, samples, features_at = _passes(blocks, (1.0,) * (1 + max(b.read.level for b in blocks)), n_values)
+        return features_at + n_features * math.prod(samples)
+
     def moved_bytes(self) -> int:
         """What both ways move at least: what the passes along an axis take read once, what they leave written once, and
         what is added to read as well."""
@@ -141,6 +122,36 @@ class Pyramid:
                 total += 4 * n * (2 if how % _SCALES.value == _ADDS.value else 1)
             total += 4 * sum(n for _, n in taken)
         return total
+
+
+def _passes(
+    blocks: list[Block], steps: tuple[float, ...], n_values: int
+) -> tuple[list[list[_Pass]], int, tuple[int, ...], int]:
+    """(of each axis the passes along it, F, samples, where features begin) of a `Pyramid`."""
+    samples = tuple(box if w is None else w.shape[0] for w, box in zip(blocks[0].weights, _inside(blocks[0])))
+    used = -(-n_values // 16) * 16
+    n_axes = len(samples)
+    passes: list[list[_Pass]] = [[] for _ in range(n_axes)]
+    last: list[_Pass] = []  # of every read, whose result is features
+    for block in blocks:
+        shape, source, gain = list(block.box), block.start, steps[block.read.level]
+        axes = [k for k in reversed(range(n_axes)) if block.weights[k] is not None or _inside(block)[k] != block.box[k + 1]]
+        for k in axes or [0]:
+            inner, outer, n_in = math.prod(shape[k + 2 :]), math.prod(shape[: k + 1]), shape[k + 1]
+            start = block.inside[k + 1].start or 0
+            shape[k + 1] = samples[k]
+            passes[k].append(
+                _Pass(source, used, outer, inner, block.weights[k], start, n_in, samples[k], block.read.level, gain)
+            )
+            gain = 1.0
+            if k != (axes or [0])[-1]:
+                source, used = used, used + math.prod(shape)
+        last.append(passes[k][-1])
+    at = used
+    for p in last:
+        p.target, p.is_last = at, True
+        at += p.outer * p.n_out * p.inner
+    return passes, sum(block.box[0] for block in blocks), samples, used
 
 
 def _inside(block: Block) -> list[int]:

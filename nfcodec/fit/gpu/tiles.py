@@ -23,15 +23,39 @@ from .points import Lookup
 from .pyramid import Pyramid
 from .tables import TableBits
 
-__all__ = ["LatticeTile", "LoopTile", "PointTile", "make"]
+__all__ = ["LatticeTile", "LoopTile", "PointTile", "make", "n_bytes"]
 
+_WEIGHED = 48  # bytes that are kept of an entry of an axis' matrix, for both ways
 MOST_POINTS = 1 << 18  # of a `PointTile` that a step sees
 
 
 def make(tile: Tile, model: FieldModel, stride: int, precision: str) -> "LoopTile":
     """What suits a tile. stride: between the samples of a step along each axis."""
-    is_whole = model.grid.uses_context and stride == 1 and all(block.index is None for block in tile.plan.blocks)
-    return LatticeTile(tile, model, precision) if is_whole else PointTile(tile, model, precision, stride)
+    if _is_whole(tile, model, stride):
+        return LatticeTile(tile, model, precision)
+    return PointTile(tile, model, precision, stride)
+
+
+def n_bytes(tile: Tile, model: FieldModel, stride: int) -> tuple[int, int]:
+    """(bytes that what `make` gives keeps beside the tile, and those that a step on it fills), but for small arrays."""
+    plan, grid = tile.plan, model.grid
+    n = sum(len(rows) * theta.shape[1] for rows, theta in zip(plan.rows, grid.theta))
+    kept = 4 * n  # places
+    if plan.gathers is not None:
+        kept += plan.gathers.places_bytes(grid.theta[0].device)
+    if isinstance(grid, Tables):
+        kept += 4 * n  # columns
+    kept += _WEIGHED * sum(len(w.places) for block in plan.blocks for w in block.weights if w is not None)
+    if _is_whole(tile, model, stride):
+        size = Pyramid.size_of(plan.blocks, n + 1)
+    else:
+        kept += points.index_bytes(plan.blocks)
+        size = points.size_of(n + 1)
+    return kept, 4 * (2 * size + 3 * (n + 1))  # both spaces; slopes, companded values and noise
+
+
+def _is_whole(tile: Tile, model: FieldModel, stride: int) -> bool:
+    return model.grid.uses_context and stride == 1 and all(block.index is None for block in tile.plan.blocks)
 
 
 class LoopTile:

@@ -11,7 +11,7 @@ from ..context import compand
 from ..encodings import GridTwin
 from ..gathers import LANES
 from ..plan import Plan
-from . import rate
+from . import memory, rate
 from .capture import capture
 from .flat import flatten
 from .network import Network
@@ -61,10 +61,10 @@ def warm_up(
     companded = [compand(values) for _, values in known]
     gradients_of(0)
     networks.start(gradients * factors[0])
-    state = [counter, log, *networks.state()]
+    state, pool = [counter, log, *networks.state()], memory.pool(device)
     replays: list[Callable[[], None]] = []
     for k in range(len(rates)):
         if k < len(known):
-            replays.append(capture(lambda k=k: step(k), state))
+            replays.append(capture(lambda k=k: step(k), state, pool))
         replays[k % len(known)]()
     return log[:, 0]
