@@ -103,6 +103,9 @@ def test_banded_products(n_rows, n_in, n_out):
         bands.apply(table, x.reshape(-1), np.arange(n_rows) * n_in, found.reshape(-1), np.arange(n_rows) * (n_out + 5) + 2, adds)
         np.testing.assert_allclose(found[:, 2 : n_out + 2], x @ matrix + adds * start[:, 2 : n_out + 2], atol=1e-5)
         assert np.array_equal(found[:, :2], start[:, :2]) and np.array_equal(found[:, n_out + 2 :], start[:, n_out + 2 :])
+    y, found = np.ascontiguousarray(start[:, :n_out]), x.copy()
+    bands.apply_back(table, y.reshape(-1), np.arange(n_rows) * n_out, found.reshape(-1), np.arange(n_rows) * n_in)
+    np.testing.assert_allclose(found, x + y @ matrix.T, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])

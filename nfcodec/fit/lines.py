@@ -35,7 +35,8 @@ class Bands:
         ends = np.cumsum(n * _COLUMNS)
         starts = ends - n * _COLUMNS
         self.n_columns, self.chunks, self._size = n_columns, np.stack([first, n, starts], 1), int(ends[-1])
-        self._places = starts[chunk] + (rows - first[chunk]) * _COLUMNS + columns % _COLUMNS
+        places = starts[chunk] + (rows - first[chunk]) * _COLUMNS + columns % _COLUMNS
+        self._places = places.astype(np.int32 if self._size < 1 << 31 else np.int64)
 
     def table(self, values: np.ndarray) -> np.ndarray:
         """The matrix with values (n,) at those places."""
@@ -51,24 +52,42 @@ class Bands:
 
         add_banded(source, rows, table, self.chunks, self.n_columns, target, to_rows, adds)
 
+    def apply_back(
+        self, table: np.ndarray, source: np.ndarray, rows: np.ndarray, target: np.ndarray, to_rows: np.ndarray
+    ) -> None:
+        """The matrix times rows of source, onto rows of target."""
+        from ..kernels.bands import add_back
+
+        add_back(source, rows, table, self.chunks, self.n_columns, target, to_rows)
+
 
 class AxisBands:
     """Interpolation along an axis at picked samples, and back."""
 
     def __init__(self, axis: AxisWeights, pick: slice):
-        n_samples, n_vertices = axis.shape
-        samples, vertices = np.divmod(axis.places, n_vertices)
-        start, _, stride = pick.indices(n_samples)
+        self.n_vertices = axis.shape[1]
         self._axis = axis
-        self._picked = np.flatnonzero((samples >= start) & ((samples - start) % stride == 0))
-        samples, vertices = (samples[self._picked] - start) // stride, vertices[self._picked]
-        self.there = Bands(vertices, samples, len(range(n_samples)[pick]))
-        self.back = Bands(samples, vertices, n_vertices)
+        self._start, self._stop, self._stride = pick.indices(axis.shape[0])
+        samples = axis.places // self.n_vertices
+        is_picked = (samples >= self._start) & ((samples - self._start) % self._stride == 0)
+        self._picked = np.flatnonzero(is_picked).astype(np.int32)
+        samples, vertices = self._entries()
+        self.there = Bands(vertices, samples, len(range(self._start, self._stop, self._stride)))
 
-    def tables(self, kernel: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-        """Of both ways. kernel: as in `AxisWeights.matrix`."""
+    def _entries(self) -> tuple[np.ndarray, np.ndarray]:
+        """The picked sample and the vertex of each weight."""
+        samples, vertices = np.divmod(self._axis.places[self._picked], self.n_vertices)
+        return (samples - self._start) // self._stride, vertices
+
+    @cached_property
+    def back(self) -> Bands:
+        """Where many rows share it: along a single axis it is larger than all else together."""
+        return Bands(*self._entries(), self.n_vertices)
+
+    def tables(self, kernel: torch.Tensor | None, is_shared: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of both ways, or of the way there alone. kernel: as in `AxisWeights.matrix`."""
         values = self._axis.entries(kernel)[self._picked]
-        return self.there.table(values), self.back.table(values)
+        return self.there.table(values), self.back.table(values) if is_shared else None
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class Lines:
     start: int
     middle: list[torch.Tensor | slice]  # of the axes after the first and before the last
     last: AxisBands | slice
-    tables: tuple[np.ndarray, np.ndarray] | None  # of the last
+    tables: tuple[np.ndarray, np.ndarray | None] | None  # of the last
 
     @property
     def stop(self) -> int:
@@ -98,11 +117,14 @@ class Lines:
             torch.from_numpy(out)[self.start : self.stop].view(self.shape).copy_(x[..., self.last])
             return
         x = x.reshape(-1).numpy()
-        rows = np.arange(0, len(x), self.last.back.n_columns)
+        rows = np.arange(0, len(x), self.last.n_vertices)
         self.last.there.apply(self.tables[0], x, rows, out, self._rows, False)
 
     def fill_back(self, gradients: np.ndarray, d_values: np.ndarray) -> None:
         """Adds what gradients[start : stop] mean for the values to d_values (V,)."""
+        if self._rows_of_values is not None and self.tables[1] is None:
+            self.last.there.apply_back(self.tables[0], gradients, self._rows, d_values, self._rows_of_values)
+            return
         if self._rows_of_values is not None:
             self.last.back.apply(self.tables[1], gradients, self._rows, d_values, self._rows_of_values, True)
             return
@@ -111,10 +133,10 @@ class Lines:
             g = torch.from_numpy(gradients)[self.start : self.stop].view(self.shape)
             g = _spread(g, self.last, len(self.shape) - 1, shape_of(self.block)[-1])
         else:
-            back = self.last.back
-            whole = np.empty((*self.shape[:-1], back.n_columns), np.float32)
-            to_rows = np.arange(0, whole.size, back.n_columns)
-            back.apply(self.tables[1], gradients, self._rows, whole.reshape(-1), to_rows, False)
+            n_vertices = self.last.n_vertices
+            whole = np.empty((*self.shape[:-1], n_vertices), np.float32)
+            to_rows = np.arange(0, whole.size, n_vertices)
+            self.last.back.apply(self.tables[1], gradients, self._rows, whole.reshape(-1), to_rows, False)
             g = torch.from_numpy(whole)
         for axis, matrix in reversed(list(enumerate(self.middle, 2))):
             if isinstance(matrix, slice):
@@ -179,7 +201,8 @@ def make_lines(
     key = id(axis), pick.start, pick.step
     if key not in known:
         known[key] = AxisBands(axis, pick)
-    return Lines(block, shape, start, middle, known[key], known[key].tables(kernel))
+    is_shared = n_first > 1 or bool(middle) or block.index is not None
+    return Lines(block, shape, start, middle, known[key], known[key].tables(kernel, is_shared))
 
 
 def shape_of(block: Block) -> tuple[int, ...]:

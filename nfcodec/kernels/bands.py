@@ -5,9 +5,9 @@ from __future__ import annotations
 from numba import njit
 
 from .blocks import POINTS, put_rows, scratch, sums
-from .simd import load, splat, store
+from .simd import fma, load, splat, store, total
 
-__all__ = ["add_banded"]
+__all__ = ["add_back", "add_banded"]
 
 ROWS = 4  # that are summed side by side
 
@@ -65,3 +65,25 @@ def add_banded(source, from_rows, table, bands, n_columns, target, to_rows, adds
                 p, q = to_rows[r + k] + left, k * POINTS
                 for j in range(n_here):
                     target[p + j] = target[p + j] + part[q + j] if adds else part[q + j]
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def add_back(source, from_rows, table, bands, n_columns, target, to_rows):
+    """target[to_rows[r] + i] grows by the sum over j of matrix[i, j] * source[from_rows[r] + j]: the same matrix read the
+    other way, faster than its transpose in a table of its own where few rows share that and smaller by so much.
+    """
+    for chunk in range(len(bands)):
+        first, n, at = bands[chunk, 0], bands[chunk, 1], bands[chunk, 2]
+        left = chunk * POINTS
+        n_here = min(POINTS, n_columns - left)
+        for r in range(len(from_rows)):
+            p, q = from_rows[r] + left, to_rows[r] + first
+            if n_here == POINTS:
+                a0, a1, a2, a3 = _four(source, p)
+                for i in range(n):
+                    b0, b1, b2, b3 = _four(table, at + i * POINTS)
+                    target[q + i] += total(fma(a0, b0, fma(a1, b1, fma(a2, b2, a3 * b3))))
+                continue
+            for i in range(n):
+                for j in range(n_here):
+                    target[q + i] += table[at + i * POINTS + j] * source[p + j]
