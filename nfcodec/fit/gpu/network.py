@@ -16,7 +16,8 @@ import triton
 import triton.language as tl
 
 __all__ = [
-    "PRECISIONS", "Network", "backward", "forward", "matrix", "n_programs", "operand_types", "store", "write", "zeros",
+    "PRECISIONS", "Network", "backward", "forward", "matrix", "n_programs", "operand_types", "skip_start", "store", "write",
+    "zeros",
 ]  # fmt: skip
 
 # name -> operands of products forward, those backward (gradients may leave float16's range), how float32 is multiplied
@@ -79,6 +80,15 @@ class Network:
             biases.append(flat[start + n_in * n_out : start + (n_in + 1) * n_out])
             start += (n_in + 1) * n_out
         return weights, biases, flat[start : start + self.n_skip]
+
+
+@triton.jit
+def skip_start(WIDTHS: tl.constexpr):
+    """Where the skip begins in `flat`: behind all layers."""
+    at = 0
+    for k in tl.static_range(len(WIDTHS) - 1):
+        at += (WIDTHS[k] + 1) * WIDTHS[k + 1]
+    return at
 
 
 @triton.jit

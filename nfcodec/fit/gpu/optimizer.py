@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 
 from ..optimizer import Soap
+from .flat import offset
 from .rounding import SCHEDULE
 
 __all__ = ["NetworkOptimizer"]
@@ -42,9 +43,9 @@ class NetworkOptimizer:
         for k, (layer, (n_rows, _)) in enumerate(zip(layers, shapes)):
             column = 0
             for t in layer:
-                at = (t.data_ptr() - flat.data_ptr()) // flat.element_size()
                 n_columns = t.numel() // n_rows
-                index[k, :n_rows, column : column + n_columns] = at + np.arange(t.numel()).reshape(n_rows, n_columns)
+                places = offset(t, flat) + np.arange(t.numel())
+                index[k, :n_rows, column : column + n_columns] = places.reshape(n_rows, n_columns)
                 column += n_columns
             info[k] = layer[0].numel() // n_rows, groups[k], *(1 < size <= self.soap.widest for size in shapes[k])
         self._index, self._shapes = index, shapes
@@ -166,8 +167,8 @@ def _move_kernel(
     )
     g += tl.where(x > 0, slope, tl.where(x < 0, -slope, 0.0))
 
-    k, l = tl.arange(0, ROWS)[None, :], tl.arange(0, COLUMNS)[:, None]
-    at_left, at_right = layer * ROWS * ROWS + i * ROWS + k, layer * COLUMNS * COLUMNS + l * COLUMNS + j
+    k, m = tl.arange(0, ROWS)[None, :], tl.arange(0, COLUMNS)[:, None]
+    at_left, at_right = layer * ROWS * ROWS + i * ROWS + k, layer * COLUMNS * COLUMNS + m * COLUMNS + j
     left, right = tl.load(left_basis + at_left), tl.load(right_basis + at_right)
     turned = _product(_product(tl.trans(left), g), right)
     fresh = 1.0 - beta

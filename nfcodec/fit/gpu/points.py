@@ -15,7 +15,7 @@ import triton.language as tl
 
 from ..plan import Block
 from .interpolation import Taps
-from .network import Network, n_programs, operand_types, store, write, zeros
+from .network import Network, n_programs, operand_types, skip_start, store, write, zeros
 from .synthesis import error_of
 
 __all__ = ["Lookup", "index_bytes", "launch", "size_of"]
@@ -167,10 +167,8 @@ def _points_error_kernel(
     N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]
     IN: tl.constexpr = PADDED[0]
     OUT: tl.constexpr = PADDED[len(WIDTHS) - 1]
-    skip_start = 0
-    for k in tl.static_range(len(WIDTHS) - 1):
-        skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
-    row = partial + tl.program_id(0) * (skip_start + N_IN * N_OUT + 1)
+    skip_at = skip_start(WIDTHS)
+    row = partial + tl.program_id(0) * (skip_at + N_IN * N_OUT + 1)
     i = tl.arange(0, IN)[:, None]
     turn = n_values + tl.program_id(0) % COPIES * n_few
     sums, d_skip, total = zeros(PADDED), tl.zeros((OUT, IN), tl.float32), tl.zeros((POINTS,), tl.float32)
@@ -212,5 +210,5 @@ def _points_error_kernel(
                     place += tl.where(place < n_few, turn, 0)
                     tl.atomic_add(tl.max_contiguous(d_values + place, (1, 16)), w * d_x, mask=is_added, sem="relaxed")
     write(sums, row, WIDTHS, PADDED)
-    store(row, skip_start, d_skip, N_OUT, N_IN, OUT, IN)
-    tl.store(row + skip_start + N_IN * N_OUT, tl.sum(total, 0))
+    store(row, skip_at, d_skip, N_OUT, N_IN, OUT, IN)
+    tl.store(row + skip_at + N_IN * N_OUT, tl.sum(total, 0))

@@ -256,6 +256,21 @@ class _LongRows:
 
 
 @triton.jit
+def _put(places, total, is_entry, job, factor, IS_BACK: tl.constexpr):
+    """What a job leaves, as its last field says."""
+    if IS_BACK:
+        how = tl.load(job + 9)
+        if how >= _SCALES:
+            total *= tl.load(factor)
+        if how % _SCALES == _ADDS:
+            tl.atomic_add(places, total, mask=is_entry, sem="relaxed")
+        else:
+            tl.store(places, total, mask=is_entry)
+    else:
+        tl.store(places, total, mask=is_entry)
+
+
+@triton.jit
 def _lines_kernel(
     space, first, weight, jobs, programs, factor, IS_BACK: tl.constexpr, LAST: tl.constexpr, LOOP: tl.constexpr,
     TAPS: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, N_FIELDS: tl.constexpr,
@@ -271,7 +286,7 @@ def _lines_kernel(
     job = jobs + N_FIELDS * tl.load(own)
     source, target, n_in, n_out = tl.load(job), tl.load(job + 1), tl.load(job + 2), tl.load(job + 3)
     inner, first_at, weight_at, width = tl.load(job + 4), tl.load(job + 5), tl.load(job + 6), tl.load(job + 7)
-    n, how = tl.load(job + 8), tl.load(job + 9)
+    n = tl.load(job + 8)
     line = tl.load(own + 1) + tl.arange(0, LINES)[:, None]
     column = tl.load(own + 2) + tl.arange(0, COLUMNS)[None, :]
     if LAST:
@@ -290,15 +305,7 @@ def _lines_kernel(
             is_tap = t0 + t < width
             w = tl.load(weight + weight_at + row * width + t0 + t, mask=is_row & is_tap, other=0.0)
             total += w * tl.load(space + place + (t0 + t) * inner, mask=is_entry & is_tap, other=0.0)
-    if IS_BACK:
-        if how >= _SCALES:
-            total *= tl.load(factor)
-        if how % _SCALES == _ADDS:
-            tl.atomic_add(space + target + at, total, mask=is_entry, sem="relaxed")
-        else:
-            tl.store(space + target + at, total, mask=is_entry)
-    else:
-        tl.store(space + target + at, total, mask=is_entry)
+    _put(space + target + at, total, is_entry, job, factor, IS_BACK)
 
 
 @triton.jit
@@ -322,13 +329,4 @@ def _long_rows_kernel(
         is_tap = (t + taps < width) & is_entry[None, :]
         w = tl.load(weight + weight_at + row[None, :] * width + t + taps, mask=is_tap, other=0.0)
         total += tl.sum(w * tl.load(space + place[None, :] + t + taps, mask=is_tap, other=0.0), 0)
-    if IS_BACK:
-        how = tl.load(job + 9)
-        if how >= _SCALES:
-            total *= tl.load(factor)
-        if how % _SCALES == _ADDS:
-            tl.atomic_add(space + target + at, total, mask=is_entry, sem="relaxed")
-        else:
-            tl.store(space + target + at, total, mask=is_entry)
-    else:
-        tl.store(space + target + at, total, mask=is_entry)
+    _put(space + target + at, total, is_entry, job, factor, IS_BACK)

@@ -16,7 +16,7 @@ from ...entropy.tables import SCALES_PER_OCTAVE
 from ..context import compand
 from ..plan import Plan
 from ..rate import LOCATIONS, LOG2_B_MAX, LOG2_B_MIN, P_MIN
-from .network import Network, backward, forward, n_programs, operand_types, write, zeros
+from .network import Network, backward, forward, n_programs, operand_types, skip_start, write, zeros
 
 __all__ = ["context_bits", "laplace", "launch"]
 
@@ -124,15 +124,13 @@ def _context_bits_kernel(
     N_RAW: tl.constexpr = WIDTHS[0] - 2
     IN: tl.constexpr = PADDED[0]
     OUT: tl.constexpr = PADDED[len(WIDTHS) - 1]
-    skip_start = 0
-    for k in tl.static_range(len(WIDTHS) - 1):
-        skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
-    row = partial + tl.program_id(0) * (skip_start + N_RAW + 1)
+    skip_at = skip_start(WIDTHS)
+    row = partial + tl.program_id(0) * (skip_at + N_RAW + 1)
     # inputs are gathered as (inputs, points), and neighbouring threads are to take neighbouring points: where nothing is
     # known of pointers, versions of Triton differ in which axis that is, and so they are told that along points these
     # count up
     i, c = tl.arange(0, IN)[:, None], tl.arange(0, OUT)[None, :]
-    skip = tl.load(flat + skip_start + i, mask=i < N_RAW, other=0.0)
+    skip = tl.load(flat + skip_at + i, mask=i < N_RAW, other=0.0)
     sums, d_skip, total = zeros(PADDED), tl.zeros((IN, POINTS), tl.float32), tl.zeros((POINTS,), tl.float32)
     for block in range(tl.program_id(0), tl.cdiv(m, POINTS), n_programs):
         at = block * POINTS + tl.arange(0, POINTS)
@@ -166,5 +164,5 @@ def _context_bits_kernel(
                 tl.atomic_add(added, d_raw, mask=is_raw & (place < n_values - 1), sem="relaxed")
                 tl.atomic_add(d_values + own, d_own, mask=is_position, sem="relaxed")
     write(sums, row, WIDTHS, PADDED)
-    tl.store(row + skip_start + tl.arange(0, IN), tl.sum(d_skip, 1), mask=tl.arange(0, IN) < N_RAW)
-    tl.store(row + skip_start + N_RAW, tl.sum(total, 0))
+    tl.store(row + skip_at + tl.arange(0, IN), tl.sum(d_skip, 1), mask=tl.arange(0, IN) < N_RAW)
+    tl.store(row + skip_at + N_RAW, tl.sum(total, 0))

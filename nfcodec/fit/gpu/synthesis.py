@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .network import Network, backward, forward, matrix, n_programs, operand_types, store, write, zeros
+from .network import Network, backward, forward, matrix, n_programs, operand_types, skip_start, store, write, zeros
 
 __all__ = ["error_of", "launch", "squared_error"]
 
@@ -86,13 +86,11 @@ def error_of(
     N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]
     IN: tl.constexpr = PADDED[0]
     OUT: tl.constexpr = PADDED[len(WIDTHS) - 1]
-    skip_start = 0
-    for k in tl.static_range(len(WIDTHS) - 1):
-        skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
+    skip_at = skip_start(WIDTHS)
     i, c = tl.arange(0, IN)[None, :], tl.arange(0, OUT)[None, :]
     x = tl.where(i == N_IN, 1.0, x)
     kept = forward(x, flat, WIDTHS, PADDED, FORWARD, PRECISION)
-    skip = matrix(flat, skip_start, N_OUT, N_IN, OUT, IN)
+    skip = matrix(flat, skip_at, N_OUT, N_IN, OUT, IN)
     output = tl.dot(kept[0], tl.trans(skip.to(FORWARD)), kept[len(WIDTHS) - 1], input_precision=PRECISION)
     is_output = (c < N_OUT) & is_point[:, None]
     wanted = tl.load(target + c * n_samples + sample[:, None], mask=is_output, other=0.0)
@@ -129,10 +127,8 @@ def _squared_error_kernel(
     N_OUT: tl.constexpr = WIDTHS[len(WIDTHS) - 1]
     IN: tl.constexpr = PADDED[0]
     OUT: tl.constexpr = PADDED[len(WIDTHS) - 1]
-    skip_start = 0
-    for k in tl.static_range(len(WIDTHS) - 1):
-        skip_start += (WIDTHS[k] + 1) * WIDTHS[k + 1]
-    row = partial + tl.program_id(0) * (skip_start + N_IN * N_OUT + 1)
+    skip_at = skip_start(WIDTHS)
+    row = partial + tl.program_id(0) * (skip_at + N_IN * N_OUT + 1)
     i = tl.arange(0, IN)[None, :]
     sums, d_skip, total = zeros(PADDED), tl.zeros((OUT, IN), tl.float32), tl.zeros((POINTS,), tl.float32)
     for block in range(tl.program_id(0), tl.cdiv(m, POINTS), n_programs):
@@ -149,5 +145,5 @@ def _squared_error_kernel(
             if WANTS_FEATURES:
                 tl.store(d_features + i * m + at[:, None], led[2], mask=is_entry)
     write(sums, row, WIDTHS, PADDED)
-    store(row, skip_start, d_skip, N_OUT, N_IN, OUT, IN)
-    tl.store(row + skip_start + N_IN * N_OUT, tl.sum(total, 0))
+    store(row, skip_at, d_skip, N_OUT, N_IN, OUT, IN)
+    tl.store(row + skip_at + N_IN * N_OUT, tl.sum(total, 0))
