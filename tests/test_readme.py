@@ -142,3 +142,10 @@ def test_the_demo_runs(tmp_path, capsys, monkeypatch):
     assert demo(tmp_path / "demo") == 0
     made = set(os.listdir(tmp_path / "demo"))
     assert {"knot.nfld", "knot-160.ply", "hills-2.5x.png", "shells-100.nrrd"} <= made
+
+
+def test_the_table_of_the_study_is_that_of_its_rows(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import study_table
+
+    assert (ROOT / "results" / "study.md").read_text() == study_table.table(ROOT / "results" / "study.tsv")
