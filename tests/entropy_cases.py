@@ -118,4 +118,4 @@ def context_inputs(levels, level, feature):
     """The raw inputs of the context network for a whole plane, (n_inputs, *res)."""
     inputs = plane_inputs(levels, level, feature, any(len(planes) > 1 for planes in levels))
     shape = inputs.lattice.shape
-    return inputs.all(np.arange(np.prod(shape))).reshape(-1, *shape)
+    return inputs.all(np.arange(np.prod(shape))).reshape(-1, *shape).astype(np.int32)

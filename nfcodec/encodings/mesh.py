@@ -58,7 +58,7 @@ class Grid(Points):
         rows = np.concatenate([data["positions"], data["features"]], 1).tolist()
         below = _below(data["faces"], len(rows))
         rest = [[x - y for x, y in zip(row, _expected(rows, below[v], v))] for v, row in enumerate(rows)]
-        table = np.array(rest, np.int64).reshape(-1, 3 + spec.n_features[level])
+        table = np.array(rest, np.int64).reshape(len(rows), 3 + data["features"].shape[1])
         return writer.bytes(streams.encode_columns(table)).getvalue()
 
     @classmethod
@@ -97,10 +97,26 @@ def in_order(data: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], bytes]
     """A level as a file numbers it, vertices without faces last, and the bytes of its walk; features may be missing."""
     if not len(data["faces"]):
         return data, b""
-    walk, order, faces = encode_faces(data["faces"])
-    order = np.concatenate([order, np.setdiff1d(np.arange(len(data["positions"])), order)])
+    walk, order, faces = _walked(data)
     moved = {key: data[key][order] for key in ("positions", "features") if key in data}
     return {**moved, "faces": faces.astype(np.int32)}, walk
+
+
+def likely_from(data: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (P,) of a level and those (P,) whose rounded mean is likely there, as a file tells them; without one, 0 is."""
+    n = len(data["positions"])
+    order, faces = np.arange(n), data["faces"]
+    if len(faces):
+        _, order, faces = _walked(data)
+    sources = [below or [v - 1][:v] for v, below in enumerate(_below(faces, n))]
+    which = np.repeat(np.arange(n), [len(some) for some in sources])
+    return order[which], order[np.array([k for some in sources for k in some], np.int64)]
+
+
+def _walked(data: dict[str, np.ndarray]) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """As `encode_faces`, with vertices that have no face after the others."""
+    walk, order, faces = encode_faces(data["faces"])
+    return walk, np.concatenate([order, np.setdiff1d(np.arange(len(data["positions"])), order)]), faces
 
 
 def _below(faces: np.ndarray, n: int) -> list[list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...encodings.mesh import Surface
+from ...encodings.mesh import Surface, likely_from
 from ..plan import Box, Plan, share_out
 from .points import PointPlan
 from .points import Twin as PointTwin
@@ -15,6 +15,18 @@ class Twin(PointTwin):
     """theta[l] (V, F_l), the features of vertices; latents[l] has them with the mesh, which does not change."""
 
     has_kernels = False
+
+    def __init__(self, spec, steps, latents: list[dict[str, np.ndarray]]):
+        super().__init__(spec, steps, latents)
+        self._likely = [tuple(map(torch.from_numpy, likely_from(level))) for level in latents]
+
+    def expected(self, k: int) -> torch.Tensor:
+        """As `encodings.mesh` predicts them: constants of a step, so that only its own bits move a vertex."""
+        integers = torch.round(self.theta[k].detach()).long()
+        to, of = (places.to(integers.device) for places in self._likely[k])
+        n = torch.bincount(to, minlength=len(integers)).clamp(min=1)[:, None]
+        total = torch.zeros_like(integers).index_add(0, to, integers[of])
+        return torch.div(2 * total + n, 2 * n, rounding_mode="floor").to(self.theta[k])
 
     def _cloud(self, level: dict[str, np.ndarray], resolution: tuple[int, ...]) -> Surface:
         return Surface(level, resolution)

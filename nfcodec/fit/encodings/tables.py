@@ -24,13 +24,17 @@ class Tables(GridTwin):
         self._scales: list[torch.Tensor] = []  # once training is over, log2 of each column's scale, of the table it gets
 
     def train(self, mode: bool = True) -> "Tables":
-        self._scales = [] if mode else [self._coded_scales(t) for t in self.theta]
+        self._scales = [] if mode else [self._coded_scales(k) for k in range(len(self.theta))]
         return super().train(mode)
 
-    @staticmethod
-    def _coded_scales(table: torch.Tensor) -> torch.Tensor:
+    def expected(self, k: int) -> torch.Tensor | float:
+        """What a file takes the integers (T, F) of a table for before it tells them."""
+        return 0.0
+
+    def _coded_scales(self, k: int) -> torch.Tensor:
         """log2 of the scales (F,) that `entropy.streams` gives the columns of a table."""
-        columns = torch.round(table.detach()).cpu().numpy().astype(np.int64).T
+        table = self.theta[k].detach()
+        columns = (torch.round(table) - self.expected(k)).cpu().numpy().astype(np.int64).T
         return torch.tensor([(best_scale(c) - SCALE_OFFSET) / SCALES_PER_OCTAVE for c in columns]).to(table)
 
     def values(self, plan: Plan, rounding: Rounding, picked=None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,10 +43,16 @@ class Tables(GridTwin):
     def bits(self, plan: Plan, v: torch.Tensor) -> torch.Tensor:
         # every row that the tile reads, shared out evenly over the tiles that read it; of the Laplace distributions those
         # of each column's mean size are the cheapest
-        scales = [s.to(v) for s in self._scales] or [torch.log2(t.detach().abs().mean(0) + LEAST) for t in self.theta]
+        expected = [self.expected(k) for k in range(len(self.theta))]
+        scales = [s.to(v) for s in self._scales] or [
+            torch.log2((t.detach() - mean).abs().mean(0) + LEAST) for t, mean in zip(self.theta, expected)
+        ]
         log2_b = torch.cat([s.repeat_interleave(len(r)) for s, r in zip(scales, plan.rows)])
         zero = torch.zeros_like(log2_b)
-        bits = laplace_bits(v[:-1], zero, log2_b) + escape_bits(v[:-1], zero, log2_b)
+        told = v[:-1]
+        if isinstance(expected[0], torch.Tensor):
+            told = told - torch.cat([mean[rows].T.reshape(-1) for mean, rows in zip(expected, plan.rows)])
+        bits = laplace_bits(told, zero, log2_b) + escape_bits(told, zero, log2_b)
         if self.idle:
             # rows that no vertex has are coded too, as zeros; their bits are laid on those that are read
             sizes = [r.numel() * t.shape[1] for r, t in zip(plan.rows, self.theta)]
