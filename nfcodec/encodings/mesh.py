@@ -103,7 +103,7 @@ def in_order(data: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], bytes]
 
 
 def likely_from(data: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (P,) of a level and those (P,) whose rounded mean is likely there, as a file tells them; without one, 0 is."""
+    """Vertices (P,) of a level and those (P,) whose rounded mean is likely there, as files tell them; without one 0 is."""
     n = len(data["positions"])
     order, faces = np.arange(n), data["faces"]
     if len(faces):
