@@ -23,8 +23,8 @@ EXTENTS = {2: (13, 70), 3: (9, 7, 21), 4: (3, 5, 4, 18)}
 
 
 def make(d, name, interpolation="cubic", **settings):
-    settings = {"log2_size": 7, **settings} if name == "points" else settings
     """A field with a level of one vertex an axis, one of odd sizes and one as fine as its extent."""
+    settings = {"log2_size": 7, **settings} if name == "points" else settings
     resolutions = ((1,) * d, (2, 5, 3, 4)[:d], EXTENTS[d])
     return make_field(
         encoding=name, interpolation=interpolation, extent=EXTENTS[d], resolutions=resolutions, n_features=(2, 1, 3), **settings

@@ -107,9 +107,8 @@ def _cells(study: Study, row: Row) -> list[Cell]:
 def _how(study: Study) -> list[str]:
     error = (
         "Root of the mean squared distance from 100,000 samples of the source to the closest point of the decoded surface, "
-        "by the "
+        "by the diagonal of the source's bounding box."
     )
-    error += "diagonal of the source's bounding box." if study.is_surface else ""
     if not study.is_surface:
         error = "Of decoded files: 10 log10(peak^2 / mean squared error) over all samples and channels."
     course = "Of the field as a decoder would have it if everything was rounded at that step, on the fit's own lattice"
