@@ -41,7 +41,9 @@ __all__ = [
     "ZSTD",
     "Chunk",
     "Container",
+    "content_of",
     "pack_zstd",
+    "packed_chunk",
     "read",
     "unpack_zstd",
     "write",
@@ -64,7 +66,7 @@ CTXN = 3  # context network
 GRID = 4  # integers of one level; key = level, coarse first
 FULL = 5  # all of the above, of a small field
 RESI = 6  # what the field misses at the source's samples
-SCNE = 7  # nodes of a scene
+SCNE = 7  # nodes of a scene, raw or zstd
 PART = 8  # a whole file: one field of a scene; key = its number
 META = 0xC0  # JSON, raw or zstd
 CRITICAL_TYPES = {
@@ -274,6 +276,17 @@ def pack_zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
 
 
+def packed_chunk(type: int, content: bytes) -> Chunk:
+    """The chunk of key 0 of a type that is raw or zstd, as which it is smaller."""
+    packed = pack_zstd(content)
+    return Chunk(type, 0, ZSTD, packed) if len(packed) < len(content) else Chunk(type, 0, RAW, content)
+
+
+def content_of(chunk: Chunk, max_length: int) -> bytes:
+    """What a chunk holds that is raw or zstd. Raises as `unpack_zstd`."""
+    return chunk.data if chunk.codec == RAW else unpack_zstd(chunk.data, max_length)
+
+
 def unpack_zstd(data: bytes, max_length: int) -> bytes:
     """The content of exactly one zstd frame of at most `max_length` bytes, which the frame must state.
 
@@ -285,13 +298,13 @@ def unpack_zstd(data: bytes, max_length: int) -> bytes:
     try:
         if data[:4] != ZSTD_MAGIC:  # also refuses skippable frames
             raise FormatError(f"decompressing: got {data[:4].hex(' ')}, expected a zstd frame", "zstd")
+        if len(data) > 5 and not data[4] & 32 and (window := (8 + (data[5] & 7)) << 7 + (data[5] >> 3)) > MAX_ZSTD_WINDOW:
+            raise LimitError(f"decompressing: got a window of {window} bytes, expected 8 MiB", "zstd-window")
         frame = zstandard.get_frame_parameters(data)
         if frame.content_size == zstandard.CONTENTSIZE_UNKNOWN or frame.dict_id:
             raise FormatError("decompressing: got a frame without its size or with a dictionary", "zstd")
         if frame.content_size > max_length:
             raise LimitError(f"decompressing: got {frame.content_size} bytes, expected up to {max_length}", "zstd-size")
-        if frame.window_size > MAX_ZSTD_WINDOW and frame.window_size != frame.content_size:
-            raise LimitError(f"decompressing: got a window of {frame.window_size} bytes, expected 8 MiB", "zstd-window")
         if frame.content_size == 0:
             # zstandard returns early for empty content without a look at the rest, so check it here: one empty block
             if frame.has_checksum or data[zstandard.frame_header_size(data) :] != b"\x01\x00\x00":

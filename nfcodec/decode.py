@@ -31,7 +31,7 @@ from .encodings import Encoding, LevelData, load
 from .entropy.context import ContextNet
 from .errors import FormatError, LimitError, TruncatedError, UsageError
 from .field import Field
-from .limits import MAX_GRID_INTEGERS
+from .limits import MAX_GRID_INTEGERS, MAX_SCENE_BYTES
 from .mlp import Mlp
 from .residual import Residual, unpack_residual
 from .single import unpack_single
@@ -45,6 +45,7 @@ MAX_META_DEPTH = 16
 # critical chunks come in this order, so that a reader can begin before the end
 ORDER = (FHDR, DNET, CTXN, GRID, FULL, RESI, SCNE, PART)
 CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS, RESI: RANS, SCNE: RAW, PART: RAW}
+MAYBE_ZSTD = (SCNE,)  # ... or zstd
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field | Scene:
@@ -199,7 +200,7 @@ def _scene(parts: Container) -> Scene:
 
     if any(not chunk.type & ANCILLARY and chunk.type not in (SCNE, PART) for chunk in parts.chunks):
         raise FormatError("reading chunks: got a scene beside chunks of a field, expected one or the other", "chunk-count")
-    nodes, n_fields = unpack_nodes(_single(parts, SCNE, "SCNE").data)
+    nodes, n_fields = unpack_nodes(container.content_of(_single(parts, SCNE, "SCNE"), MAX_SCENE_BYTES))
     fields: list[Field | None] = []
     budget = Budget()
     for number, chunk in enumerate(parts.all(PART)):
@@ -241,7 +242,7 @@ def _part(chunk: Chunk, budget: Budget) -> Field:
 def _check_order(chunks: tuple[Chunk, ...]) -> None:
     critical = [chunk for chunk in chunks if not chunk.type & ANCILLARY]
     for chunk in critical:
-        if chunk.codec != CHUNK_CODECS[chunk.type]:
+        if chunk.codec != CHUNK_CODECS[chunk.type] and (chunk.codec != ZSTD or chunk.type not in MAYBE_ZSTD):
             raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
@@ -274,7 +275,7 @@ def _meta(chunk: Chunk) -> dict[str, Any]:
     """The metadata; FormatError, ValueError or RecursionError where they are anything but a JSON object."""
     if chunk.codec not in (RAW, ZSTD) or len(chunk.data) > MAX_META_LENGTH:
         raise ValueError(f"{len(chunk.data)} bytes of codec {chunk.codec}")
-    text = chunk.data if chunk.codec == RAW else container.unpack_zstd(chunk.data, MAX_META_LENGTH)
+    text = container.content_of(chunk, MAX_META_LENGTH)
     import json  # many files have no metadata
 
     meta = json.loads(text.decode("utf-8"))

@@ -20,6 +20,7 @@ MAX_MLP_WIDTH = 1024
 MAX_EXTENT = 1 << 24  # of one axis of the source
 MAX_SCENE_FIELDS = 1000
 MAX_SCENE_NODES = 1 << 14
+MAX_SCENE_BYTES = 1 << 23  # of all nodes, before they are compressed
 MAX_SCENE_DEPTH = 32  # nodes one below another
 MAX_SCENE_SCALE = 10**9  # of a node, and 1 over it the least
 MAX_SCENE_TRANSLATION = 10**18

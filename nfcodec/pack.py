@@ -10,7 +10,7 @@ import numpy as np
 
 from . import container, header
 from .binary import Writer
-from .container import CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, RESI, ZSTD, Chunk
+from .container import CTXN, DNET, FHDR, FULL, GRID, META, RANS, RAW, RESI, Chunk
 from .encodings import LevelData, load
 from .entropy.context import ContextNet
 from .single import pack_single
@@ -67,8 +67,7 @@ def with_meta(data: bytes, meta: dict[str, Any]) -> bytes:
 def meta_chunk(meta: dict[str, Any]) -> Chunk:
     """Metadata as a chunk, compressed where that is smaller."""
     text = json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
-    packed = container.pack_zstd(text)
-    return Chunk(META, 0, ZSTD, packed) if len(packed) < len(text) else Chunk(META, 0, RAW, text)
+    return container.packed_chunk(META, text)
 
 
 def _chunks(spec: FieldSpec, frozen: Frozen) -> list[Chunk]:

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from . import decode, io
 from .atomic import check_output, write_atomic
-from .container import META, PART, RAW, SCNE, Chunk, read, write
+from .container import META, PART, RAW, SCNE, Chunk, packed_chunk, read, write
 from .encoder import Encoded, Report, Status, encode
 from .errors import FormatError, MissingExtraError, NfldError, UsageError
 from .measure import measure_scene
 from .pack import meta_chunk
-from .scene import pack_nodes
+from .scene import pack_nodes, rounded_nodes
 from .spec import Signal
 
 __all__ = ["EncodedScene", "encode_scene"]
@@ -76,7 +78,9 @@ def encode_scene(
     if output is not None:
         check_output(output, overwrite)
     found = io.read_scene(source, **(read_options or {}))
-    nodes = pack_nodes(found.nodes, len(found.signals))  # before the long work: it says what a file cannot hold
+    corners = [np.stack([(v := signal.mesh.vertices).min(axis=0), v.max(axis=0)]) for signal in found.signals]
+    # before the long work: it says what a file cannot hold
+    nodes = pack_nodes(rounded_nodes(found.nodes, corners), len(corners))
     whole = io.read(source, **(read_options or {}))
     parts = []
     for number, signal in enumerate(found.signals):
@@ -84,7 +88,7 @@ def encode_scene(
             None if time_limit is None else max(time_limit - time.monotonic() + start, 1e-3) / (len(found.signals) - number)
         )
         parts.append(_encode_part(signal, options | {"time_limit": left}, _told(on_progress, number, len(found.signals))))
-    chunks = [Chunk(SCNE, 0, RAW, nodes)]
+    chunks = [packed_chunk(SCNE, nodes)]
     chunks += [Chunk(PART, number, RAW, _bare(part.data)) for number, part in enumerate(parts)]
     data = write([*chunks, meta_chunk(found.meta)])
     scene = decode.open(data)

@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "spec" / "conformance"
 TESTS = list(suite.tests_in(FOLDER))
 CALLERS_OWN = {"limit"}  # limits of the caller, not of a file
-METADATA_ONLY = {"zstd", "zstd-size", "zstd-window"}  # a reader drops metadata that break these
 
 
 def judged(test):
@@ -35,7 +34,7 @@ def test_every_code_of_the_specification_has_a_file():
     rows = re.findall(r"^\| (`.*`) \|", section, re.M)
     codes = {code for row in rows for code in re.findall(r"`([\w-]+)`", row)}
     found = {test.answer["error"] for test in TESTS if test.name.startswith("invalid/")}
-    assert len(codes) > 50 and found == codes - CALLERS_OWN - METADATA_ONLY
+    assert len(codes) > 50 and found == codes - CALLERS_OWN
 
 
 def test_files_are_small_and_all_have_tests():

@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from nfcodec import container, decode
 from nfcodec.boxes import BoxTree
 from nfcodec.container import PART, RAW, SCNE, Chunk
 from nfcodec.errors import LimitError, NfldError, TruncatedError, UsageError
-from nfcodec.scene import Node, Scene, Similarity, nearest_similarity, pack_nodes, unpack_nodes, worlds
+from nfcodec.scene import Node, Scene, Similarity, nearest_similarity, pack_nodes, rounded_nodes, unpack_nodes, worlds
 from nfcodec.scene.queries import Parts
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "golden" / "scenes"
@@ -89,6 +90,35 @@ def test_nodes_there_and_back():
         while above is not None:
             matrix, above = nodes[above].placement.matrix @ matrix, nodes[above].parent
         np.testing.assert_allclose(world.matrix, matrix, rtol=1e-9, atol=1e-9)
+
+
+def test_rounded_placements_move_nothing_that_can_be_seen():
+    rng = np.random.default_rng(8)
+    corners = [np.array([[-1.0, 0.0, 2.0], [1.0, 3.0, 2.5]]), np.array([[0.0, 0.0, 0.0], [0.01, 0.02, 0.0]])]
+    nodes = [
+        Node(f"{k}", None if k % 5 == 0 else k - 1, [None, 0, 1][k % 3], replace(similarity(rng, k == 7), scale=float(rng.uniform(0.5, 2))))
+        for k in range(60)
+    ]  # fmt: skip
+    found = rounded_nodes(nodes, corners)
+    for node, here, there in zip(found, worlds(found), worlds(nodes)):
+        if node.field is not None:
+            diagonal = np.linalg.norm(np.diff(corners[node.field], axis=0)) * abs(there.scale)
+            assert np.abs(here.to_world(corners[node.field]) - there.to_world(corners[node.field])).max() <= 1e-6 * diagonal
+    assert [(n.name, n.parent, n.field) for n in found] == [(n.name, n.parent, n.field) for n in nodes]
+    before, after = (container.packed_chunk(SCNE, pack_nodes(some, 2)) for some in (nodes, found))
+    assert len(after.data) < 0.7 * len(before.data)
+    assert rounded_nodes(found, corners) == found
+
+
+@pytest.mark.parametrize("place, is_kept", [
+    (Similarity((0.5, -2.0, 1e6), (0.0, 0.0, 0.0, 1.0), -0.75), True),  # few digits as it is
+    (Similarity((1e17 / 3, 0.0, 0.0)), True),  # so far away that every digit is needed
+    (Similarity((1e-12, 0.0, 0.0), (1e-13, 0.0, 0.0, 1.0)), False),
+])  # fmt: skip
+def test_placements_keep_the_digits_that_they_need(place, is_kept):
+    (found,) = rounded_nodes([Node("a", None, 0, place)], [np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])])
+    assert found.placement == (place if is_kept else Similarity())
+    assert rounded_nodes([Node("empty", placement=place)], [np.zeros((2, 3))])[0].placement == place
 
 
 @pytest.mark.parametrize("node, words", [

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import nfcodec  # noqa: E402
 from nfcodec import container  # noqa: E402
 from nfcodec.conformance.answer import answer  # noqa: E402
-from nfcodec.container import PART, RAW, SCNE, Chunk  # noqa: E402
+from nfcodec.container import PART, RAW, SCNE, Chunk, packed_chunk  # noqa: E402
 from nfcodec.pack import meta_chunk  # noqa: E402
 from nfcodec.scene import Node, Similarity, pack_nodes  # noqa: E402
 
@@ -55,7 +55,7 @@ NODES = {
 
 def scene(fields: tuple[str, ...], nodes: list[Node], meta: dict[str, Any]) -> bytes:
     """The file of golden fields and nodes."""
-    chunks = [Chunk(SCNE, 0, RAW, pack_nodes(nodes, len(fields)))]
+    chunks = [packed_chunk(SCNE, pack_nodes(nodes, len(fields)))]
     chunks += [Chunk(PART, k, RAW, (GOLDEN / f"{name}.nfld").read_bytes()) for k, name in enumerate(fields)]
     return container.write([*chunks, meta_chunk(meta)] if meta else chunks)
 

@@ -10,8 +10,8 @@ from make_scenes import NODES
 
 from nfcodec import container
 from nfcodec.binary import Writer
-from nfcodec.container import FHDR, PART, RANS, RAW, SCNE, Chunk
-from nfcodec.limits import MAX_SCENE_DEPTH
+from nfcodec.container import FHDR, PART, RANS, RAW, SCNE, ZSTD, Chunk
+from nfcodec.limits import MAX_SCENE_BYTES, MAX_SCENE_DEPTH
 from nfcodec.scene import Node, Similarity
 
 SCENE = scenes.scene(*NODES["scene-tree"])
@@ -45,8 +45,8 @@ def row(parent: int = 0, field: int = 1, flags: int = 0, numbers: bytes = b"", n
     return Writer().varint(parent).varint(field).u8(flags).bytes(numbers).bytes(name).getvalue()
 
 
-def with_nodes(content: bytes) -> bytes:
-    return assemble([Chunk(SCNE, 0, RAW, content), *PARTS])
+def with_nodes(content: bytes, codec: int = RAW) -> bytes:
+    return assemble([Chunk(SCNE, 0, codec, content), *PARTS])
 
 
 def invalid() -> dict[str, tuple[str, bytes]]:
@@ -56,6 +56,7 @@ def invalid() -> dict[str, tuple[str, bytes]]:
         return struct.pack(f"<{len(numbers)}d", *numbers)
 
     head = Chunk(SCNE, 0, RAW, nodes(row()))
+    packed = container.pack_zstd(head.data)
     inner = PARTS[0].data
     damaged = inner[:-1] + bytes([inner[-1] ^ 1])
     field = chunks_of("sdf-dense")
@@ -95,5 +96,12 @@ def invalid() -> dict[str, tuple[str, bytes]]:
         "chunk-order.scene": assemble([PARTS[0], head, PARTS[1]]),
         "chunk-order.field": assemble([head, Chunk(FHDR, 0, RAW, field[0].data), *PARTS]),
         "chunk-codec.scene": assemble([Chunk(SCNE, 0, RANS, head.data), *PARTS]),
+        "chunk-codec.part": assemble([head, Chunk(PART, 0, ZSTD, container.pack_zstd(inner)), PARTS[1]]),
+        "zstd.scene": with_nodes(head.data, ZSTD),
+        "zstd.scene-cut-off": with_nodes(packed[:-1], ZSTD),
+        "zstd.scene-twice": with_nodes(packed + packed, ZSTD),
+        "zstd-size.scene": with_nodes(container.pack_zstd(bytes(MAX_SCENE_BYTES + 1)), ZSTD),
+        "zstd-window.scene": with_nodes(b"\x28\xb5\x2f\xfd\x80\xff\x08\0\0\0\x41\0\0abcdefgh", ZSTD),
+        "node-field.zstd": with_nodes(container.pack_zstd(nodes(row(field=3))), ZSTD),
     }  # fmt: skip
     return {name: (name.split(".")[0], data) for name, data in broken.items()}

@@ -18,9 +18,9 @@ from ..limits import (
     MAX_SCENE_SCALE,
     MAX_SCENE_TRANSLATION,
 )  # fmt: skip
-from .placement import Similarity, square
+from .placement import Quaternion, Similarity, square
 
-__all__ = ["Node", "pack_nodes", "unpack_nodes", "worlds"]
+__all__ = ["Node", "is_unit", "pack_nodes", "unpack_nodes", "worlds"]
 
 FLAG_TRANSLATION, FLAG_ROTATION, FLAG_SCALE = 1, 2, 4
 _ROUNDED = 1e-6  # how far from 1 the square of a quaternion's length may be
@@ -91,6 +91,11 @@ def unpack_nodes(data: bytes) -> tuple[list[Node], int]:
     return nodes, n_fields
 
 
+def is_unit(rotation: Quaternion) -> bool:
+    """Whether a quaternion is near enough to length 1 to be stored."""
+    return abs(square(rotation) - 1) <= _ROUNDED
+
+
 def worlds(nodes: list[Node]) -> list[Similarity]:
     """Where each node lies in the world."""
     out: list[Similarity] = []
@@ -113,7 +118,7 @@ def _placement(reader: Reader, number: int) -> Similarity:
             )
     if flags & FLAG_ROTATION:
         rotation = tuple(reader.f64() for _ in range(4))
-        if not abs(square(rotation) - 1) <= _ROUNDED:
+        if not is_unit(rotation):
             length = math.sqrt(square(rotation))
             raise FormatError(f"reading node {number}: got a quaternion of length {length:g}, expected 1", "node-rotation")
     if flags & FLAG_SCALE:

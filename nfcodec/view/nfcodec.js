@@ -21,7 +21,7 @@ const last = (fields) => [...fields].at(-1);
 
 /**
  * Fields of growing detail from the bytes of a file (ArrayBuffer or Uint8Array), the last one whole. Options: `truncated` accepts a file
- * that is cut off, from its first level on; `decompress` is another zstd decompressor for metadata than the one that comes along.
+ * that is cut off, from its first level on; `decompress` is another zstd decompressor for metadata and nodes than the one that comes along.
  * Throws NfldError, whose `code` names the rule that the file breaks, and an Error for a scene of several fields.
  */
 export function* levelsIn(data, options) {
@@ -54,7 +54,7 @@ export function* stagesIn(data, options) {
   const budget = { left: MAX_GRID_INTEGERS };
   let rest;
   const readRest = () => (rest ??= { meta: metaOf(file), warnings: file.warnings });
-  yield* readScenes(file.chunks, file.missing, (bytes, number) => partOf(bytes, number, file.decompress, budget), readRest);
+  yield* readScenes(file.chunks, file.missing, file.decompress, (bytes, number) => partOf(bytes, number, file.decompress, budget), readRest);
 }
 
 /** Checked chunks, and what it takes to go on. */

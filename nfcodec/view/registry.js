@@ -43,6 +43,7 @@ export const MAX_NEURONS = 1024;
 export const MAX_EXTENT = 2 ** 24;
 export const MAX_SCENE_FIELDS = 1000;
 export const MAX_SCENE_NODES = 2 ** 14;
+export const MAX_SCENE_BYTES = 2 ** 23;
 export const MAX_SCENE_DEPTH = 32;
 export const MAX_SCENE_SCALE = 1e9;
 export const MAX_SCENE_TRANSLATION = 1e18;

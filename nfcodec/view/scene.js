@@ -1,9 +1,10 @@
 /** Several fields in one file, placed by nodes: spec/scene.md. */
 import { ByteReader, NfldError, check } from "./bytes.js";
-import { CHUNK, isAncillary } from "./container.js";
+import { CHUNK, CODEC, isAncillary } from "./container.js";
 import {
-  MAX_NAME_BYTES, MAX_SCENE_DEPTH, MAX_SCENE_FIELDS, MAX_SCENE_NODES, MAX_SCENE_SCALE, MAX_SCENE_TRANSLATION,
+  MAX_NAME_BYTES, MAX_SCENE_BYTES, MAX_SCENE_DEPTH, MAX_SCENE_FIELDS, MAX_SCENE_NODES, MAX_SCENE_SCALE, MAX_SCENE_TRANSLATION,
 } from "./registry.js";
+import { unzstd } from "./zstd.js";
 
 const FLAG = { translation: 1, rotation: 2, scale: 4 };
 const ROUNDED = 1e-6;
@@ -97,10 +98,10 @@ export function readNodes(bytes) {
 }
 
 /**
- * Scenes of more and more fields from the chunks of one, whose codecs and order were checked: the first has none, the last all. openPart: bytes of a
- * PART -> Field; readRest: metadata and warnings.
+ * Scenes of more and more fields from the chunks of one, whose codecs and order were checked: the first has none, the last all. decompress: of zstd;
+ * openPart: bytes of a PART -> Field; readRest: metadata and warnings.
  */
-export function* readScenes(chunks, missing, openPart, readRest) {
+export function* readScenes(chunks, missing, decompress, openPart, readRest) {
   const critical = chunks.filter(({ type }) => !isAncillary(type));
   const alone = critical.every(isOfScene);
   check(alone, "chunk-count", "a scene and chunks of a field in one file");
@@ -108,7 +109,8 @@ export function* readScenes(chunks, missing, openPart, readRest) {
   const cut = found.length === 0 && missing.some((row) => row.type === CHUNK.SCNE);
   check(!cut, "truncated", "file is cut off before its SCNE");
   check(found.length === 1 && found[0].key === 0, "chunk-count", `${found.length} chunks SCNE, expected one of key 0`);
-  const { nodes, nFields } = readNodes(found[0].bytes);
+  const [{ codec, bytes: stored }] = found;
+  const { nodes, nFields } = readNodes(codec === CODEC.zstd ? unzstd(stored, MAX_SCENE_BYTES, decompress) : stored);
   const fields = [];
   const soFar = () => new Scene(nodes, Array.from({ length: nFields }, (_, k) => fields[k] ?? null), { missing: missing.length, ...readRest() });
   for (const { key, bytes } of critical.slice(1)) {
