@@ -626,11 +626,11 @@ def test_errors_of_encode_are_all_of_one_tree():
 
 @needs_torch
 def test_what_no_file_could_hold_is_refused_before_it_is_fitted():
-    """Sound of more than 2^20 samples, and volumes of 512^3 with all of their detail, whose files nobody could read."""
+    """Sound of more than 2^22 samples, and volumes of 512^3 with all of their detail, whose files nobody could read."""
     from nfcodec.fit import presets
 
-    long = np.arange((1 << 20) + 1, dtype=np.int32)[:, None]
-    with pytest.raises(SignalError, match="1048577 vertices along an axis, expected at most .*1048576; cut it into parts"):
+    long = np.arange((1 << 22) + 1, dtype=np.int32)[:, None]
+    with pytest.raises(SignalError, match="4194305 vertices along an axis, expected at most .*4194304; cut it into parts"):
         nfcodec.encode(Signal("volume", long), effort=1)
     grid = presets.GridSpec("dense", ((256,) * 3, (512,) * 3), (1, 1))
     with pytest.raises(SignalError, match="scan.nrrd: got a grid of 150994944 integers"):

@@ -306,7 +306,7 @@ def test_levels_that_do_not_fit_are_refused():
         with pytest.raises(UsageError):
             encode_level(*arguments)
     data = encode_level(net, pyramid, 0)
-    for shape in ((1, 1 << 20, 1 << 8), (1, 1 << 21, 1), (17, 2, 2), (1, 0, 2), (1, 1 << 20, 1 << 20)):
+    for shape in ((1, 1 << 20, 1 << 8), (1, 1 << 23, 1), (17, 2, 2), (1, 0, 2), (1, 1 << 20, 1 << 20)):
         with pytest.raises(LimitError):
             decode_level(net, [], 1, shape, data)
     with pytest.raises(FormatError):

@@ -193,7 +193,7 @@ def test_over_limits_and_over_long():
     grid = make_spec().grid
     wide = dataclasses.replace(make_spec(), extent=(1 << 24, (1 << 24) + 1))
     assert code_of(header.pack_spec(wide)) == "limit-extent"
-    fine = dataclasses.replace(make_spec(), grid=dataclasses.replace(grid, resolutions=((3, 4), ((1 << 20) + 1, 1))))
+    fine = dataclasses.replace(make_spec(), grid=dataclasses.replace(grid, resolutions=((3, 4), ((1 << 22) + 1, 1))))
     assert code_of(header.pack_spec(fine)) == "limit-resolution"
     many = dataclasses.replace(make_spec(), grid=dataclasses.replace(grid, resolutions=((3, 4), (1 << 20, 64))))
     assert code_of(header.pack_spec(many)) == "limit-grid-integers"

@@ -236,7 +236,7 @@ def test_features_beyond_the_channels_come_to_be_used(name):
 
 @pytest.mark.parametrize("text, words", [
     ("dense:n_levels=0", "n_levels 0.*integer from 1 to 32"), ("dense:n_levels=2.5", "integer"), ("dense:n_levels=nan", "integer"),
-    (f"hash:n_levels={MAX_LEVELS + 1}", "1 to 32"), ("dense:n_features=17", "1 to 16"), ("dense:finest=1048577", "1 to 1048576"),
+    (f"hash:n_levels={MAX_LEVELS + 1}", "1 to 32"), ("dense:n_features=17", "1 to 16"), ("dense:finest=4194305", "1 to 4194304"),
     ("dense:log2_size=5", "got log2_size, expected n_levels, n_features, coarsest, finest"), ("hash:log2_size=25", "1 to 24"),
     ("codebook:log2_size=13", "1 to 12"), ("points:n_points=65537", "1 to 65536"), ("mesh:n_vertices=3", "4 to 16384"),
     ("points:log2_size=5", "n_points"), ("dense:levels=3", "n_levels"), ("dense:n_levels", "such as"), ("cp:n_points=4", "expected n_levels"),

@@ -135,7 +135,7 @@ def _header() -> dict[str, bytes]:
         "limit-parts": image(encoding=b"\x90\x91\1\x93\1\x95\1\x80"),
         "limit-log2_size": image(log2_size=b"\1"),
         "limit-levels": image(levels=b"\x21"),
-        "limit-resolution": image(resolutions=b"\4\x81\x80\x40"),
+        "limit-resolution": image(resolutions=b"\4\x81\x80\x80\x02"),
         "limit-features": image(features=b"\1\x11"),
         "limit-surrounded-levels": image(interpolation=b"\2", resolutions=b"\4\4", shapes=b"\0\0\0\0\1"),
         "limit-hidden-layers": image(layers=b"\x10"),
@@ -212,7 +212,7 @@ def _residual() -> dict[str, bytes]:
         return assemble([*(c for c in chunks_of(name) if c.type != META), resi])
 
     long = [c for c in chunks_of("tiny") if c.type != META]
-    long[0] = Chunk(FHDR, 0, RAW, header_bytes(IMAGE, extent=b"\x81\x80\x40\5"))
+    long[0] = Chunk(FHDR, 0, RAW, header_bytes(IMAGE, extent=b"\x81\x80\x80\x02\5"))
     heavy = goldens.build(Case("heavy", "image", (1, 1), ((1, 1),) * 9, n_features=(16,) * 9, n_hidden_layers=0))
     mlp = nfcodec.open(heavy).mlp
     weights = header.pack_mlp([mlp.tensors[0], np.full_like(mlp.tensors[1], 1 << 24)], mlp.shifts)

@@ -137,7 +137,7 @@ def _expected(rows: list[list[int]], below: list[int], v: int) -> list[int]:
 
 
 def is_flat(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Which faces have no area, (T,) bool; exact, of integers below 2^20."""
+    """Which faces have no area, (T,) bool; exact, of integers below 2^22."""
     a, b, c = (positions[faces[:, k]].astype(np.int64) for k in range(3))
     return (np.cross(b - a, c - a) == 0).all(axis=1)
 

@@ -28,6 +28,7 @@ from .step import FAR_SHARE, FAR_WEIGHT, SLOPES_FROM, Look, Tile
 __all__ = ["FastStep"]
 
 _NOISE = 1 << 20
+_KEPT = 16  # layouts of a single axis whose tables stay
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class _Layout:
             self._samples[look.phase] = key, found
         return found
 
+    def forget(self) -> None:
+        """Lets tables go, which the next visit makes again."""
+        self._samples.clear()
+
     def _make_samples(self, look: Look, block_shape: tuple[int, ...], kernels: torch.Tensor | None) -> _Samples:
         from ..kernels.synthesis import MAX_TAPS
 
@@ -115,6 +120,7 @@ class FastStep:
         self.theta = model.grid.flat.numpy()
         self.means, self.squares = np.zeros_like(self.theta), np.zeros_like(self.theta)
         self._layouts: dict[int, _Layout] = {}
+        self._recent: list[_Layout] = []  # those of a single axis that have tables
         self._buffers: dict[str, np.ndarray] = {}
         self._noise = np.empty(0, np.float32)
         self._ones = np.ones(max(t.target[0].numel() for t in tiles), np.float32)
@@ -279,6 +285,10 @@ class FastStep:
         found = self._layouts.get(id(tile))
         if found is None:
             found = self._layouts[id(tile)] = _Layout(self.model, tile)
+        if tile.target.ndim == 2:  # along a single axis tables are the most that a fit keeps, and quickly made
+            self._recent = [*(other for other in self._recent if other is not found), found]
+            if len(self._recent) > _KEPT:
+                self._recent.pop(0).forget()
         return found
 
     def _buffer(self, name: str, n: int) -> np.ndarray:

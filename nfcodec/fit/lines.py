@@ -68,9 +68,11 @@ class AxisBands:
         self.n_vertices = axis.shape[1]
         self._axis = axis
         self._start, self._stop, self._stride = pick.indices(axis.shape[0])
-        samples = axis.places // self.n_vertices
-        is_picked = (samples >= self._start) & ((samples - self._start) % self._stride == 0)
-        self._picked = np.flatnonzero(is_picked).astype(np.int32)
+        self._picked = slice(None)
+        if (self._start, self._stride) != (0, 1):
+            samples = axis.places // self.n_vertices
+            is_picked = (samples >= self._start) & ((samples - self._start) % self._stride == 0)
+            self._picked = np.flatnonzero(is_picked).astype(np.int32)
         samples, vertices = self._entries()
         self.there = Bands(vertices, samples, len(range(self._start, self._stop, self._stride)))
 

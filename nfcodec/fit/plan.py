@@ -44,15 +44,15 @@ class AxisWeights:
         for total, part in zip(found, parts):
             np.add.at(total, back.ravel(), part.ravel())
         is_used = found.any(0)
-        self.places = places[is_used]  # of what may be other than 0, in the flat matrix
+        # of what may be other than 0, in the flat matrix; narrow, as nothing else of a plan takes as much
+        self.places = places[is_used].astype(np.int32 if shape[0] * shape[1] < 1 << 31 else np.int64)
         samples, vertices = np.divmod(self.places, shape[1])
         # of every row the vertices from `first` on, `width` at most, say all
         counts = np.bincount(samples, minlength=shape[0])
         self.width = max(int(counts.max()), 1)
-        self.first = np.zeros(shape[0], np.int64)
-        self.first[samples[::-1]] = vertices[::-1]
-        self.first = np.minimum(self.first, shape[1] - self.width)
-        self._band_places = samples * self.width + vertices - self.first[samples]
+        first = np.zeros(shape[0], np.int32)
+        first[samples[::-1]] = vertices[::-1]
+        self.first = np.minimum(first, shape[1] - self.width).astype(np.int32)
         self._places = torch.from_numpy(self.places)
         self._parts = torch.from_numpy(np.ascontiguousarray(found[:, is_used]))
         self._fixed: torch.Tensor | None = None  # the matrix, once it was asked for
@@ -71,7 +71,7 @@ class AxisWeights:
             return along(x, self.matrix(shape)[phase::stride], axis)
         values = self._parts[0] if len(self._parts) == 1 else self._mixed(shape)
         band = values.new_zeros(self.shape[0] * self.width).scatter(
-            0, torch.from_numpy(self._band_places).to(x.device), values
+            0, torch.from_numpy(self._band_places()).to(x.device), values
         )
         band = band.view(self.shape[0], self.width)[phase::stride]
         first = torch.from_numpy(self.first[phase::stride]).to(x.device)
@@ -89,8 +89,13 @@ class AxisWeights:
     def band(self, shape: torch.Tensor | None) -> np.ndarray:
         """(M, width) float32: of every row of `matrix` what it has from `first` on."""
         band = np.zeros((self.shape[0], self.width), np.float32)
-        band.reshape(-1)[self._band_places] = self.entries(shape)
+        band.reshape(-1)[self._band_places()] = self.entries(shape)
         return band
+
+    def _band_places(self) -> np.ndarray:
+        """Where `band`, flat, has what `matrix` has at `places`, int64."""
+        samples, vertices = np.divmod(self.places, self.shape[1])
+        return samples * np.int64(self.width) + vertices - self.first[samples]
 
     def parts(self) -> torch.Tensor:
         """(P, M, K): the matrix; or those without b and c, of b and of c."""
@@ -117,7 +122,7 @@ class AxisWeights:
 
     def _dense(self, values: torch.Tensor) -> torch.Tensor:
         flat = values.new_zeros(self.shape[0] * self.shape[1])
-        return flat.scatter(0, self._places, values).view(self.shape)
+        return flat.scatter(0, self._places.long(), values).view(self.shape)
 
 
 @dataclass

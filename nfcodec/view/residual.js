@@ -8,7 +8,7 @@ import { fixedField, mantissa, shift, shiftProduct } from "./fixed.js";
 import { SCATTERED, dtypeRange } from "./registry.js";
 
 const MAX_VALUES = 2 ** 27;
-const MAX_EXTENT = 2 ** 20;
+const MAX_EXTENT = 2 ** 22;
 const MAX_STEP = 2 ** 33 + 1;
 const MAX_SHIFT = 40;
 

@@ -64,7 +64,7 @@ function addExpected(rows, width, below) {
   });
 }
 
-/** Whether a face has no area: its integers are below 2^20, so that all of this is exact. */
+/** Whether a face has no area: its integers are below 2^22, so that all of this is exact. */
 function isFlat(positions, a, b, c) {
   const [p, q] = [b, c].map((corner) => [0, 1, 2].map((k) => positions[3 * corner + k] - positions[3 * a + k]));
   return [0, 1, 2].every((k) => p[(k + 1) % 3] * q[(k + 2) % 3] === p[(k + 2) % 3] * q[(k + 1) % 3]);
