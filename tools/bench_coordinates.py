@@ -1,14 +1,14 @@
 """Networks of coordinates in the settings of their papers; rows are appended to a TSV under results/.
 
     python tools/bench_coordinates.py siren IMAGE ... [--size 256] [--network 256x4] [--steps 15000] [--stride 1] [--device cuda]
-    python tools/bench_coordinates.py fourier IMAGE ... [--size 512] [--network 256x3] [--steps 2000] [--stride 1] [--encodings ...]
+    python tools/bench_coordinates.py fourier IMAGE ... [--size 512] [--network 256x3] [--steps 2000] [--stride 1] [--rate R] [--encodings ...]
     python tools/bench_coordinates.py fourier-reference IMAGE ... [--size 512] [--steps 2000]
 
 IMAGE: a file, or skimage:camera and the like. siren: a grey square (the picture made smaller), fitted by a network of sines
 (Sitzmann et al. 2020, section 4.1: 256x256, five layers of 256, omega 30, Adam at 1e-4). fourier: half the rows and columns of a
 colour square are fitted, those between are asked for, with each encoding in turn (Tancik et al. 2020, section 6 and its code:
 512x512, of four layers of 256 ReLUs the last is the output, Adam at 1e-3, 2000 steps, sigma 10; without the mapping 19.3 dB, with it
-25.6, mean of 16 pictures). PSNR is that of the finished bytes. Steps here are papers' full batches where the stride is 1; of 2, a
+25.6, mean of 16 pictures, which the repository of FINER, Liu et al. 2024, keeps as data/div2k/test_data). PSNR is that of the finished bytes. Steps here are papers' full batches where the stride is 1; of 2, a
 step sees every second sample along each axis, beginning with another one each time. fourier-reference: the same pictures by the
 paper's network in plain torch (`fourier_reference.py`), so that margins are compared on the same pictures.
 """
@@ -36,7 +36,7 @@ from nfcodec.fit.train import Progress, Recipe
 from nfcodec.pack import pack
 from nfcodec.spec import Signal
 
-COLUMNS = "study file size encoding activation network steps stride lmbda seed bytes psnr_db psnr_unseen_db fit_s"
+COLUMNS = "study file size encoding activation network steps stride lmbda rate seed bytes psnr_db psnr_unseen_db fit_s"
 LMBDA = {"siren": 1e-8, "fourier": 1e-8}  # papers count no bits: these are worth next to nothing
 
 
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--network", help="256x4 for siren, 256x3 for fourier")
     parser.add_argument("--steps", type=int, help="15000 for siren, 2000 for fourier")
     parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="of Adam, if not what suits the activation and width")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="of torch")
@@ -74,7 +75,7 @@ def main() -> None:
             field = nfcodec.open(data)
             table.add(
                 args.study, pictures.name_of(image), size, encoding, activation, args.network, args.steps, args.stride,
-                LMBDA[args.study], args.seed, len(data), psnr(field.decode(), seen),
+                LMBDA[args.study], args.rate, args.seed, len(data), psnr(field.decode(), seen),
                 None if is_siren else unseen_psnr(field, picture), seconds,
             )  # fmt: skip
 
@@ -90,7 +91,7 @@ def reference(picture: np.ndarray, args):
 
         seen, unseen = fourier_reference.fit(picture, n_frequencies, 10.0, args.steps, args.seed, args.device, told)
         found = psnr(seen, picture[::2, ::2]), psnr(unseen, picture[1::2, 1::2])
-        yield encoding, "relu", "256x3", args.steps, 1, None, args.seed, None, *found, time.monotonic() - start
+        yield encoding, "relu", "256x3", args.steps, 1, None, fourier_reference.RATES[encoding.split(":")[0]], args.seed, None, *found, time.monotonic() - start
 
 
 def unseen_psnr(field: nfcodec.Field, picture: np.ndarray) -> float:
@@ -107,6 +108,8 @@ def fit(values: np.ndarray, encoding: str, activation: str, args) -> tuple[bytes
     lmbda = LMBDA[args.study]
     preset = presets.choose(source, lmbda, encoding, 5, activation=activation, network=parse_network(args.network))
     fitted = build(source, replace(preset, stride=args.stride, tile_edge=max(source.extent)), args.seed, args.device)
+    if args.rate:
+        fitted.model.activation.rate *= args.rate / fitted.model.adam_rate
     fitted.run(Recipe(n_steps=args.steps, lmbda=lmbda), tell=tell)
     model = fitted.model.eval()
     return pack(model.spec, model.freeze()), time.monotonic() - start
