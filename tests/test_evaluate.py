@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from field_cases import COMBINATIONS, make_field, make_frozen, make_spec
+from kernel_cases import assert_close, points
 
 pytest.importorskip("numba", reason="the kernels need numba")
 
@@ -31,33 +32,6 @@ def make(d, encoding="dense", interpolation="cubic", **settings):
     )  # fmt: skip
 
 
-@pytest.fixture
-def both(monkeypatch):
-    """both(call): what call() gives with numpy and with the kernels."""
-
-    def run(call):
-        monkeypatch.setenv("NFCODEC_KERNELS", "numpy")
-        plain = call()
-        monkeypatch.setenv("NFCODEC_KERNELS", "numba")
-        return plain, call()
-
-    return run
-
-
-def assert_close(fast, plain):
-    """Within a quarter of the tolerance of spec/format.md, section 7."""
-    assert fast.shape == plain.shape and fast.dtype == plain.dtype
-    if plain.size:
-        np.testing.assert_allclose(fast, plain, rtol=0, atol=max(1.5, np.abs(plain).max()) * 2.0**-16)
-
-
-def points(d, n, seed=0):
-    """Points in and around the box, some at its ends."""
-    coords = np.random.default_rng(seed).uniform(-0.3, 1.3, (n, d))
-    coords[:1], coords[1:2] = 0.0, 1.0
-    return coords
-
-
 # ---------------------------------------------------------------- points
 
 
@@ -66,7 +40,7 @@ def points(d, n, seed=0):
 @pytest.mark.parametrize("level", [None, 0, 1])
 def test_points(encoding, interpolation, d, level, both):
     field = make(d, encoding, interpolation)
-    plain, fast = both(lambda: field.sample(points(d, 130), level))
+    fast, plain = both(lambda: field.sample(points(d, 130), level))
     assert plain.std() > 0.01
     assert_close(fast, plain)
 
@@ -77,7 +51,7 @@ def test_what_lies_around(d, level, both):
     field = make(d, interpolation="mitchell", n_surrounded=2)
     coords, axes = points(d, 130), [np.linspace(-0.1, 1.1, n) for n in (21, 9, 7, 5)[:d]]
     for call in (lambda: field.sample(coords, level), lambda: field.sample_lattice(axes, level)):
-        plain, fast = both(call)
+        fast, plain = both(call)
         assert plain.std() > 0.001
         assert_close(fast, plain)
 
@@ -98,7 +72,7 @@ def test_features_around_are_those_of_the_samples_beside(both):
 @pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 63, 64, 65, 1000])
 def test_any_number_of_points(n, both):
     field = make(3)
-    assert_close(*reversed(both(lambda: field.sample(points(3, n)))))
+    assert_close(*both(lambda: field.sample(points(3, n))))
 
 
 def test_numbers_of_any_kind_and_order(both):
@@ -107,7 +81,7 @@ def test_numbers_of_any_kind_and_order(both):
     whole = field.sample(coords)
     monotone = np.asfortranarray(coords), coords.astype(np.float32), coords.tolist(), np.repeat(coords, 2, axis=0)[::2]
     for given in monotone:
-        assert_close(*reversed(both(lambda given=given: field.sample(given))))
+        assert_close(*both(lambda given=given: field.sample(given)))
     assert_close(field.sample(coords[::-1]), whole[::-1])
 
 
@@ -116,7 +90,7 @@ def test_threads_share_points(n_threads, both, monkeypatch):
     monkeypatch.setattr(evaluate, "_POINTS_PER_PART", 100)
     monkeypatch.setenv("NFCODEC_THREADS", n_threads)
     field = make(3)
-    plain, fast = both(lambda: field.sample(points(3, 1234)))
+    fast, plain = both(lambda: field.sample(points(3, 1234)))
     assert_close(fast, plain)
 
 
@@ -155,7 +129,7 @@ def assert_close_slopes(fast, plain):
 def test_gradients(encoding, interpolation, d, level, both):
     field = make(d, encoding, interpolation)
     coords = points(d, 130)
-    plain, fast = both(lambda: field.gradient(coords, level))
+    fast, plain = both(lambda: field.gradient(coords, level))
     assert plain.std() > 0.01 or interpolation == "nearest"
     assert_close_slopes(fast, plain)
     outside = (coords < 0) | (coords > 1)
@@ -171,8 +145,8 @@ def test_gradients(encoding, interpolation, d, level, both):
 def test_gradients_of_networks_and_values(changes, both):
     field = make(3, **changes)
     coords = points(3, 70)
-    assert_close_slopes(*reversed(both(lambda: field.gradient(coords))))
-    (_, plain), (_, fast) = both(lambda: field._evaluation.gradient(coords, 3)[::-1])
+    assert_close_slopes(*both(lambda: field.gradient(coords)))
+    (_, fast), (_, plain) = both(lambda: field._evaluation.gradient(coords, 3)[::-1])
     assert_close(fast, plain)
 
 
@@ -203,7 +177,7 @@ def test_lattices(encoding, interpolation, d, both):
     }
     for lattice in axes.values():
         for level in (None, 1):
-            plain, fast = both(lambda lattice=lattice, level=level: field.sample_lattice(lattice, level))
+            fast, plain = both(lambda lattice=lattice, level=level: field.sample_lattice(lattice, level))
             assert_close(fast, plain)
 
 
@@ -213,7 +187,7 @@ def test_decode(d, changes, both):
     field = make(d)
     if "region" in changes:
         changes = {"region": [(0.21, 0.83)] * d, "scale": 1.7}
-    assert_close(*reversed(both(lambda: field.decode(**changes))))
+    assert_close(*both(lambda: field.decode(**changes)))
 
 
 @pytest.mark.parametrize("n_threads", ["1", "3"])
@@ -222,7 +196,7 @@ def test_blocks_of_threads_join(n_threads, both, monkeypatch):
     monkeypatch.setenv("NFCODEC_THREADS", n_threads)
     for d, scale in itertools.product((1, 2, 3), (1.0, 0.5)):
         field = make(d)
-        assert_close(*reversed(both(lambda field=field, scale=scale: field.decode(scale=scale))))
+        assert_close(*both(lambda field=field, scale=scale: field.decode(scale=scale)))
 
 
 def test_vertices_that_are_samples_come_out_exact(monkeypatch):
@@ -255,18 +229,18 @@ def test_few_samples_of_a_fine_level_gather_little(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3, 16])
 def test_networks(activation, n_hidden_layers, n_neurons, channels, both):
     field = make(2, activation=activation, n_hidden_layers=n_hidden_layers, n_neurons=n_neurons, channels=channels)
-    assert_close(*reversed(both(lambda: field.sample(points(2, 100)))))
-    assert_close(*reversed(both(field.decode)))
+    assert_close(*both(lambda: field.sample(points(2, 100))))
+    assert_close(*both(field.decode))
 
 
 @pytest.mark.parametrize("changes", [{"clip": True}, {"clip": True, "scale": -1.5}, {"knee": 0.3}, {"knee": 0.3, "clip": True}, {"knee": 0.01}])
 def test_values(changes, both):
     field = make(2, **changes)
-    plain, fast = both(lambda: field.sample(points(2, 500)))
+    fast, plain = both(lambda: field.sample(points(2, 500)))
     assert_close(fast, plain)
     if "clip" in changes:
         assert np.isin(plain, field._evaluation.values.limits()).sum() > 2
-    assert_close(*reversed(both(lambda: field.decode(dtype="f4"))))
+    assert_close(*both(lambda: field.decode(dtype="f4")))
 
 
 @pytest.mark.parametrize("encoding", ["dense", "hash", "codebook"])
@@ -287,7 +261,7 @@ def test_missing_levels_count_as_zero(both):
     whole = make_field(extent=(9, 8), resolutions=((3, 4), (5, 4), (9, 8)))
     part = Evaluation(spec, load("dense")(spec.grid, frozen.levels[:2], spec.steps), whole.mlp)
     coords = points(2, 77)
-    plain, fast = both(lambda: part.sample(coords, 3))
+    fast, plain = both(lambda: part.sample(coords, 3))
     assert_close(fast, plain)
     assert_close(fast, whole.sample(coords, level=1))
 
