@@ -78,8 +78,8 @@ def encode_scene(
     if output is not None:
         check_output(output, overwrite)
     found = io.read_scene(source, **(read_options or {}))
+    pack_nodes(found.nodes, len(found.signals))  # before the long work: it says what a file cannot hold
     corners = [np.stack([(v := signal.mesh.vertices).min(axis=0), v.max(axis=0)]) for signal in found.signals]
-    # before the long work: it says what a file cannot hold
     nodes = pack_nodes(rounded_nodes(found.nodes, corners), len(corners))
     whole = io.read(source, **(read_options or {}))
     parts = []

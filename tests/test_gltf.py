@@ -237,6 +237,7 @@ def test_what_draco_has_compressed(path):
 BROKEN = {
     "required": (lambda t: t.update(extensionsRequired=["EXT_meshopt_compression"]), "requires EXT_meshopt_compression, which is not read"),
     "cycle": (lambda t: t["nodes"][0].update(children=[1], mesh=0) or t["nodes"][1].update(children=[0]), "below two others or itself"),
+    "place": (lambda t: t["nodes"][1].update(name="b", translation=[0, float("inf"), 0]), "infinite numbers where node 'b' lies"),
     "child": (lambda t: t["nodes"][0].update(children=[7]), "got the number 7 of 2"),
     "last": (lambda t: t["nodes"][0].update(mesh=-1), "got the number -1 of 1"),
     "short": (lambda t: t["accessors"][0].update(count=99), "beyond its buffer|damaged"),

@@ -44,6 +44,9 @@ def rows_of(tree: dict[str, Any], data: Data, name: str) -> list[Row]:
         if len(rows) > _MAX_NODES:
             raise SignalError(f"reading {name!r}: got more than {_MAX_NODES} nodes, expected fewer; leave some out")
         waiting += [(k, here) for k in reversed(node.get("children", []))]
+    for label, _, place, _ in rows:
+        if not np.isfinite(place).all():
+            raise SignalError(f"reading {name!r}: got infinite numbers where node {label!r} lies, expected finite ones; repair the file")
     return rows
 
 
