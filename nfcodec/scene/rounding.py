@@ -23,7 +23,8 @@ _DIGITS = range(16, 53)
 
 def rounded_nodes(nodes: list[Node], corners: Sequence[np.ndarray]) -> list[Node]:
     """The same scene with placements of as few digits as keep each placed geometry within 1e-6 of its diagonal; the nodes
-    themselves where none do. nodes: such as a file may have. corners: for each field the least and the largest corner (2, 3) of its geometry."""
+    themselves where none do. nodes: such as a file may have. corners: for each field the least and the largest corner
+    (2, 3) of its geometry."""
     boxes = [np.stack(np.meshgrid(*pair.T, indexing="ij"), -1).reshape(8, 3) for pair in corners]
     sizes = [math.dist(box[0], box[7]) for box in boxes]
     wanted = worlds(nodes)

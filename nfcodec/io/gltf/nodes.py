@@ -46,7 +46,9 @@ def rows_of(tree: dict[str, Any], data: Data, name: str) -> list[Row]:
         waiting += [(k, here) for k in reversed(node.get("children", []))]
     for label, _, place, _ in rows:
         if not np.isfinite(place).all():
-            raise SignalError(f"reading {name!r}: got infinite numbers where node {label!r} lies, expected finite ones; repair the file")
+            raise SignalError(
+                f"reading {name!r}: got infinite numbers where node {label!r} lies, expected finite ones; repair the file"
+            )
     return rows
 
 
