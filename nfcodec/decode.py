@@ -44,8 +44,10 @@ MAX_META_LENGTH = 1 << 20
 MAX_META_DEPTH = 16
 # critical chunks come in this order, so that a reader can begin before the end
 ORDER = (FHDR, DNET, CTXN, GRID, FULL, RESI, SCNE, PART)
-CHUNK_CODECS = {FHDR: RAW, DNET: RANS, CTXN: RANS, GRID: RANS, FULL: RANS, RESI: RANS, SCNE: RAW, PART: RAW}
-MAYBE_ZSTD = (SCNE,)  # ... or zstd
+CHUNK_CODECS = {
+    FHDR: (RAW,), DNET: (RANS,), CTXN: (RANS,), GRID: (RANS,), FULL: (RANS,), RESI: (RANS,),
+    SCNE: (RAW, ZSTD), PART: (RAW,),
+}  # fmt: skip
 
 
 def open(source: str | os.PathLike | bytes | BinaryIO, *, allow_truncated: bool = False) -> Field | Scene:
@@ -242,8 +244,9 @@ def _part(chunk: Chunk, budget: Budget) -> Field:
 def _check_order(chunks: tuple[Chunk, ...]) -> None:
     critical = [chunk for chunk in chunks if not chunk.type & ANCILLARY]
     for chunk in critical:
-        if chunk.codec != CHUNK_CODECS[chunk.type] and (chunk.codec != ZSTD or chunk.type not in MAYBE_ZSTD):
-            raise FormatError(f"reading chunks: got {chunk!r}, expected codec {CHUNK_CODECS[chunk.type]}", "chunk-codec")
+        if chunk.codec not in (codecs := CHUNK_CODECS[chunk.type]):
+            expected = " or ".join(map(str, codecs))
+            raise FormatError(f"reading chunks: got {chunk!r}, expected codec {expected}", "chunk-codec")
     places = [ORDER.index(chunk.type) for chunk in critical]
     if places != sorted(places):
         raise FormatError("reading chunks: got another order than FHDR, DNET, CTXN, GRID, RESI; SCNE, PART", "chunk-order")

@@ -1,6 +1,7 @@
 """Pages of `nfcodec view` that tests look at, and what a pixel of theirs sees."""
 
 import numpy as np
+from browser import browse
 
 import nfcodec
 from nfcodec.page import page
@@ -40,9 +41,29 @@ def canvas_of(shot, camera):
     return shown(shot)[int(camera["top"]) :][:height, :width]
 
 
+def field_and_source(path, size, first="0", shading=0):
+    """The canvas of a page with its field alone and with its source alone, and what the page says about both. first: is run
+    before the source is loaded."""
+    shots = [path.with_name("field.png"), path.with_name("source.png")]
+    hide = "['corner', 'labels', 'divider'].forEach((id) => (document.getElementById(id).style.visibility = 'hidden'))"
+    look = f"viewer.view.shading = {shading}, viewer.view.compare = 'wipe', viewer.view.wipe = %d, viewer.view.changed(), 0"
+    steps = [{"wait": True}, {"run": hide}, {"run": f"{first}, viewer.view.loadSource(viewer.source).then(() => 0)"}]
+    for part, shot in zip((1, 0), shots):
+        steps += [{"run": look % part}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
+    *_, camera, about = browse(path, [*steps, {"run": "document.getElementById('about').textContent"}], size=size)
+    return *(canvas_of(shot, camera) for shot in shots), about
+
+
 def found_in(pixels):
     """Where (H, W) a canvas shows something."""
     return np.abs(pixels - pixels[0, 0]).max(-1) > 3
+
+
+def assert_same_surface(a, b):
+    """Of two canvases that show normals."""
+    on_a, on_b = found_in(a), found_in(b)
+    assert 0.05 < on_a.mean() < 0.8 and (on_a != on_b).mean() < 0.02
+    assert np.median(np.abs(a - b)[on_a & on_b]) < 8
 
 
 def degrees_between(pixels, normals):

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from browser import browse, needs_browser
 from distance_fields import CENTRE, block, data_of, ring
-from pages import CAMERA, HIDE, canvas_of, degrees_between, found_in, page_with, rays_of
+from pages import (
+    CAMERA,
+    HIDE,
+    assert_same_surface,
+    canvas_of,
+    degrees_between,
+    field_and_source,
+    found_in,
+    page_with,
+    rays_of,
+)
 
 import nfcodec
 from nfcodec import container
@@ -180,19 +190,9 @@ def test_a_scene_beside_its_source(tmp_path):
     signal = Signal("sdf", mesh=nfcodec.open(data).to_mesh(64))
     path = tmp_path / "page.html"
     path.write_text(page(data, "scene.nfld", signal, 1000))
-    shots = [tmp_path / "field.png", tmp_path / "source.png"]
-    draw = "viewer.view.shading = 2, viewer.view.compare = 'wipe', viewer.view.wipe = %d, viewer.view.changed(), 0"
-    hide = "['corner', 'labels', 'divider'].forEach((id) => (document.getElementById(id).style.visibility = 'hidden'))"
-    steps = [{"wait": True}, {"run": hide}, {"run": "viewer.view.orbit.zoom(1.8), viewer.view.loadSource(viewer.source).then(() => 0)"}]
-    for part, shot in zip((1, 0), shots):
-        steps += [{"run": draw % part}, {"wait": True}, {"run": CAMERA}, {"shot": str(shot)}]
-    steps += [{"run": "document.getElementById('about').textContent"}]
-    *_, camera, about = browse(path, steps, size=SIZE)
+    a, b, about = field_and_source(path, SIZE, first="viewer.view.orbit.zoom(1.8)", shading=2)
     assert about.startswith("scene, 4 parts of 3 fields") and "RMS · source 1.0 KB" in about
-    a, b = (canvas_of(shot, camera) for shot in shots)
-    on_a, on_b = found_in(a), found_in(b)
-    assert 0.05 < on_a.mean() < 0.8 and (on_a != on_b).mean() < 0.02
-    assert np.median(np.abs(a - b)[on_a & on_b]) < 8
+    assert_same_surface(a, b)
 
 
 def test_a_scene_that_places_nothing(tmp_path, capsys):

@@ -15,15 +15,14 @@ import { readResidualHeader } from "./residual.js";
 import { readSingle } from "./single.js";
 
 const ORDER = [CHUNK.FHDR, CHUNK.DNET, CHUNK.CTXN, CHUNK.GRID, CHUNK.FULL, CHUNK.RESI, CHUNK.SCNE, CHUNK.PART];
-const IS_RAW = new Set([CHUNK.FHDR, CHUNK.SCNE, CHUNK.PART]);
-const MAYBE_ZSTD = new Set([CHUNK.SCNE]);
+/** Of the types whose codec is another than rans. */
+const CODECS = { [CHUNK.FHDR]: [CODEC.raw], [CHUNK.SCNE]: [CODEC.raw, CODEC.zstd], [CHUNK.PART]: [CODEC.raw] };
 const NAMES = Object.fromEntries(Object.entries(CHUNK).map(([name, type]) => [type, name]));
 
 /** Codecs and order of the critical chunks in a table. */
 export function checkTable(rows) {
   for (const { type, codec } of rows) {
-    const isSound = codec === (IS_RAW.has(type) ? CODEC.raw : CODEC.rans) || (codec === CODEC.zstd && MAYBE_ZSTD.has(type));
-    check(isSound, "chunk-codec", `chunk ${NAMES[type]} of codec ${codec}`);
+    check((CODECS[type] ?? [CODEC.rans]).includes(codec), "chunk-codec", `chunk ${NAMES[type]} of codec ${codec}`);
   }
   const place = ({ type }) => ORDER.indexOf(type);
   rows.forEach((row, n) => {
